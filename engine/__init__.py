@@ -1,0 +1,1 @@
+"""The core of hutong: it decides and never dials out."""

@@ -1,0 +1,1 @@
+"""The only SQL of hutong: one file per question asked of PostgreSQL."""
