@@ -1,0 +1,280 @@
+"""By which tokens can a resource be found? One table of search parameters, and the tokens a resource has of each.
+
+A token is `parameter=value`; a coded value or identifier with a system also has `parameter@system|value`, one without
+has `parameter@|value`. Tokens carry no resource type, except those of a status: statuses are so few that the types
+must not share them (`status=Task/requested`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from engine.identifiers import DICOM_UID
+from engine.store.spellings import spellings
+
+_LONGEST_VALUE = 160
+"""PostgreSQL refuses an index entry over 2,704 bytes; a longer value is found by its digest."""
+
+
+class Kind(StrEnum):
+    """How the value of a search parameter is read; the names of FHIR R4 §3.1.1.4 where one exists."""
+
+    IDENTIFIER = "identifier"
+    CONCEPT = "concept"
+    CODE = "code"
+    REFERENCE = "reference"
+    NAME = "name"
+    DATE = "date"
+
+    @property
+    def fhir_type(self) -> str:
+        return _FHIR_TYPES[self]
+
+
+_FHIR_TYPES = {
+    Kind.IDENTIFIER: "token",
+    Kind.CONCEPT: "token",
+    Kind.CODE: "token",
+    Kind.REFERENCE: "reference",
+    Kind.NAME: "string",
+    Kind.DATE: "date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One search parameter of a resource type.
+
+    element   the top-level element it looks at
+    token     the name its tokens begin with; parameters that mean the same share one (patient and subject)
+    target    the type a bare id means, for a reference
+    """
+
+    name: str
+    kind: Kind
+    element: str
+    token: str
+    target: str = ""
+
+
+def _identifier() -> Parameter:
+    return Parameter("identifier", Kind.IDENTIFIER, "identifier", "identifier")
+
+
+def _concept(name: str, element: str = "") -> Parameter:
+    return Parameter(name, Kind.CONCEPT, element or name, name)
+
+
+def _reference(name: str, element: str, target: str, token: str = "") -> Parameter:
+    return Parameter(name, Kind.REFERENCE, element, token or name, target)
+
+
+def _person(element: str = "subject") -> tuple[Parameter, Parameter]:
+    return _reference("patient", element, "Patient", "subject"), _reference("subject", element, "Patient")
+
+
+_STATUS = Parameter("status", Kind.CODE, "status", "status")
+_NAME = Parameter("name", Kind.NAME, "name", "name")
+
+PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
+    "Patient": (_identifier(), _NAME, Parameter("birthdate", Kind.DATE, "birthDate", "birthdate")),
+    "ServiceRequest": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _concept("code"),
+        _concept("category"),
+        _reference("encounter", "encounter", "Encounter"),
+        _reference("requester", "requester", "Organization"),
+    ),
+    "ImagingStudy": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _concept("modality"),
+        _reference("basedon", "basedOn", "ServiceRequest", "based-on"),
+        _reference("encounter", "encounter", "Encounter"),
+    ),
+    "DiagnosticReport": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _concept("code"),
+        _concept("category"),
+        _reference("based-on", "basedOn", "ServiceRequest"),
+        _reference("encounter", "encounter", "Encounter"),
+    ),
+    "Observation": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _concept("code"),
+        _concept("category"),
+        _reference("based-on", "basedOn", "ServiceRequest"),
+        _reference("encounter", "encounter", "Encounter"),
+    ),
+    "Task": (
+        _identifier(),
+        *_person("for"),
+        _STATUS,
+        _concept("business-status", "businessStatus"),
+        _concept("code"),
+        _reference("based-on", "basedOn", "ServiceRequest"),
+        _reference("focus", "focus", "ServiceRequest"),
+        _reference("owner", "owner", "Organization"),
+        _reference("requester", "requester", "Organization"),
+    ),
+    "Encounter": (_identifier(), *_person(), _STATUS),
+    "Specimen": (_identifier(), *_person()),
+    "Practitioner": (_identifier(), _NAME),
+    "PractitionerRole": (
+        _identifier(),
+        _reference("practitioner", "practitioner", "Practitioner"),
+        _reference("organization", "organization", "Organization"),
+    ),
+    "Organization": (_identifier(), _NAME),
+}
+"""What each resource type can be searched by, and so what it gets tokens of; `_id` and `_lastUpdated` are columns."""
+
+
+def tokens_of(resource: Mapping[str, Any]) -> list[str]:
+    """Every token of a resource, each once. A type without parameters gets those of its identifiers.
+
+    Never raises for an element of an unexpected shape: what cannot be read has no token.
+    """
+    resource_type = resource["resourceType"]
+    found: dict[str, None] = {}
+    for element, token, extract in _EXTRACTORS.get(resource_type, _IDENTIFIER_ONLY):
+        value = resource.get(element)
+        if value is not None:
+            for text in extract(token, value, resource_type):
+                found[text] = None
+    return list(found)
+
+
+def of_value(token: str, value: str) -> str:
+    """The token of a value whatever its system."""
+    return f"{token}={clean(value)}"
+
+
+def of_system_and_value(token: str, system: str, value: str) -> str:
+    """The token of a value in a system; an empty system asks for a value that has none."""
+    return f"{token}@{clean(system).replace('|', '%7C')}|{clean(value)}"
+
+
+def of_status(token: str, resource_type: str, value: str) -> str:
+    return f"{token}={resource_type}/{clean(value)}"
+
+
+def of_reference(token: str, reference: str) -> str:
+    """The token of a relative reference, `Patient/…`."""
+    return f"{token}={clean(reference)}"
+
+
+def clean(text: str) -> str:
+    """Blanks around it and control characters do not count; what is too long for an index is digested."""
+    text = text.strip()
+    if not text.isprintable():
+        text = "".join(filter(str.isprintable, text))
+    if len(text) > _LONGEST_VALUE:
+        return "#" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return text
+
+
+_Extract = Callable[[str, Any, str], Iterable[str]]
+
+
+def _of_coded(token: str, system: object, value: object) -> Iterable[str]:
+    if isinstance(value, str) and value:
+        yield of_value(token, value)
+        yield of_system_and_value(token, system if isinstance(system, str) else "", value)
+
+
+def _of_identifiers(token: str, value: Any, _type: str) -> Iterable[str]:
+    for identifier in _each(value):
+        system, number = identifier.get("system"), identifier.get("value")
+        yield from _of_coded(token, system, number)
+        # A UID is written as a URN in FHIR and bare everywhere else; people search for the bare one.
+        if system == DICOM_UID and isinstance(number, str) and number.startswith("urn:oid:"):
+            yield of_value(token, number.removeprefix("urn:oid:"))
+
+
+def _of_concepts(token: str, value: Any, _type: str) -> Iterable[str]:
+    for concept in _each(value):
+        coding = concept.get("coding")
+        for code in _each(concept if coding is None else coding):
+            yield from _of_coded(token, code.get("system"), code.get("code"))
+
+
+def _of_code(token: str, value: Any, resource_type: str) -> Iterable[str]:
+    if isinstance(value, str):
+        yield of_status(token, resource_type, value)
+
+
+def _of_references(token: str, value: Any, _type: str) -> Iterable[str]:
+    for reference in _each(value):
+        target = reference.get("reference")
+        if isinstance(target, str) and target:
+            yield of_reference(token, target)
+
+
+def _of_names(token: str, value: Any, _type: str) -> Iterable[str]:
+    if isinstance(value, str):
+        return (of_value(token, spelling) for spelling in spellings(value))
+    return (
+        of_value(token, spelling)
+        for name in _each(value)
+        for written in _written_names(name)
+        for spelling in spellings(written)
+    )
+
+
+def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
+    family = name.get("family")
+    family = family if isinstance(family, str) else ""
+    given = "".join(part for part in _listed(name.get("given")) if isinstance(part, str))
+    text = name.get("text")
+    if isinstance(text, str):
+        yield text
+    yield family + given
+    if given:
+        yield given
+        if given.isascii():
+            yield given + family
+
+
+def _of_date(token: str, value: Any, _type: str) -> Iterable[str]:
+    """A date is found by its year, its month and its day."""
+    if isinstance(value, str):
+        yield from (of_value(token, value[:end]) for end in (4, 7, 10) if len(value) >= end)
+
+
+def _each(value: Any) -> Iterable[Mapping[str, Any]]:
+    return (item for item in _listed(value) if isinstance(item, dict))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_EXTRACT_BY_KIND: Mapping[Kind, _Extract] = {
+    Kind.IDENTIFIER: _of_identifiers,
+    Kind.CONCEPT: _of_concepts,
+    Kind.CODE: _of_code,
+    Kind.REFERENCE: _of_references,
+    Kind.NAME: _of_names,
+    Kind.DATE: _of_date,
+}
+
+
+def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, str, _Extract], ...]:
+    unique = {(parameter.element, parameter.token): parameter.kind for parameter in parameters}
+    return tuple((element, token, _EXTRACT_BY_KIND[kind]) for (element, token), kind in unique.items())
+
+
+_EXTRACTORS = {resource_type: _extractors(parameters) for resource_type, parameters in PARAMETERS.items()}
+_IDENTIFIER_ONLY = _extractors((_identifier(),))
