@@ -1,0 +1,18 @@
+"""A shared centre's request: from asked to returned. Pure: no I/O and no clock."""
+
+from engine.centres.people import Centre, Person
+from engine.centres.request import open_request, order_cancelled, order_changed, returned, state_of, study_arrived
+from engine.centres.states import Action, RequestState
+
+__all__ = [
+    "Action",
+    "Centre",
+    "Person",
+    "RequestState",
+    "open_request",
+    "order_cancelled",
+    "order_changed",
+    "returned",
+    "state_of",
+    "study_arrived",
+]
