@@ -1,0 +1,52 @@
+"""What is this hub told to do? A folder of YAML, read once into a frozen Community."""
+
+from engine.config.community import (
+    Acknowledge,
+    AeEntry,
+    Centre,
+    Channel,
+    Community,
+    DicomChannel,
+    Event,
+    Facility,
+    Http,
+    Level,
+    MllpChannel,
+    MllpEndpoint,
+    Recognition,
+    RecognitionItem,
+    Retry,
+    Role,
+    Route,
+    To,
+    User,
+    When,
+)
+from engine.config.loader import load
+from engine.config.problems import InvalidConfiguration, Problem
+
+__all__ = [
+    "Acknowledge",
+    "AeEntry",
+    "Centre",
+    "Channel",
+    "Community",
+    "DicomChannel",
+    "Event",
+    "Facility",
+    "Http",
+    "InvalidConfiguration",
+    "Level",
+    "MllpChannel",
+    "MllpEndpoint",
+    "Problem",
+    "Recognition",
+    "RecognitionItem",
+    "Retry",
+    "Role",
+    "Route",
+    "To",
+    "User",
+    "When",
+    "load",
+]

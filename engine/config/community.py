@@ -1,0 +1,286 @@
+"""What does a community's configuration look like? The models of every YAML file, frozen and valid once built.
+
+Scalars arrive as the text that was written (`engine.config.document`), and these models decide their type:
+`version: 2.4` is the text 2.4 and `port: 2575` a number, quoted or not.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+DICOM_PORT = 11112
+MLLP_LIMIT_BYTES = 16 * 1024 * 1024
+"""A report with an embedded PDF is a few megabytes; a message larger than this is a mistake or an attack."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _known_charset(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError:
+        raise ValueError("expected a character set such as utf-8 or gb18030") from None
+    return value
+
+
+def _ae_title(value: str) -> str:
+    # DICOM PS3.5 §6.2, VR AE: at most 16 characters, no backslash, no control characters, not only spaces.
+    if not re.fullmatch(r"[ -\[\]-~]{1,16}", value) or not value.strip():
+        raise ValueError("expected an AE title: 1 to 16 ASCII characters without a backslash")
+    return value.strip()
+
+
+def _mllp_address(value: str) -> str:
+    match = re.fullmatch(r"mllp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})", value)
+    if match is None or not 1 <= int(match.group(1)) <= 65535:
+        raise ValueError("expected an address such as mllp://10.0.0.5:2575")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Secs = Annotated[float, Field(gt=0, le=86_400)]
+Charset = Annotated[str, AfterValidator(_known_charset)]
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+MllpAddress = Annotated[str, AfterValidator(_mllp_address)]
+Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,15}$")]
+MessageType = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}(\^[A-Z0-9]{3})?$")]
+HdText = Annotated[str, StringConstraints(pattern=r"^[^|^~\\&\r\n]*$", max_length=180)]
+"""The namespace of an HL7 v2 HD field, written into MSH as it is."""
+
+
+class Level(StrEnum):
+    """Where in the county a facility stands."""
+
+    VILLAGE = "village"
+    TOWNSHIP = "township"
+    COUNTY = "county"
+
+
+class Acknowledge(StrEnum):
+    """When the sender of a message is answered."""
+
+    WHEN_PERSISTED = "when_persisted"
+    WHEN_PROCESSED = "when_processed"
+
+
+class Event(StrEnum):
+    """What a route waits for."""
+
+    MESSAGE = "message"
+    ORDER = "order"
+    REPORT_SIGNED = "report-signed"
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    READER = "reader"
+    REVIEWER = "reviewer"
+    CLINICIAN = "clinician"
+    INTEGRATOR = "integrator"
+
+
+class Http(_Model):
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+
+
+class Facility(_Model):
+    """A member of the community, an Organization. `msh4` lists the names its systems send in MSH-4."""
+
+    code: Name
+    name: Text
+    level: Level
+    msh4: tuple[Text, ...] = ()
+    organization_code: Text | None = None
+    has_ris: bool = False
+    """True where a RIS fills orders; otherwise hutong issues the accession number and the Study Instance UID."""
+
+
+class MllpChannel(_Model):
+    """HL7 v2 over MLLP, inbound."""
+
+    type: Literal["mllp"]
+    name: Name
+    facility: Name
+    port: Port
+    host: Text = "127.0.0.1"
+    charset: Charset | None = None
+    """Used where MSH-18 says nothing; None leaves it to detection."""
+    acknowledge: Acknowledge = Acknowledge.WHEN_PERSISTED
+    max_message_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = MLLP_LIMIT_BYTES
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 500
+    idle_timeout_secs: Secs = 3600.0
+
+
+class AeEntry(_Model):
+    """An application entity that may talk to us, and the facility whose it is."""
+
+    ae_title: AeTitle
+    facility: Name
+    address: Text | None = None
+    """Host it must call from; None takes it from anywhere."""
+
+
+class DicomChannel(_Model):
+    """DICOM, inbound: storage, verification and the modality worklist."""
+
+    type: Literal["dicom"]
+    name: Name
+    ae_title: AeTitle
+    port: Port = DICOM_PORT
+    host: Text = "127.0.0.1"
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 50
+    quiet_secs: Secs = 1.0
+    """A study with no new object for this long goes on its way."""
+    ae_entries: tuple[AeEntry, ...] = ()
+    default_facility: Name | None = None
+    """Where an AE title that stands in no entry is counted; None refuses it."""
+
+
+Channel = MllpChannel | DicomChannel
+
+
+class Retry(_Model):
+    """How long to wait before the next attempt: first, then times factor, up to max."""
+
+    first_secs: Secs = 1.0
+    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    max_secs: Secs = 300.0
+
+    @model_validator(mode="after")
+    def _grows(self) -> Retry:
+        if self.max_secs < self.first_secs:
+            raise ValueError("expected max_secs to be at least first_secs")
+        return self
+
+
+class MllpEndpoint(_Model):
+    """A system we send HL7 v2 to, and what it wants to read in MSH-2 to MSH-18."""
+
+    type: Literal["mllp"]
+    name: Name
+    facility: Name
+    address: MllpAddress
+    charset: Charset = "utf-8"
+    version: Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1"] = "2.5.1"
+    sending_application: HdText = "HUTONG"
+    sending_facility: HdText = "HUTONG"
+    receiving_application: HdText = ""
+    receiving_facility: HdText = ""
+    connect_timeout_secs: Secs = 5.0
+    answer_timeout_secs: Secs = 30.0
+    retry: Retry = Retry()
+
+
+class When(_Model):
+    """What a route applies to: the event, narrowed by what else is given; an empty list narrows nothing."""
+
+    event: Event
+    message_types: tuple[MessageType, ...] = ()
+    from_facilities: tuple[Name, ...] = ()
+    modalities: tuple[Modality, ...] = ()
+    categories: tuple[Text, ...] = ()
+
+
+class To(_Model):
+    """Where a route leads: to the requester's own endpoint, to named endpoints, or to a centre. One of the three."""
+
+    requester: bool = False
+    endpoints: tuple[Name, ...] = ()
+    centre: Name | None = None
+
+    @model_validator(mode="after")
+    def _leads_to_one_place(self) -> To:
+        if [self.requester, bool(self.endpoints), self.centre is not None].count(True) != 1:
+            raise ValueError("expected exactly one of: requester: true, endpoints: [...], centre: NAME")
+        return self
+
+
+class Route(_Model):
+    id: Name
+    when: When
+    to: To
+
+    @model_validator(mode="after")
+    def _event_fits_destination(self) -> Route:
+        if self.to.requester and self.when.event is not Event.REPORT_SIGNED:
+            raise ValueError("expected event: report-signed, because only a report has a requester to go back to")
+        if self.to.centre is not None and self.when.event is not Event.ORDER:
+            raise ValueError("expected event: order, because a centre takes orders")
+        return self
+
+
+class Centre(_Model):
+    """A shared diagnostic centre: which facility runs it, what it reads, and who reads there."""
+
+    name: Name
+    display: Text
+    facility: Name
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)]
+    readers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    reviewers: tuple[Name, ...] = ()
+    two_person: bool = True
+    """True: whoever wrote a report may not review it."""
+
+    @model_validator(mode="after")
+    def _somebody_can_review(self) -> Centre:
+        if self.two_person and (not self.reviewers or len({*self.readers, *self.reviewers}) < 2):
+            raise ValueError("expected a second person in reviewers, because two_person is true")
+        return self
+
+
+class RecognitionItem(_Model):
+    """How long the result of one examination, by its recognition code, may stand for a new order."""
+
+    code: Text
+    days: Annotated[int, Field(ge=1, le=3650)]
+
+
+class Recognition(_Model):
+    """Mutual recognition of results (互认)."""
+
+    default_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    within_community: Literal["allow_all"] = "allow_all"
+    items: tuple[RecognitionItem, ...] = ()
+
+
+class User(_Model):
+    """A person or a system that may use the API. Tokens are issued by the running hub and stand in no file here."""
+
+    name: Name
+    display: Text
+    facility: Name
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+
+
+class Community(_Model):
+    """The whole configuration of one community hub."""
+
+    name: Text
+    http: Http
+    facilities: dict[str, Facility]
+    channels: dict[str, MllpChannel | DicomChannel]
+    endpoints: dict[str, MllpEndpoint]
+    routes: tuple[Route, ...]
+    centres: dict[str, Centre]
+    recognition: Recognition
+    users: dict[str, User]
+    folder: Path
+
+    @property
+    def mllp_channels(self) -> tuple[MllpChannel, ...]:
+        return tuple(channel for channel in self.channels.values() if isinstance(channel, MllpChannel))
+
+    @property
+    def dicom_channels(self) -> tuple[DicomChannel, ...]:
+        return tuple(channel for channel in self.channels.values() if isinstance(channel, DicomChannel))

@@ -1,0 +1,110 @@
+"""Do the names in one file exist in another? Facilities, endpoints, centres, users, and listeners that collide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.config.community import Channel, Community, DicomChannel, Role
+from engine.config.document import Document, Place
+from engine.config.problems import Problem, nearest, written
+
+
+def check_references(
+    community: Community,
+    defined: Mapping[str, frozenset[str]],
+    documents: Mapping[str, Document],
+    problems: list[Problem],
+) -> None:
+    """Adds a problem for every name that leads nowhere and every two things that cannot both be."""
+    check = _Check(defined, documents, problems)
+    for channel in community.channels.values():
+        _channel(check, channel)
+    for endpoint in community.endpoints.values():
+        check.name("facility", endpoint.facility, f"endpoints/{endpoint.name}.yaml", ("facility",))
+    for user in community.users.values():
+        check.name("facility", user.facility, "users.yaml", ("users", user.name, "facility"))
+    _centres(check, community)
+    _routes(check, community)
+    _listeners(check, community)
+
+
+@dataclass(frozen=True)
+class _Check:
+    defined: Mapping[str, frozenset[str]]
+    documents: Mapping[str, Document]
+    problems: list[Problem]
+
+    def name(self, kind: str, name: str, file: str, place: Place) -> None:
+        valid = self.defined[kind]
+        if name not in valid:
+            self.say(file, place, f"expected the name of a {kind}, found '{name}'{nearest(name, valid)}")
+
+    def say(self, file: str, place: Place, text: str) -> None:
+        line = self.documents[file].line(place) if file in self.documents else 0
+        self.problems.append(Problem(file, line, written(place), text))
+
+
+def _channel(check: _Check, channel: Channel) -> None:
+    file = f"channels/{channel.name}.yaml"
+    if not isinstance(channel, DicomChannel):
+        check.name("facility", channel.facility, file, ("facility",))
+        return
+    if channel.default_facility is not None:
+        check.name("facility", channel.default_facility, file, ("default_facility",))
+    seen: dict[str, int] = {}
+    for position, entry in enumerate(channel.ae_entries):
+        place: Place = ("ae_entries", position)
+        check.name("facility", entry.facility, file, (*place, "facility"))
+        if entry.ae_title in seen:
+            first = written(("ae_entries", seen[entry.ae_title]))
+            check.say(file, (*place, "ae_title"), f"expected every AE title once; '{entry.ae_title}' stands in {first}")
+        seen.setdefault(entry.ae_title, position)
+
+
+def _centres(check: _Check, community: Community) -> None:
+    for centre in community.centres.values():
+        file = f"centres/{centre.name}.yaml"
+        check.name("facility", centre.facility, file, ("facility",))
+        for key, names, role in (
+            ("readers", centre.readers, Role.READER),
+            ("reviewers", centre.reviewers, Role.REVIEWER),
+        ):
+            for position, name in enumerate(names):
+                check.name("user", name, file, (key, position))
+                user = community.users.get(name)
+                if user is not None and role not in user.roles:
+                    check.say(file, (key, position), f"expected a user with the role {role}; '{name}' has it not")
+
+
+def _routes(check: _Check, community: Community) -> None:
+    first: dict[str, int] = {}
+    for position, route in enumerate(community.routes):
+        place: Place = ("routes", position)
+        if route.id in first:
+            check.say(
+                "routes.yaml",
+                (*place, "id"),
+                f"expected every id once; '{route.id}' is already {written(('routes', first[route.id]))}",
+            )
+        first.setdefault(route.id, position)
+        for index, facility in enumerate(route.when.from_facilities):
+            check.name("facility", facility, "routes.yaml", (*place, "when", "from_facilities", index))
+        for index, endpoint in enumerate(route.to.endpoints):
+            check.name("endpoint", endpoint, "routes.yaml", (*place, "to", "endpoints", index))
+        if route.to.centre is not None:
+            check.name("centre", route.to.centre, "routes.yaml", (*place, "to", "centre"))
+
+
+def _listeners(check: _Check, community: Community) -> None:
+    taken = {community.http.port: "http"} if community.http.port else {}
+    for channel in community.channels.values():
+        if not channel.port:
+            continue
+        if channel.port in taken:
+            check.say(
+                f"channels/{channel.name}.yaml",
+                ("port",),
+                f"expected a port of its own; {channel.port} is already {taken[channel.port]}",
+            )
+        taken.setdefault(channel.port, f"channel {channel.name}")
