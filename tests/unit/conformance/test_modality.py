@@ -1,0 +1,134 @@
+"""A simulated modality finds its work and stores what it made, and believes no counterpart blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, generate_uid
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # its names are made at run time
+    ModalityWorklistInformationFind,
+    Verification,
+)
+
+from conformance.errors import NoAnswerError, UnexpectedAnswerError
+from conformance.objects import chest_radiograph, twelve_lead_ecg
+from conformance.simulators.modality import DicomAddress, Modality, content_sha256
+from engine.clock import CHINA
+
+AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+
+
+@dataclass
+class Counterpart:
+    """A worklist and storage provider that answers as told."""
+
+    port: int = 0
+    status: int = 0x0000
+    queries: list[Dataset] = field(default_factory=list)
+    stored: list[Dataset] = field(default_factory=list)
+
+    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        query = event.identifier
+        self.queries.append(query)
+        found = Dataset()
+        found.SpecificCharacterSet = query.SpecificCharacterSet
+        found.PatientName, found.PatientID, found.AccessionNumber = "周珅", "B0001", "A1"
+        found.PatientBirthDate, found.PatientSex = "19560312", "F"
+        found.StudyInstanceUID, found.RequestedProcedureID = "1.2.3", "RP1"
+        found.RequestedProcedureDescription = "胸部正位"
+        step = Dataset()
+        step.Modality, step.ScheduledProcedureStepID = "DX", "SP1"
+        found.ScheduledProcedureStepSequence = Sequence([step])
+        yield 0xFF00, found
+
+    def store(self, event: evt.Event) -> int:
+        dataset = event.dataset
+        dataset.file_meta = event.file_meta
+        self.stored.append(dataset)
+        return self.status
+
+
+@pytest.fixture
+def counterpart() -> Iterator[Counterpart]:
+    told = Counterpart()
+    entity = AE("HUTONG")
+    entity.add_supported_context(Verification)
+    entity.add_supported_context(ModalityWorklistInformationFind)
+    for context in AllStoragePresentationContexts:
+        assert context.abstract_syntax is not None
+        entity.add_supported_context(context.abstract_syntax, ["1.2.840.10008.1.2.1", JPEG_2000_LOSSLESS])
+    handlers: list[tuple[evt.EventType, Callable[..., Any]] | tuple[evt.EventType, Callable[..., Any], list[Any]]] = [
+        (evt.EVT_C_ECHO, lambda event: told.status),
+        (evt.EVT_C_FIND, told.find),
+        (evt.EVT_C_STORE, told.store),
+    ]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    assert server is not None
+    assert server.socket is not None
+    told.port = server.socket.getsockname()[1]
+    yield told
+    server.shutdown()
+
+
+def modality(port: int, charset: str = "GB18030") -> Modality:
+    hub = DicomAddress("127.0.0.1", port, "HUTONG")
+    return Modality("DR_BAISHI", hub, station="白石乡卫生院", charset=charset, uids=lambda: UID(generate_uid()))
+
+
+@pytest.mark.parametrize("charset", ["GB18030", "ISO_IR 192"])
+def test_a_worklist_entry_is_read_in_the_charset_asked_for(counterpart: Counterpart, charset: str) -> None:
+    (step,) = modality(counterpart.port, charset).worklist("DX", on_date="20260302", patient_id="B0001")
+    assert (step.patient_name, step.charset) == ("周珅", charset)
+    assert (step.patient_id, step.accession, step.study_uid) == ("B0001", "A1", "1.2.3")
+    assert (step.procedure_text, step.modality, step.step_id) == ("胸部正位", "DX", "SP1")
+    asked = counterpart.queries[0].ScheduledProcedureStepSequence[0]
+    assert asked.ScheduledStationAETitle == "DR_BAISHI"
+    assert asked.ScheduledProcedureStepStartDate == "20260302"
+
+
+@pytest.mark.parametrize("source", [chest_radiograph(), twelve_lead_ecg()], ids=["radiograph", "ecg"])
+def test_an_examination_puts_the_patient_on_a_real_object_and_keeps_what_was_recorded(
+    counterpart: Counterpart, source: Path
+) -> None:
+    original = dcmread(source)
+    machine = modality(counterpart.port)
+    (step,) = machine.worklist("DX")
+    stored = machine.store(machine.examine(step, source, AT))
+    arrived = counterpart.stored[0]
+    assert str(arrived.PatientName) == "周珅"
+    assert (arrived.PatientID, arrived.AccessionNumber, arrived.StudyInstanceUID) == ("B0001", "A1", "1.2.3")
+    assert arrived.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+    assert content_sha256(arrived) == content_sha256(original) == stored.content_sha256
+    assert arrived.SOPInstanceUID != original.SOPInstanceUID
+    assert stored.status == 0
+
+
+def test_nothing_of_the_first_patient_is_left_in_the_object(counterpart: Counterpart) -> None:
+    machine = modality(counterpart.port)
+    (step,) = machine.worklist("DX")
+    made = machine.examine(step, twelve_lead_ecg(), AT)
+    text = str(made)
+    for word in ("642341", "Anonymous", "13002689", "Galliera", "19710123", "03028041970546", "2013"):
+        assert word not in text, word
+
+
+def test_a_refused_object_is_said_to_be_refused(counterpart: Counterpart) -> None:
+    counterpart.status = 0xA700
+    machine = modality(counterpart.port)
+    (step,) = machine.worklist("DX")
+    with pytest.raises(UnexpectedAnswerError, match="0xA700"):
+        machine.store(machine.examine(step, twelve_lead_ecg(), AT))
+
+
+def test_a_hub_that_is_not_there_is_said_not_to_be_there(free_port: int) -> None:
+    with pytest.raises(NoAnswerError):
+        modality(free_port).echo()
