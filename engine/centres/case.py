@@ -17,9 +17,12 @@ from engine.centres import request as requests
 from engine.centres.people import Centre, Person, must_read_for, must_review_for
 from engine.centres.request import Transition, last_step, reader_of
 from engine.centres.states import Action
-from engine.errors import RequestStateError
+from engine.errors import HutongError, RequestStateError
 
 Resource = dict[str, Any]
+
+_OF_ITS_READER = frozenset({Action.RELEASE, Action.WRITE, Action.SUBMIT})
+_OF_A_REVIEWER = frozenset({Action.APPROVE, Action.SEND_BACK, Action.SIGN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def claim(case: Case, blank_report: Resource, person: Person, centre: Centre, at
 
     Raises RequestStateError `already-claimed` unless it waits: of two who claim at once, one gets this.
     """
-    must_read_for(centre, person)
+    must_be_allowed(case.task, Action.CLAIM, person, centre)
     task = requests.advance(case.task, Action.CLAIM, at, person)
     if case.report is not None:
         return replace(case, task=task)
@@ -49,26 +52,20 @@ def claim(case: Case, blank_report: Resource, person: Person, centre: Centre, at
 
 def release(case: Case, person: Person, centre: Centre, at: datetime) -> Case:
     """Puts the request back for others; what was written stays."""
-    must_read_for(centre, person)
-    requests.must_allow(case.task, Action.RELEASE)
-    _must_hold(case.task, person)
+    must_be_allowed(case.task, Action.RELEASE, person, centre)
     return replace(case, task=requests.advance(case.task, Action.RELEASE, at, person))
 
 
 def write(case: Case, observed: str, conclusion: str, person: Person, centre: Centre) -> Case:
     """Keeps these words as the draft. The request itself does not change."""
-    must_read_for(centre, person)
-    requests.must_allow(case.task, Action.WRITE)
-    _must_hold(case.task, person)
+    must_be_allowed(case.task, Action.WRITE, person, centre)
     report, _ = _written(case)
     return Case(case.task, *reports.write(report, observed.rstrip(), conclusion.rstrip()))
 
 
 def submit(case: Case, person: Person, centre: Centre, at: datetime) -> Case:
     """Hands the draft over for review. Raises RequestStateError `report-incomplete` when a part is empty."""
-    must_read_for(centre, person)
-    requests.must_allow(case.task, Action.SUBMIT)
-    _must_hold(case.task, person)
+    must_be_allowed(case.task, Action.SUBMIT, person, centre)
     report, observation = _written(case)
     if not reports.is_complete(report, observation):
         raise RequestStateError("both 检查所见 and 诊断意见 must be written", code="report-incomplete")
@@ -79,9 +76,7 @@ def submit(case: Case, person: Person, centre: Centre, at: datetime) -> Case:
 
 def approve(case: Case, person: Person, centre: Centre, at: datetime, comment: str = "") -> Case:
     """Agrees with the report as it stands."""
-    must_review_for(centre, person)
-    requests.must_allow(case.task, Action.APPROVE)
-    _must_not_be_writer(case.task, person, centre)
+    must_be_allowed(case.task, Action.APPROVE, person, centre)
     report, observation = _written(case)
     task = requests.advance(case.task, Action.APPROVE, at, person, comment)
     return Case(task, reports.interpreted_by(report, _answerable(task)), observation)
@@ -89,9 +84,7 @@ def approve(case: Case, person: Person, centre: Centre, at: datetime, comment: s
 
 def send_back(case: Case, person: Person, centre: Centre, at: datetime, comment: str) -> Case:
     """Returns the report to its writer. Raises RequestStateError `comment-missing` unless it says what to change."""
-    must_review_for(centre, person)
-    requests.must_allow(case.task, Action.SEND_BACK)
-    _must_not_be_writer(case.task, person, centre)
+    must_be_allowed(case.task, Action.SEND_BACK, person, centre)
     if not comment.strip():
         raise RequestStateError("a report sent back needs a comment", code="comment-missing")
     report, observation = _written(case)
@@ -101,13 +94,35 @@ def send_back(case: Case, person: Person, centre: Centre, at: datetime, comment:
 
 def sign(case: Case, person: Person, centre: Centre, at: datetime) -> Case:
     """Makes the report final. What is owed to the requester is the caller's, in the same transaction."""
-    must_review_for(centre, person)
-    requests.must_allow(case.task, Action.SIGN)
-    _must_not_be_writer(case.task, person, centre)
+    must_be_allowed(case.task, Action.SIGN, person, centre)
     report, observation = _written(case)
     task = requests.advance(case.task, Action.SIGN, at, person)
     report, observation = reports.at_stage(reports.issued(report, at), observation, "final")
     return Case(task, reports.interpreted_by(report, [*_answerable(task), person]), observation)
+
+
+def must_be_allowed(task: Resource, action: Action, person: Person, centre: Centre) -> None:
+    """Raises AccessError or RequestStateError when this person may not do this to this request now."""
+    if action in _OF_A_REVIEWER:
+        must_review_for(centre, person)
+    else:
+        must_read_for(centre, person)
+    requests.must_allow(task, action)
+    if action in _OF_ITS_READER:
+        _must_hold(task, person)
+    if action in _OF_A_REVIEWER:
+        _must_not_be_writer(task, person, centre)
+
+
+def refusals(task: Resource, person: Person, centre: Centre) -> dict[Action, str]:
+    """Why this person may not do what: the error code of each action that is refused. What is missing is allowed."""
+    refused: dict[Action, str] = {}
+    for action in (Action.CLAIM, *sorted(_OF_ITS_READER | _OF_A_REVIEWER)):
+        try:
+            must_be_allowed(task, action, person, centre)
+        except HutongError as error:
+            refused[action] = error.code
+    return refused
 
 
 def writer_of(task: Resource) -> Transition | None:

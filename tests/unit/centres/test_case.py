@@ -235,8 +235,8 @@ def test_who_wrote_a_report_neither_reviews_nor_signs_it(attempt: Callable[[], o
 
 
 def test_a_centre_may_lift_the_two_person_rule() -> None:
-    night = SomeCentre(two_person=False)
-    case = cases.sign(cases.approve(written_by_a_reviewer(), LI, night, AT), LI, night, AT)
+    night = SomeCentre(two_person=False, reviewers=())
+    case = cases.sign(cases.approve(submitted(), WANG, night, AT), WANG, night, AT)
     assert state_of(case.task) is RequestState.SIGNED
 
 
@@ -315,3 +315,24 @@ def test_no_action_changes_what_it_was_given() -> None:
 def test_the_stranger_of_another_centre_is_told_so() -> None:
     with pytest.raises(AccessError):
         cases.release(claimed(), STRANGER, CENTRE, AT)
+
+
+@pytest.mark.parametrize(
+    ("case", "person", "allowed"),
+    [
+        (opened, WANG, {"claim"}),
+        (opened, LI, {"claim"}),
+        (opened, STRANGER, set()),
+        (drafted, WANG, {"release", "write", "submit"}),
+        (drafted, LI, set()),
+        (submitted, WANG, set()),
+        (submitted, LI, {"approve", "send-back"}),
+        (written_by_a_reviewer, LI, set()),
+        (written_by_a_reviewer, ZHAO, {"approve", "send-back"}),
+        (approved, LI, {"sign", "send-back"}),
+        (signed, LI, set()),
+    ],
+)
+def test_a_person_is_offered_what_is_allowed(case: Callable[[], Case], person: Person, allowed: set[str]) -> None:
+    offered = {"claim", "release", "write", "submit", "approve", "send-back", "sign"}
+    assert offered - set(cases.refusals(case().task, person, CENTRE)) == allowed
