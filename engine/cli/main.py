@@ -1,0 +1,63 @@
+"""Which command was asked for? Finds its file in this folder and turns our errors into an exit status.
+
+Every command lives in a file of its name and is a plain function of that name whose signature typer reads. Only the
+file of the command that runs is imported, so that `hutong --help` and every small command start fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from engine.errors import HutongError
+
+COMMANDS = {
+    "demo": "Play one examination through the example community, from the township to the centre and back.",
+    "serve": "Run a community hub.",
+    "check": "Validate configuration and mappings and run the mapping tests, without connecting.",
+    "explain": "Show the walk of a message, storing nothing.",
+    "send": "Send files to a system and print its acknowledgments.",
+    "trace": "Show everything known of an identifier.",
+    "doctor": "Say what is wrong with this installation and how to mend it.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command. Exit status 1 for an error that hutong explains, 2 for wrong usage."""
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _application(asked[0] if asked else "")(args=asked, prog_name="hutong")
+    except HutongError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"hutong: {error.message}")
+        sys.exit(1)
+
+
+def _application(asked: str) -> typer.Typer:
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_show_locals=False,  # a local variable may hold a patient's data
+        help="hutong 互通: examined below, diagnosed above, recognised everywhere.",
+    )
+    for name, summary in COMMANDS.items():
+        app.command(name, short_help=summary)(_function(name) if name == asked else _listed)
+    return app
+
+
+def _function(name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(f"engine.cli.{name}"), name)
+    return function
+
+
+def _listed() -> None:
+    """Stands for a command in the list of commands while another one runs."""
+
+
+if __name__ == "__main__":
+    main()
