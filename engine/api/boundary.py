@@ -1,0 +1,74 @@
+"""What happens to every request before and after its route? Asks who calls, adds the headers browsers obey, tells errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.api.caller import caller_by_token
+from engine.api.refusals import refusal_of, response_of
+from engine.api.services import Services
+
+_OPEN = frozenset({"/health", "/fhir/metadata", "/cds-services"})
+PROTECTED = frozenset({"fhir", "dicomweb", "api", "cds-services"})
+"""First segments of everything that is no page: below them only _OPEN answers without a token."""
+
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class Boundary:
+    """ASGI middleware around all routes. It lets nothing below PROTECTED through without a caller."""
+
+    def __init__(self, app: ASGIApp, services: Callable[[], Services]) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _add_headers(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        try:
+            if needs_caller(scope["path"]):
+                authorization = Headers(scope=scope).get("authorization")
+                scope["caller"] = await caller_by_token(self._services(), authorization)
+            await self._app(scope, receive, answer)
+        except Exception as error:  # the last place that can answer: the refusal logs what was not foreseen
+            refusal = refusal_of(error)
+            if started:
+                raise ConnectionAbortedError("an answer broke off") from None
+            await response_of(refusal, scope)(scope, receive, answer)
+
+
+def needs_caller(path: str) -> bool:
+    """Whether this path answers only to a known caller."""
+    return path not in _OPEN and first_segment(path) in PROTECTED
+
+
+def first_segment(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
+
+
+def is_open(path: str) -> bool:
+    return path in _OPEN
+
+
+def _add_headers(headers: MutableHeaders, path: str) -> None:
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+    if first_segment(path) in PROTECTED:
+        headers.setdefault("Cache-Control", "no-store")

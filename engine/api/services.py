@@ -1,0 +1,37 @@
+"""What does the API work with? Wired by engine/cli/assembly.py, handed to routes as a dependency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from engine.clock import Clock
+from engine.config.community import Community
+from engine.mapping import MappingSet
+from engine.store.database import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route may need; nothing of the API starts or stops anything.
+
+    pool         json columns come and go as text, so decimals keep their digits
+    mapping_set  rules compiled once, for what the centre writes to requesters
+    """
+
+    pool: Pool
+    config: Community
+    clock: Clock
+    mapping_set: MappingSet
+
+
+def services_of(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+Hub = Annotated[Services, Depends(services_of)]
+"""A route's parameter: `async def worklist(hub: Hub)`."""
