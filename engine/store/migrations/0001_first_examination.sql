@@ -44,7 +44,7 @@ create index lane_envelope on lane (envelope);
 -- How a finished envelope ended.
 create table outcome (
     envelope     uuid        primary key,
-    state        text        not null,                 -- processed | skipped
+    state        text        not null,                 -- processed | refused (the sender was told, and keeps it) | skipped
     finished_at  timestamptz not null,
     mapping      text,                                 -- name@version+digest of the mapping that ran
     resources    jsonb       not null default '[]',    -- ["Patient/…@3", …] what was written
