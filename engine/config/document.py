@@ -24,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 LIMIT_BYTES = 1024 * 1024
 """The largest community anybody described fits in a tenth of this."""
@@ -81,6 +82,9 @@ def parse(text: str) -> Document:
     events = YAML(typ="safe", pure=True).parse(text)
     try:
         value = _document(_trusted(events), lines)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UnreadableDocument(line, f"expected text; found the character U+{error.character:04X}") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 0

@@ -44,8 +44,12 @@ _BOUNDS = {
 
 def explain(error: ValidationError, model: type[BaseModel], given: Mapping[str, str]) -> Iterator[tuple[Place, str]]:
     """Yields the place and the expectation of each error; `given` are keys that no file holds, such as its name."""
-    for detail in error.errors(include_url=False):
-        place = detail["loc"]
+    details = error.errors(include_url=False)
+    places = [detail["loc"] for detail in details]
+    for detail, place in zip(details, places, strict=True):
+        # A list whose items were refused counts as too short as well: that is the same mistake told twice.
+        if detail["type"] == "too_short" and any(other != place and other[: len(place)] == place for other in places):
+            continue
         if len(place) == 1 and place[0] in given:
             yield (), f"'{given[str(place[0])]}': {_expected(detail, model, given)}"
         else:

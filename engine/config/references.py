@@ -38,7 +38,8 @@ class _Check:
     def name(self, kind: str, name: str, file: str, place: Place) -> None:
         valid = self.defined[kind]
         if name not in valid:
-            self.say(file, place, f"expected the name of a {kind}, found '{name}'{nearest(name, valid)}")
+            article = "an" if kind.startswith("e") else "a"
+            self.say(file, place, f"expected the name of {article} {kind}, found '{name}'{nearest(name, valid)}")
 
     def say(self, file: str, place: Place, text: str) -> None:
         line = self.documents[file].line(place) if file in self.documents else 0
