@@ -21,18 +21,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # its names ar
 )
 
 from conformance.errors import NoAnswerError, UnexpectedAnswerError
+from conformance.simulators.dicom_address import SUCCESS, DicomAddress
 
-SUCCESS = 0x0000
 _PENDING = (0xFF00, 0xFF01)
-
-
-@dataclass(frozen=True, slots=True)
-class DicomAddress:
-    """An application entity that is called."""
-
-    host: str
-    port: int
-    ae_title: str
 
 
 @dataclass(frozen=True, slots=True)

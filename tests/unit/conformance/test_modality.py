@@ -20,7 +20,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # its names ar
 
 from conformance.errors import NoAnswerError, UnexpectedAnswerError
 from conformance.objects import chest_radiograph, twelve_lead_ecg
-from conformance.simulators.modality import DicomAddress, Modality, content_sha256
+from conformance.simulators.dicom_address import DicomAddress
+from conformance.simulators.modality import Modality, content_sha256
 from engine.clock import CHINA
 
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=CHINA)

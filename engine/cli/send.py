@@ -1,0 +1,171 @@
+"""`hutong send`: how does a system answer these files, sent as HL7 v2 over MLLP or by DICOM C-STORE?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.text import Text
+
+from conformance.errors import ConformanceError, NoAnswerError
+from conformance.hl7_files import FileMessage, messages_in, read_any
+from conformance.simulators.dicom_address import SUCCESS, DicomAddress
+from conformance.simulators.mllp import MllpConnection
+from engine.errors import ConfigurationError
+
+_NO_CODE = "--"
+_GIVE_UP_AFTER = 3
+"""Messages in a row without an answer: the rest would only wait, too."""
+_DICOM_WARNINGS = range(0xB000, 0xC000)
+"""PS3.7 annex C: stored, with a remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One answer as it is printed."""
+
+    accepted: bool
+    code: str
+    what: str
+    where: str
+    remark: str = ""
+
+
+def send(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, metavar="FILE...", help="Files, or folders of files, to send.")
+    ],
+    to: Annotated[str, typer.Option(metavar="URL", help="mllp://HOST:PORT or dicom://AETITLE@HOST:PORT")],
+    calling: Annotated[str, typer.Option(metavar="AETITLE", help="Our AE title, for DICOM.")] = "HUTONG_SEND",
+    timeout_secs: Annotated[float, typer.Option(min=0.1, help="How long to wait for each answer.")] = 30,
+) -> None:
+    """Send files to a system and print its acknowledgments.
+
+    A file of HL7 v2 may hold several messages, its lines ended by CR, LF or CRLF. Exit status 1 when anything was
+    refused or not answered.
+    """
+    paths = _files(files)
+    target = urlsplit(to)
+    host, port = _host_and_port(to)
+    if target.scheme == "mllp":
+        work = [(path, number, each) for path in paths for number, each in enumerate(_messages(path), start=1)]
+        lines = _over_mllp(work, host, port, timeout_secs)
+        total = len(work)
+    elif target.scheme == "dicom" and target.username:
+        address = DicomAddress(host, port, unquote(target.username))
+        lines = _over_dicom(paths, address, calling, timeout_secs)
+        total = len(paths)
+    else:
+        raise ConfigurationError(f"--to {to}: expected mllp://HOST:PORT or dicom://AETITLE@HOST:PORT")
+    if not _print(lines, total):
+        raise typer.Exit(1)
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    return [
+        file
+        for path in given
+        for file in (sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path])
+    ]
+
+
+def _messages(path: Path) -> list[FileMessage | None]:
+    """The messages of a file; None stands for a file that holds none, which is a refusal of its own."""
+    return [*messages_in(path.read_bytes())] or [None]
+
+
+def _host_and_port(to: str) -> tuple[str, int]:
+    try:
+        target = urlsplit(to)
+        host, port = target.hostname, target.port
+    except ValueError as error:
+        raise ConfigurationError(f"--to {to}: expected a port from 1 to 65535") from error
+    if not host or not port:
+        raise ConfigurationError(f"--to {to}: expected a host and a port, such as mllp://127.0.0.1:2575")
+    return host, port
+
+
+def _over_mllp(
+    work: Sequence[tuple[Path, int, FileMessage | None]], host: str, port: int, timeout_secs: float
+) -> Iterator[_Line]:
+    """One connection for all; a new one after an answer failed to come."""
+    with asyncio.Runner() as runner:
+        connection = MllpConnection(host, port, timeout_secs=timeout_secs)
+        unanswered = 0
+        for done, (path, number, message) in enumerate(work):
+            if unanswered == _GIVE_UP_AFTER:
+                yield _Line(False, _NO_CODE, f"{len(work) - done} messages not sent", f"{host}:{port} does not answer")
+                break
+            where = f"{path}#{number}" if number > 1 else str(path)
+            if message is None:
+                yield _Line(False, _NO_CODE, "no HL7 v2 message in it", where)
+                continue
+            line = runner.run(_ask(connection, message, where))
+            unanswered = unanswered + 1 if line.code == _NO_CODE else 0
+            yield line
+        runner.run(connection.close())
+
+
+async def _ask(connection: MllpConnection, message: FileMessage, where: str) -> _Line:
+    started = time.perf_counter()
+    what = f"{message.message_type or '?'} {message.control_id or '(no MSH-10)'}"
+    try:
+        answer = read_any(await connection.ask(message.payload))
+    except ConformanceError as error:
+        return _Line(False, _NO_CODE, what, where, str(error))
+    took = f"{(time.perf_counter() - started) * 1000:.0f} ms"
+    code, control_id = answer.value("MSA", 1), answer.value("MSA", 2)
+    if control_id != message.control_id:
+        return _Line(False, code or _NO_CODE, what, where, f"answers another message: {control_id or 'none'}")
+    if code in ("AA", "CA"):
+        return _Line(True, code, what, where, took)
+    # ERR-8 and MSA-3 are what the other side tells its user; ERR-3 and ERR-2 are the code and the place.
+    told = [answer.value("MSA", 3), answer.value("ERR", 3), answer.value("ERR", 3, 2)]
+    told += [answer.value("ERR", 2), answer.value("ERR", 8)]
+    return _Line(False, code or _NO_CODE, what, where, " · ".join(dict.fromkeys(filter(None, told))))
+
+
+def _over_dicom(paths: Sequence[Path], address: DicomAddress, calling: str, timeout_secs: float) -> Iterator[_Line]:
+    from conformance.simulators.dicom_sender import send_files
+
+    answered = 0
+    try:
+        for answer in send_files(paths, address, calling, timeout_secs):
+            answered += 1
+            status = _NO_CODE if answer.status is None else f"{answer.status:04X}"
+            accepted = answer.status == SUCCESS or (answer.status is not None and answer.status in _DICOM_WARNINGS)
+            yield _Line(accepted, status, answer.sop_uid or "?", str(answer.path), answer.reason)
+    except NoAnswerError as error:
+        yield _Line(False, _NO_CODE, f"{len(paths) - answered} files not sent", str(error))
+
+
+def _print(lines: Iterator[_Line], total: int) -> bool:
+    """Prints each answer as it comes, a progress bar below on a terminal; True when all were accepted."""
+    out = Console(soft_wrap=True, highlight=False)
+    refused = accepted = 0
+    bar = Progress(*Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn(), console=out)
+    bar.disable = not out.is_terminal or total < 2
+    with bar:
+        task = bar.add_task("sending", total=total)
+        for line in lines:
+            accepted, refused = accepted + line.accepted, refused + (not line.accepted)
+            bar.console.print(_shown(line))
+            bar.advance(task)
+    out.print(f"{accepted} accepted, {refused} not", style="green" if not refused else "red")
+    return not refused
+
+
+def _shown(line: _Line) -> Text:
+    """Built of plain text, so that nothing in an answer is taken for markup."""
+    remark = f"  {line.remark}" if line.remark else ""
+    return Text.assemble(
+        (f"{line.code:<4}", "green" if line.accepted else "bold red"), f" {line.what}  {line.where}{remark}"
+    )

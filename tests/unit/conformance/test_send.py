@@ -1,0 +1,133 @@
+"""`hutong send` shows every answer and fails when one is not positive."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from conformance.objects import twelve_lead_ecg
+from conformance.simulators.mllp import framed, read_block
+from engine.cli.main import main
+
+MESSAGE = "MSH|^~\\&|HIS|A|HUTONG|B|20260302||ADT^A04|{}|P|2.4|||||| GB 18030-2000\nPID|||1||周珅\n"
+
+
+@contextmanager
+def answering(answer: Callable[[str], str | None]) -> Iterator[int]:
+    """An MLLP server in a thread of its own: answers by control id, or closes the connection for None."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (payload := await read_block(reader)) is not None:
+            text = answer(payload.split(b"|")[9].decode())
+            if text is None:
+                break
+            writer.write(framed(text.encode("gb18030")))
+            await writer.drain()
+        writer.close()
+
+    ports: Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(converse, "127.0.0.1", 0)
+        over = asyncio.Event()
+        ports.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), over))
+        await over.wait()
+        server.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    port, loop, over = ports.get(timeout=5)
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(5)
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["send", *arguments])
+    return int(ended.value.code or 0)
+
+
+def written(folder: Path, *control_ids: str) -> str:
+    path = folder / "messages.hl7"
+    path.write_bytes("".join(MESSAGE.format(each) for each in control_ids).encode("gb18030"))
+    return str(path)
+
+
+def accept(control_id: str) -> str:
+    return f"MSH|^~\\&|H|H|HIS|A|1||ACK|9|P|2.4\rMSA|AA|{control_id}\r"
+
+
+def test_every_message_is_sent_and_its_acknowledgment_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(accept) as port:
+        assert run(written(tmp_path, "C1", "C2"), "--to", f"mllp://127.0.0.1:{port}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[:2]] == [["AA", "ADT^A04", "C1"], ["AA", "ADT^A04", "C2"]]
+    assert lines[-1] == "2 accepted, 0 not"
+
+
+def test_one_refusal_among_many_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse_second(control_id: str) -> str:
+        if control_id != "C2":
+            return accept(control_id)
+        return "MSH|^~\\&|H|H|HIS|A|1||ACK|9|P|2.4\rMSA|AE|C2|字段缺失\rERR||PID^1^3|101^缺失|E\r"
+
+    with answering(refuse_second) as port:
+        assert run(written(tmp_path, "C1", "C2", "C3"), "--to", f"mllp://127.0.0.1:{port}") == 1
+    out = capsys.readouterr().out
+    assert "AE   ADT^A04 C2" in out
+    assert "字段缺失" in out
+    assert "2 accepted, 1 not" in out
+
+
+def test_an_acknowledgment_of_another_message_counts_for_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(lambda control_id: accept("OTHER")) as port:
+        assert run(written(tmp_path, "C1"), "--to", f"mllp://127.0.0.1:{port}") == 1
+    assert "answers another message" in capsys.readouterr().out
+
+
+def test_after_a_closed_connection_the_next_message_gets_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(lambda control_id: None if control_id == "C1" else accept(control_id)) as port:
+        assert run(written(tmp_path, "C1", "C2"), "--to", f"mllp://127.0.0.1:{port}") == 1
+    assert "1 accepted, 1 not" in capsys.readouterr().out
+
+
+def test_a_system_that_is_not_there_is_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    assert run(written(tmp_path, *"123456"), "--to", f"mllp://127.0.0.1:{free_port}") == 1
+    assert "3 messages not sent" in capsys.readouterr().out
+
+
+def test_a_file_without_a_message_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of the kind")
+    with answering(accept) as port:
+        assert run(str(tmp_path), "--to", f"mllp://127.0.0.1:{port}") == 1
+    assert "no HL7 v2 message in it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:1", "http://a:1", "mllp://a", "mllp://a:b", "mllp://a:99999", "dicom://host:104", ""]
+)
+def test_an_address_that_is_none_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    assert run(written(tmp_path, "C1"), "--to", address) == 1
+    assert "expected" in capsys.readouterr().err
+
+
+def test_dicom_without_an_archive_says_what_was_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    assert run(str(twelve_lead_ecg()), "--to", f"dicom://HUTONG@127.0.0.1:{free_port}") == 1
+    assert "1 files not sent" in capsys.readouterr().out
