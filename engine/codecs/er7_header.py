@@ -5,9 +5,8 @@ Reads MSH, PID and MRG only, so that an acknowledgment need not wait for a full 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 
 from engine.codecs import text
 from engine.errors import ParseError
@@ -20,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 _NULL = '""'
 _OF_THE_SENDING = (7, 13)
 """MSH-7 and MSH-13 differ between two sendings of one message."""
-_OWNERS = ((b"PID", 3), (b"MRG", 1))
+_OWNERS = {"PID": 3, "MRG": 1}
 """Which field of which segment holds patient identifiers."""
 
 
@@ -195,14 +194,13 @@ def peek(payload: bytes, configured_charset: str | None, channel: str) -> Header
     decoded = text.decode(raw, declared, configured_charset)
     fields = decoded.text.split(decoded.text[3])
     separators = read_separators(decoded.text[3], fields[1] if len(fields) > 1 else "")
-    msh = ("MSH", separators.field, *fields[1:])
     return Header(
         separators,
-        msh,
+        ("MSH", separators.field, *fields[1:]),
         decoded.charset,
-        _patient_ids(payload, end, separators, declared, configured_charset),
+        _patient_ids(payload[end:], separators, declared, configured_charset),
         _control_key(channel, fields),
-        _content_key(payload, end, separators.field, fields),
+        _content_key(payload[end:], separators.field, fields),
     )
 
 
@@ -220,44 +218,43 @@ def segment_end(payload: bytes, start: int) -> int:
 
 def _control_key(channel: str, fields: list[str]) -> bytes:
     own = (fields + [""] * 10)[:10]
-    key = "\0".join((channel, own[2], own[3], own[9].strip()))
-    return blake2b(key.encode(), digest_size=KEY_BYTES).digest()
+    return _digest("\0".join((channel, own[2], own[3], own[9].strip())).encode())
 
 
-def _content_key(payload: bytes, end: int, separator: str, fields: list[str]) -> bytes:
+def _content_key(rest: bytes, separator: str, fields: list[str]) -> bytes:
     kept = fields.copy()
     for number in _OF_THE_SENDING:
         if number <= len(kept):
             kept[number - 1] = ""
-    digest = blake2b(separator.join(kept).encode(), digest_size=KEY_BYTES)
-    digest.update(memoryview(payload)[end:])
-    return digest.digest()
+    return _digest(separator.join(kept).encode(), rest)
 
 
-def _segments(payload: bytes, start: int, opening: bytes) -> Iterator[bytes]:
-    """The segments that begin with these bytes, after the header."""
-    for line_end in (b"\r", b"\n"):
-        at = payload.find(line_end + opening, start)
-        while at >= 0:
-            end = segment_end(payload, at + 1)
-            yield payload[at + 1 : end]
-            at = payload.find(line_end + opening, end)
+def _digest(*parts: bytes) -> bytes:
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()[:KEY_BYTES]
 
 
-def _patient_ids(
-    payload: bytes, start: int, separators: Separators, declared: str, configured: str | None
-) -> tuple[str, ...]:
+def _patient_ids(rest: bytes, separators: Separators, declared: str, configured: str | None) -> tuple[str, ...]:
+    """Every identifier in the segments after the header, each segment decoded before it is split."""
+    if b"\n" in rest:
+        rest = rest.replace(b"\n", b"\r")
+    separator = separators.field
+    openings = {f"{name}{separator}".encode("ascii"): number for name, number in _OWNERS.items()}
     found: dict[str, None] = {}
-    for name, number in _OWNERS:
-        for segment in _segments(payload, start, name + separators.field.encode("ascii")):
-            content = segment.decode("ascii") if segment.isascii() else text.decode(segment, declared, configured).text
-            fields = content.split(separators.field, number + 1)
-            if len(fields) <= number:
-                continue
-            field = fields[number]
-            for repetition in field.split(separators.repetition) if separators.repetition else (field,):
-                value = repetition.split(separators.component, 1)[0] if separators.component else repetition
-                value = value.strip()
-                if value and value != _NULL:
-                    found[value] = None
+    for segment in [line for line in rest.split(b"\r") if line[:4] in openings]:
+        number = openings[segment[:4]]
+        content = segment.decode("ascii") if segment.isascii() else text.decode(segment, declared, configured).text
+        fields = content.split(separator, number + 1)
+        if len(fields) <= number:
+            continue
+        for repetition in _split(fields[number], separators.repetition):
+            value = _split(repetition, separators.component)[0].strip()
+            if value and value != _NULL:
+                found[value] = None
     return tuple(found)
+
+
+def _split(value: str, separator: str) -> list[str]:
+    return value.split(separator) if separator else [value]

@@ -10,6 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from engine.errors import MappingError
 from engine.finding import Finding, Severity
@@ -95,6 +96,7 @@ _LABEL_SEPARATORS = re.compile(r"[\\~]")
 _LABEL_NOISE = re.compile(r"[^A-Z0-9]")
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
 _C1_CONTROL = re.compile("[\x80-\x9f]")
+_HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}")
 _GB2312_DESIGNATORS = re.compile(rb"\x1b\$\)A|\x1b\(B")
 
 _USUAL_SHARE = 0.5
@@ -184,7 +186,7 @@ def _decode_marked(payload: bytes, declared: str | None, configured: str | None)
     if b"\x1b" in body and labelled in (GB18030, None):
         body = _GB2312_DESIGNATORS.sub(b"", body)
     choice = _choose(body, labelled, channel)
-    text = body.decode(choice.codec, "replace")
+    text = choice.text
     if choice.mislabelled:
         findings.append(
             Finding("charset-mislabelled", f"the text is not in the character set it claims: read as {choice.codec}")
@@ -199,61 +201,67 @@ def _decode_marked(payload: bytes, declared: str | None, configured: str | None)
     return Decoded(text, choice.codec, choice.doubtful, tuple(findings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     codec: str
+    text: str
     mislabelled: bool = False
     doubtful: bool = False
 
 
 def _choose(body: bytes, labelled: str | None, channel: str | None) -> _Choice:
     said = labelled or channel
-    if body.isascii() and said is None:
-        return _Choice(UTF_8)
     if said is None:
         return _detect(body)
     if (text := _strict(body, said)) is None:
-        if channel is not None and channel != said and _strict(body, channel) is not None and not _single_byte(channel):
-            return _Choice(channel, mislabelled=True)
-        found = _detect(body)
-        if _strict(body, found.codec) is None or (_single_byte(found.codec) and said != ASCII):
-            return _Choice(said, doubtful=True)
-        return _Choice(found.codec, mislabelled=True, doubtful=found.doubtful)
-    if body.isascii():
-        return _Choice(said)
+        return _disbelieve(body, said, channel)
+    if said == UTF_8 or body.isascii():
+        return _Choice(said, text)
     if _single_byte(said):
         return _doubt_single_byte(body, text, said, channel)
     if said == GB18030 and (other := _strict(body, UTF_8)) is not None and _usual(other) > _usual(text):
-        return _Choice(UTF_8, mislabelled=True)
-    return _Choice(said)
+        return _Choice(UTF_8, other, mislabelled=True)
+    return _Choice(said, text)
+
+
+def _disbelieve(body: bytes, said: str, channel: str | None) -> _Choice:
+    """The bytes are not in the charset that was said."""
+    if channel is not None and not _single_byte(channel) and (text := _strict(body, channel)) is not None:
+        return _Choice(channel, text, mislabelled=True)
+    found = _detect(body)
+    if "\ufffd" in found.text or (_single_byte(found.codec) and said != ASCII):
+        return _Choice(said, body.decode(said, "replace"), doubtful=True)
+    return found._replace(mislabelled=True)
 
 
 def _doubt_single_byte(body: bytes, text: str, said: str, channel: str | None) -> _Choice:
     """A single-byte codec accepts nearly everything, so its label proves nothing."""
-    if _strict(body, UTF_8) is not None:
-        return _Choice(UTF_8, mislabelled=True)
+    if (unicode := _strict(body, UTF_8)) is not None:
+        return _Choice(UTF_8, unicode, mislabelled=True)
     chinese = _strict(body, GB18030)
     if chinese is None:
-        return _Choice(said)
+        return _Choice(said, text)
     share, count = _usual(chinese), len(_ASCII_RUN.sub("", chinese))
     if channel == GB18030 or (count >= _USUAL_COUNT and (share >= _USUAL_SHARE or _C1_CONTROL.search(text))):
-        return _Choice(GB18030, mislabelled=True)
-    return _Choice(said, doubtful=share > 0)
+        return _Choice(GB18030, chinese, mislabelled=True)
+    return _Choice(said, text, doubtful=share > 0)
 
 
 def _detect(body: bytes) -> _Choice:
-    unicode, chinese = _strict(body, UTF_8), _strict(body, GB18030)
+    unicode = _strict(body, UTF_8)
+    if unicode is not None and body.isascii():
+        return _Choice(UTF_8, unicode)
+    chinese = _strict(body, GB18030)
     if unicode is not None:
         if chinese is not None and _usual(chinese) > _usual(unicode):
-            return _Choice(GB18030, doubtful=True)
-        return _Choice(UTF_8)
+            return _Choice(GB18030, chinese, doubtful=True)
+        return _Choice(UTF_8, unicode)
     if chinese is not None:
         share = _usual(chinese)
-        if share == 0 and not _high_pair(body):
-            return _Choice(LATIN_1, doubtful=True)
-        return _Choice(GB18030, doubtful=share < _USUAL_SHARE)
-    lost = {codec: body.decode(codec, "replace").count("\ufffd") for codec in (UTF_8, GB18030)}
-    return _Choice(min(lost, key=lambda codec: lost[codec]), doubtful=True)
+        if share == 0 and not _HIGH_PAIR.search(body):
+            return _Choice(LATIN_1, body.decode(LATIN_1), doubtful=True)
+        return _Choice(GB18030, chinese, doubtful=share < _USUAL_SHARE)
+    read = [_Choice(codec, body.decode(codec, "replace"), doubtful=True) for codec in (UTF_8, GB18030)]
+    return min(read, key=lambda choice: choice.text.count("\ufffd"))
 
 
 def _strict(body: bytes, codec: str) -> str | None:
@@ -271,7 +279,3 @@ def _usual(text: str) -> float:
     """The share of the characters beyond ASCII that GB 2312 holds; 1.0 when there are none."""
     beyond = _ASCII_RUN.sub("", text)
     return len(beyond.encode("gb2312", "ignore")) / 2 / len(beyond) if beyond else 1.0
-
-
-def _high_pair(body: bytes) -> bool:
-    return re.search(rb"[\x80-\xff]{2}", body) is not None
