@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route? Asks who calls, adds the headers browsers obey, tells errors."""
+"""What surrounds every route? It asks who calls, adds the headers that browsers obey, and tells errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Boundary:
                 authorization = Headers(scope=scope).get("authorization")
                 scope["caller"] = await caller_by_token(self._services(), authorization)
             await self._app(scope, receive, answer)
-        except Exception as error:  # the last place that can answer: the refusal logs what was not foreseen
+        except Exception as error:  # noqa: BLE001 the last place that can answer; the refusal logs what was not foreseen
             refusal = refusal_of(error)
             if started:
                 raise ConnectionAbortedError("an answer broke off") from None

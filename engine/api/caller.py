@@ -8,10 +8,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from engine.api.services import Services
 from engine.config.community import Role
 from engine.errors import AccessError
 from engine.store.access import ADMINISTRATOR, holder
-from engine.api.services import Services
 
 UNAUTHENTICATED = "unauthenticated"
 """Code of an AccessError: who you are is not known. Any other AccessError means known, but not allowed."""

@@ -1,4 +1,4 @@
-"""How is an error told over HTTP? One table from error to status and FHIR issue; OperationOutcome below /fhir, RFC 9457 elsewhere.
+"""How is an error told over HTTP? One table gives status and issue; OperationOutcome below /fhir, RFC 9457 elsewhere.
 
 Nothing of the request is repeated in an answer: a value could be a patient's.
 """

@@ -1,4 +1,4 @@
-"""Whose token is this? Tokens are issued, recognised and revoked by their SHA-256; the tokens themselves are kept nowhere."""
+"""Whose token is this? Tokens are issued, recognised and revoked by their SHA-256; they themselves are kept nowhere."""
 
 from __future__ import annotations
 
