@@ -1,1 +1,1 @@
-
+"""The imaging gateway: DICOM objects come in, are kept exactly, and become studies; worklists and pictures go out."""

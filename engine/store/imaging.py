@@ -1,0 +1,309 @@
+"""Which instances, studies and scheduled steps are there? The gateway's SQL: index, manifests and worklist reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time
+from enum import StrEnum
+
+from engine.store.database import Connection
+from engine.store.worklist import Step
+
+
+class Standing(StrEnum):
+    """What a stored instance is among those already there."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    """The same SOP Instance UID with the same bytes: nothing was added."""
+    CONFLICT = "conflict"
+    """The same SOP Instance UID with other content: added apart, never served in place of the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One object of the store.
+
+    sha256    of the data set bytes as they were on the wire
+    location  key in the object store
+    tags      JSON object of identifying attributes, text repaired
+    charset   JSON object: declared, used, doubtful
+    """
+
+    sop_uid: str
+    facility: str
+    sha256: bytes
+    study_uid: str
+    series_uid: str
+    sop_class: str
+    transfer_syntax: str
+    modality: str
+    number: int | None
+    bytes: int
+    location: str
+    tags: str
+    charset: str
+    peer: str
+    stored_at: datetime
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study and the revision, a count of its stored instances, that was read."""
+
+    uid: str
+    facility: str
+    channel: str
+    peer: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepQuery:
+    """What a modality asks its worklist for. An empty text or None matches everything.
+
+    Texts are DICOM matching patterns: `*` any run of characters, `?` exactly one (PS3.4 C.2.2.2.4).
+    Dates and times are those of a clock in China.
+    """
+
+    patient_name: str = ""
+    patient_id: str = ""
+    accession: str = ""
+    study_uids: tuple[str, ...] = ()
+    modality: str = ""
+    station_ae: str = ""
+    procedure_code: str = ""
+    from_on: date | None = None
+    to_on: date | None = None
+    from_at: time | None = None
+    to_at: time | None = None
+
+
+_INSTANCE_COLUMNS = """sop_uid, facility, sha256, study_uid, series_uid, sop_class, transfer_syntax, modality, number,
+    bytes, location, tags, charset, peer, stored_at, conflict"""
+_STEP_COLUMNS = ", ".join(field.name for field in fields(Step))
+
+
+async def record(connection: Connection, channel: str, instances: Sequence[Instance]) -> list[Standing]:
+    """Adds instances in the caller's transaction and says, in the same order, what each of them is.
+
+    The rows of their studies are locked first and in one order, so that two gateways storing one study take turns.
+    """
+    await _lock_studies(connection, channel, instances)
+    known = await _known_contents(connection, instances)
+    standings: list[Standing] = []
+    added: list[Instance] = []
+    for instance in instances:
+        contents = known.setdefault((instance.sop_uid, instance.facility), set())
+        if instance.sha256 in contents:
+            standings.append(Standing.REPEAT)
+            continue
+        standings.append(Standing.CONFLICT if contents else Standing.NEW)
+        contents.add(instance.sha256)
+        added.append(instance)
+    conflicts = [standing is Standing.CONFLICT for standing in standings if standing is not Standing.REPEAT]
+    await _insert(connection, added, conflicts)
+    await _count(connection, added)
+    return standings
+
+
+async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> None:
+    firsts: dict[tuple[str, str], Instance] = {}
+    for instance in instances:
+        firsts.setdefault((instance.study_uid, instance.facility), instance)
+    ordered = [firsts[key] for key in sorted(firsts)]
+    await connection.executemany(
+        """
+        insert into study (uid, facility, channel, peer, first_stored_at, last_stored_at, revision)
+        values ($1, $2, $3, $4, $5, $5, 0) on conflict do nothing
+        """,
+        [(i.study_uid, i.facility, channel, i.peer, i.stored_at) for i in ordered],
+    )
+    await connection.fetch(
+        """
+        select 1 from study where (uid, facility) in (select * from unnest($1::text[], $2::text[]))
+        order by uid, facility for update
+        """,
+        [i.study_uid for i in ordered],
+        [i.facility for i in ordered],
+    )
+
+
+async def _known_contents(connection: Connection, instances: Sequence[Instance]) -> dict[tuple[str, str], set[bytes]]:
+    rows = await connection.fetch(
+        """
+        select sop_uid, facility, sha256 from instance
+        where (sop_uid, facility) in (select * from unnest($1::text[], $2::text[]))
+        """,
+        [i.sop_uid for i in instances],
+        [i.facility for i in instances],
+    )
+    known: dict[tuple[str, str], set[bytes]] = {}
+    for row in rows:
+        known.setdefault((row["sop_uid"], row["facility"]), set()).add(bytes(row["sha256"]))
+    return known
+
+
+async def _insert(connection: Connection, added: Sequence[Instance], conflicts: Sequence[bool]) -> None:
+    await connection.executemany(
+        f"insert into instance ({_INSTANCE_COLUMNS}) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16)",
+        [
+            (
+                i.sop_uid,
+                i.facility,
+                i.sha256,
+                i.study_uid,
+                i.series_uid,
+                i.sop_class,
+                i.transfer_syntax,
+                i.modality,
+                i.number,
+                i.bytes,
+                i.location,
+                i.tags,
+                i.charset,
+                i.peer,
+                i.stored_at,
+                conflict,
+            )
+            for i, conflict in zip(added, conflicts, strict=True)
+        ],
+    )
+
+
+async def _count(connection: Connection, added: Sequence[Instance]) -> None:
+    counts: dict[tuple[str, str], tuple[int, datetime]] = {}
+    for instance in added:
+        key = (instance.study_uid, instance.facility)
+        number, last = counts.get(key, (0, instance.stored_at))
+        counts[key] = (number + 1, max(last, instance.stored_at))
+    await connection.executemany(
+        """
+        update study set revision = revision + $3, last_stored_at = greatest(last_stored_at, $4)
+        where uid = $1 and facility = $2
+        """,
+        [(uid, facility, number, last) for (uid, facility), (number, last) in counts.items()],
+    )
+
+
+async def is_indexed(connection: Connection, facility: str, study_uid: str, sha256: bytes) -> bool:
+    """Whether an object found in the spool has its row; one without was never answered 0000."""
+    found: bool = await connection.fetchval(
+        "select exists (select 1 from instance where study_uid = $1 and facility = $2 and sha256 = $3)",
+        study_uid,
+        facility,
+        sha256,
+    )
+    return found
+
+
+async def unnoticed_studies(connection: Connection, channel: str, quiet_since: datetime, limit: int) -> list[Study]:
+    """Studies whose last object came at or before quiet_since and whose newest manifest is not in the journal."""
+    rows = await connection.fetch(
+        """
+        select uid, facility, channel, peer, revision from study
+        where noticed_revision < revision and channel = $1 and last_stored_at <= $2
+        order by last_stored_at, uid limit $3
+        """,
+        channel,
+        quiet_since,
+        limit,
+    )
+    return [Study(**row) for row in rows]
+
+
+async def oldest_unnoticed_at(connection: Connection, channel: str) -> datetime | None:
+    """When the last object of the longest waiting study came; None when no study waits."""
+    at: datetime | None = await connection.fetchval(
+        "select min(last_stored_at) from study where noticed_revision < revision and channel = $1", channel
+    )
+    return at
+
+
+async def mark_noticed(connection: Connection, study: Study) -> None:
+    """Says that the manifest of this revision is in the journal; an instance stored since keeps the study waiting."""
+    await connection.execute(
+        "update study set noticed_revision = greatest(noticed_revision, $3) where uid = $1 and facility = $2",
+        study.uid,
+        study.facility,
+        study.revision,
+    )
+
+
+async def study_instances(connection: Connection, study_uid: str, facility: str | None = None) -> list[Instance]:
+    """Every stored content of a study, conflicts included, in an order that arrival does not change."""
+    rows = await connection.fetch(
+        f"""
+        select {_INSTANCE_COLUMNS} from instance
+        where study_uid = $1 and ($2::text is null or facility = $2)
+        order by facility, series_uid, number nulls last, sop_uid, conflict, sha256
+        """,
+        study_uid,
+        facility,
+    )
+    return [Instance(**row) for row in rows]
+
+
+async def find_instance(connection: Connection, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
+    """The first content stored under these UIDs; a conflicting later one is never served in its place."""
+    row = await connection.fetchrow(
+        f"""
+        select {_INSTANCE_COLUMNS} from instance
+        where sop_uid = $3 and study_uid = $1 and series_uid = $2 order by conflict, stored_at limit 1
+        """,
+        study_uid,
+        series_uid,
+        sop_uid,
+    )
+    return Instance(**row) if row else None
+
+
+async def scheduled_steps(
+    connection: Connection, facility: str, calling_ae: str, query: StepQuery, limit: int
+) -> list[Step]:
+    """The scheduled steps of one facility that a station may perform and that match, soonest first.
+
+    A step that names no station is for any station; one that names another than calling_ae is shown only to a query
+    that asks for it.
+    """
+    rows = await connection.fetch(
+        f"""
+        select {_STEP_COLUMNS} from worklist
+        where state = 'scheduled' and facility = $1
+          and (station_ae = '' or station_ae like $2)
+          and ($3 = '%' or patient_name ilike $3 or patient_name_latin ilike $3)
+          and patient_id like $4 and accession like $5 and modality like $6 and procedure_code like $7
+          and (cardinality($8::text[]) = 0 or study_uid = any ($8))
+          and ($9::date is null or (scheduled_at at time zone interval '8 hours')::date >= $9)
+          and ($10::date is null or (scheduled_at at time zone interval '8 hours')::date <= $10)
+          and ($11::time is null or (scheduled_at at time zone interval '8 hours')::time >= $11)
+          and ($12::time is null or (scheduled_at at time zone interval '8 hours')::time <= $12)
+        order by scheduled_at, accession limit $13
+        """,
+        facility,
+        _like(query.station_ae) if query.station_ae else _like(calling_ae),
+        _like(query.patient_name),
+        _like(query.patient_id),
+        _like(query.accession),
+        _like(query.modality),
+        _like(query.procedure_code),
+        list(query.study_uids),
+        query.from_on,
+        query.to_on,
+        query.from_at,
+        query.to_at,
+        limit,
+    )
+    return [Step(**row) for row in rows]
+
+
+def _like(pattern: str) -> str:
+    """A DICOM matching pattern as one for `like`, whose own wildcards are taken literally."""
+    if not pattern:
+        return "%"
+    for literal in ("\\", "%", "_"):
+        pattern = pattern.replace(literal, f"\\{literal}")
+    return pattern.replace("*", "%").replace("?", "_")

@@ -1,0 +1,100 @@
+"""When does the engine hear of a study? Once it has been quiet, with a manifest of everything stored of it.
+
+A study's row says how many of its instances the engine knows of, so a gateway that was killed goes on where it stopped;
+a manifest submitted twice is a repeat to the intake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import asyncpg
+
+from engine.clock import Clock
+from engine.errors import HutongError
+from engine.ports import Accepted
+from engine.store import imaging
+from engine.store.imaging import Study
+from pacs_gateway.manifest import manifest, patient_ids
+
+BATCH = 50
+RETRY_SECS = 2.0
+"""After a failure of the database or the intake."""
+
+_log = logging.getLogger(__name__)
+
+
+class ManifestIntake(Protocol):
+    """Takes a study manifest into the journal; durable on return. Raises StorageError when it could not be."""
+
+    async def accept_manifest(
+        self, *, channel: str, facility: str, peer: str, study_uid: str, patient_ids: Sequence[str], payload: bytes
+    ) -> Accepted: ...
+
+
+class Noticer:
+    """Watches the studies of one channel."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, intake: ManifestIntake, channel: str, quiet_secs: float, clock: Clock
+    ) -> None:
+        self._pool = pool
+        self._intake = intake
+        self._channel = channel
+        self._quiet = timedelta(seconds=quiet_secs)
+        self._clock = clock
+        self._stored = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"dicom noticer {self._channel}")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def stored(self) -> None:
+        """Something was added to some study."""
+        self._stored.set()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                wait_secs = await self._notice_quiet_studies()
+            except (HutongError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _log.warning("channel %s: studies wait to be noticed: %s", self._channel, type(error).__name__)
+                wait_secs = RETRY_SECS
+            if wait_secs is None:
+                await self._stored.wait()
+                wait_secs = self._quiet.total_seconds()
+            self._stored.clear()
+            await asyncio.sleep(wait_secs)
+
+    async def _notice_quiet_studies(self) -> float | None:
+        """Seconds until the next study may be due; None when no study waits."""
+        async with self._pool.acquire() as connection:
+            quiet_since = self._clock() - self._quiet
+            for study in await imaging.unnoticed_studies(connection, self._channel, quiet_since, BATCH):
+                await self._notice(connection, study)
+            oldest = await imaging.oldest_unnoticed_at(connection, self._channel)
+        if oldest is None:
+            return None
+        return max((oldest + self._quiet - self._clock()).total_seconds(), 0.0)
+
+    async def _notice(self, connection: asyncpg.Connection, study: Study) -> None:
+        instances = await imaging.study_instances(connection, study.uid, study.facility)
+        await self._intake.accept_manifest(
+            channel=self._channel,
+            facility=study.facility,
+            peer=study.peer,
+            study_uid=study.uid,
+            patient_ids=patient_ids(instances),
+            payload=manifest(instances),
+        )
+        await imaging.mark_noticed(connection, study)

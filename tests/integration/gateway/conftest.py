@@ -1,0 +1,175 @@
+"""What the gateway's tests may ask for: a running gateway, DCMTK's commands, synthetic objects."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from engine import clock
+from engine.config import AeEntry, DicomChannel
+from engine.ports import Accepted
+from pacs_gateway.gateway import Gateway
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """One call of the intake."""
+
+    channel: str
+    facility: str
+    peer: str
+    study_uid: str
+    patient_ids: Sequence[str]
+    payload: bytes
+
+
+@dataclass
+class RecordingIntake:
+    """Accepts every manifest and keeps it."""
+
+    submitted: list[Submitted] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def accept_manifest(self, **call: Any) -> Accepted:
+        async with self.changed:
+            self.submitted.append(Submitted(**call))
+            self.changed.notify_all()
+        return Accepted(uuid4(), b"")
+
+    async def of(self, study_uid: str, count: int = 1) -> Submitted:
+        """The count-th manifest of a study, waited for."""
+        async with asyncio.timeout(20), self.changed:
+            await self.changed.wait_for(lambda: len(self._found(study_uid)) >= count)
+        return self._found(study_uid)[count - 1]
+
+    def _found(self, study_uid: str) -> list[Submitted]:
+        return [one for one in self.submitted if one.study_uid == study_uid]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed and how it ended."""
+
+    code: int
+    output: str
+
+
+Run = Callable[..., Awaitable[Said]]
+
+
+@pytest.fixture
+def dcmtk() -> Run:
+    """Runs a DCMTK command; without TCP_NODELAY Debian's build stalls 40 ms per object on loopback."""
+
+    async def run(*command: str | Path | int) -> Said:
+        process = await asyncio.create_subprocess_exec(
+            *map(str, command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "TCP_NODELAY": "1"},
+        )
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+        return Said(process.returncode or 0, output.decode(errors="replace"))
+
+    return run
+
+
+def channel(**changes: Any) -> DicomChannel:
+    settings: dict[str, Any] = {
+        "type": "dicom",
+        "name": "imaging",
+        "ae_title": "HUTONG",
+        "port": 0,
+        "quiet_secs": 0.2,
+        "ae_entries": (
+            AeEntry(ae_title="DR_BAISHI", facility="baishi"),
+            AeEntry(ae_title="DR_QINGXI", facility="qingxi"),
+            AeEntry(ae_title="DR_ELSEWHERE", facility="qingxi", address="192.0.2.7"),
+        ),
+    }
+    return DicomChannel(**{**settings, **changes})
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Path:
+    return tmp_path / "objects"
+
+
+@pytest.fixture
+def intake() -> RecordingIntake:
+    return RecordingIntake()
+
+
+@pytest.fixture
+async def start(
+    pool: asyncpg.Pool, intake: RecordingIntake, objects: Path
+) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
+    """Starts a gateway with changed channel settings."""
+    async with AsyncExitStack() as stack:
+
+        async def start(objects_root: Path = objects, **changes: Any) -> Gateway:
+            return await stack.enter_async_context(
+                running(Gateway(channel(**changes), pool, intake, objects_root, clock.now))
+            )
+
+        yield start
+
+
+@asynccontextmanager
+async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+@pytest.fixture
+async def gateway(start: Callable[..., Awaitable[Gateway]]) -> Gateway:
+    return await start()
+
+
+@pytest.fixture
+def radiograph(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small synthetic radiograph and returns its file."""
+
+    def write(**attributes: Any) -> Path:
+        dataset = Dataset()
+        dataset.SOPClassUID = ComputedRadiographyImageStorage
+        dataset.SOPInstanceUID = generate_uid()
+        dataset.StudyInstanceUID = generate_uid()
+        dataset.SeriesInstanceUID = generate_uid()
+        dataset.Modality = "CR"
+        dataset.PatientName = "Test^One"
+        dataset.PatientID = "P0001"
+        dataset.PatientSex = "F"
+        dataset.PatientBirthDate = "19700101"
+        dataset.AccessionNumber = "A0001"
+        dataset.StudyDate, dataset.StudyTime = "20260102", "101500"
+        dataset.InstanceNumber = 1
+        dataset.Rows, dataset.Columns = 16, 16
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+        dataset.PixelData = b"".join(number.to_bytes(2, "little") for number in range(256))
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        file = tmp_path / f"{uuid4().hex}.dcm"
+        pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        return file
+
+    return write
