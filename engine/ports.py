@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from engine.envelope import Kind
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What `accept` returns once the flush that covers the payload has returned: the bytes to answer with."""
+    """A payload whose flush has returned: its envelope, and the bytes to answer with."""
 
     envelope_id: UUID
     acknowledgment: bytes
-    repeat: bool = False
+
+
+OnDone = Callable[[bytes | None], None]
+"""Called once, with the bytes to answer; None when nothing may be answered and the connection closes."""
 
 
 class Intake(Protocol):
-    """Takes a payload from a receiver; durable on return.
+    """Takes payloads from receivers."""
 
-    Raises StorageError when it could not be persisted: no acknowledgment may leave, the connection closes.
-    """
-
-    async def accept(self, channel: str, peer: str, payload: bytes) -> Accepted: ...
+    def submit(self, channel: str, peer: str, payload: bytes, on_done: OnDone) -> None:
+        """Takes one payload; calls on_done when the flush that covers it has returned, or with None when none did."""
+        ...
 
 
 class Receiver(Protocol):
@@ -63,6 +64,3 @@ class ObjectStore(Protocol):
     async def put(self, key: str, source: Path) -> None: ...
 
     async def path(self, key: str) -> Path: ...
-
-
-__all__ = ["Accepted", "Intake", "Kind", "ObjectStore", "Receiver", "Sender"]

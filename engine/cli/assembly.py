@@ -1,0 +1,230 @@
+"""How do the parts fit together? The only place that wires adapters, gateway and core into the processes of a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mappings as mapping_files
+from engine import config
+from engine.clock import now
+from engine.config import Community, MllpEndpoint
+from engine.envelope import EnvelopeIds
+from engine.mapping import MappingSet
+from engine.ports import Sender
+from engine.store.database import connect, connect_pool, refuse_unsafe
+
+OnReady = Callable[[dict[str, Any]], None]
+"""Told once, when everything listens: the part of run.json that this process answers for."""
+
+PARTITION_CHECK_SECS = 6 * 3600.0
+
+
+def mappings_of(community: Community) -> MappingSet:
+    """The mappings of this distribution, with the overlays of the community's facilities."""
+    return MappingSet.load(Path(mapping_files.__file__).parent, list(community.facilities))
+
+
+def new_ids() -> EnvelopeIds:
+    return EnvelopeIds(secrets.randbits)
+
+
+async def prepare(database_url: str, data: Path) -> None:
+    """What must be true of the database before anything runs: schema, partitions, durability, an administrator."""
+    from engine.store.access import ensure_admin_token
+    from engine.store.migrations import migrate
+    from engine.store.partitions import ensure_partitions
+
+    await asyncio.to_thread(migrate, database_url)
+    connection = await connect(database_url)
+    try:
+        await refuse_unsafe(connection)
+        await ensure_partitions(connection, now())
+        await ensure_admin_token(connection, data, now())
+    finally:
+        await connection.close()
+
+
+async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
+    """Receives, acknowledges and delivers HL7 v2 until it is cancelled."""
+    from adapters.mllp.limits import ReceiverLimits
+    from adapters.mllp.receiver import MllpReceiver
+    from adapters.mllp.sender import MllpSender
+    from engine.delivery import Couriers
+    from engine.intake import JournalIntake
+
+    def make_sender(endpoint: MllpEndpoint) -> Sender:
+        address = urlsplit(endpoint.address)
+        return MllpSender(
+            address.hostname or "",
+            address.port or 0,
+            connect_timeout_secs=endpoint.connect_timeout_secs,
+            answer_timeout_secs=endpoint.answer_timeout_secs,
+        )
+
+    community = config.load(folder)
+    before: dict[str, int] = ports.get("mllp", {})
+    intake = JournalIntake(database_url, {c.name: c for c in community.mllp_channels}, now, new_ids())
+    await intake.start()
+    receivers = {
+        channel.name: MllpReceiver(
+            channel.host,
+            before.get(channel.name, channel.port),
+            channel.name,
+            intake,
+            ReceiverLimits(
+                max_message_bytes=channel.max_message_bytes,
+                max_connections=channel.max_connections,
+                idle_timeout_secs=channel.idle_timeout_secs,
+            ),
+        )
+        for channel in community.mllp_channels
+    }
+    try:
+        for receiver in receivers.values():
+            await receiver.start()
+        ready({"mllp": {name: receiver.port for name, receiver in receivers.items()}})
+        async with asyncio.TaskGroup() as running:
+            running.create_task(Couriers(database_url, community, make_sender, now).run())
+            running.create_task(_keep_partitions(database_url))
+    finally:
+        await asyncio.gather(*(receiver.close() for receiver in receivers.values()))
+        await intake.close()
+
+
+async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
+    """Maps, records and routes what was accepted until it is cancelled."""
+    from engine.pipeline import Pipeline
+
+    community = config.load(folder)
+    pipeline = Pipeline(database_url, community, mappings_of(community), now, new_ids())
+    ready({})
+    await pipeline.run()
+
+
+async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
+    """Answers HTTP until it is cancelled."""
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    from engine.api.app import create_app
+    from engine.api.reading import routers as reading_routers
+    from engine.api.services import Services
+    from pacs_gateway.rendered import router as rendered_router
+    from web import static_folder
+
+    community = config.load(folder)
+    pool = await connect_pool(database_url, max_size=8)
+    services = Services(pool=pool, config=community, clock=now, mapping_set=mappings_of(community))
+    app = create_app(
+        services, [*reading_routers, rendered_router(pool, data / "objects")], static_folder=static_folder()
+    )
+    with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
+        server = Server(
+            app,
+            address=community.http.host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            websockets=False,
+            log_enabled=False,
+            static_path_mount=None,
+        )
+        serving = asyncio.create_task(server.serve())
+        try:
+            await _listening(community.http.host, port, serving)
+            ready({"http": f"http://{community.http.host}:{port}", "http_port": port})
+            await serving
+        finally:
+            server.stop()  # type: ignore[no-untyped-call]  # granian's own
+            await asyncio.gather(serving, return_exceptions=True)
+            await pool.close()
+
+
+async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
+    """Receives DICOM until it is cancelled."""
+    from engine.intake import JournalIntake
+    from pacs_gateway.gateway import Gateway
+
+    community = config.load(folder)
+    before: dict[str, int] = ports.get("dicom_ports", {})
+    pool = await connect_pool(database_url, max_size=4)
+    intake = JournalIntake(database_url, {}, now, new_ids())
+    await intake.start()
+    gateways = [
+        Gateway(
+            channel.model_copy(update={"port": before.get(channel.name, channel.port)}),
+            pool,
+            intake,
+            data / "objects",
+            now,
+        )
+        for channel in community.dicom_channels
+    ]
+    try:
+        for gateway in gateways:
+            await gateway.start()
+        first = community.dicom_channels[0] if gateways else None
+        ready(
+            {
+                "dicom": {"ae_title": first.ae_title, "port": gateways[0].port} if first else None,
+                "dicom_ports": {
+                    channel.name: gateway.port
+                    for channel, gateway in zip(community.dicom_channels, gateways, strict=True)
+                },
+            }
+        )
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.gather(*(gateway.close() for gateway in gateways))
+        await intake.close()
+        await pool.close()
+
+
+async def _keep_partitions(database_url: str) -> None:
+    """A hub that runs for months still has a journal partition for next month."""
+    from engine.store.partitions import ensure_partitions
+
+    while True:
+        await asyncio.sleep(PARTITION_CHECK_SECS)
+        connection = await connect(database_url)
+        try:
+            await ensure_partitions(connection, now())
+        finally:
+            await connection.close()
+
+
+class _ReservedPort:
+    """Holds a port while the HTTP server, which cannot say which free one it took, begins to listen on it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._address = (host, port)
+
+    def __enter__(self) -> int:
+        self._socket.bind(self._address)
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+    while True:
+        if serving.done():
+            await serving
+            raise OSError(f"the HTTP server ended before it listened on {host}:{port}")
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return

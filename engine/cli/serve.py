@@ -1,0 +1,42 @@
+"""Run a community hub: its processes are started, watched and started again; nothing is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from engine import config
+from engine.cli.supervisor import Supervisor
+
+PARTS = {"engine": ("engine", "pipeline"), "web": ("web",), "gateway": ("gateway",)}
+
+
+def serve(
+    config_folder: Annotated[Path, typer.Option("--config", help="Folder of the community's configuration.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder for the database, the objects and run.json.")],
+    only: Annotated[
+        str | None,
+        typer.Option("--only", help="Run one part: engine, web or gateway. Several machines may share one PostgreSQL."),
+    ] = None,
+) -> None:
+    """Runs the hub until it is stopped. PostgreSQL is embedded unless HUTONG_DATABASE_URL names one."""
+    if only is not None and only not in PARTS:
+        raise typer.BadParameter(f"expected one of {', '.join(PARTS)}", param_hint="--only")
+    community = config.load(config_folder)
+    roles = PARTS[only] if only else tuple(role for part in PARTS.values() for role in part)
+    if not community.dicom_channels:
+        roles = tuple(role for role in roles if role != "gateway")
+    data.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(config_folder.resolve(), data.resolve(), roles, os.environ.get("HUTONG_DATABASE_URL"))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.stop)
+    console = Console(stderr=True)
+    with supervisor:
+        run = supervisor.started()
+        console.print(f"hutong 互通 {community.name}: {run.get('http', 'ready')}")
+        supervisor.watch()

@@ -1,0 +1,178 @@
+"""How is a hub kept running? Starts its processes, starts again what dies, and ends everything together."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from engine.cli.process import PORTS
+from engine.errors import ConfigurationError, StorageError
+from engine.store.embedded import EmbeddedPostgres
+
+RUN_FILE = "run.json"
+START_SECS = 60.0
+STOP_SECS = 10.0
+RESTART_PAUSE_SECS = 0.3
+LONGEST_PAUSE_SECS = 10.0
+_TICK_SECS = 0.2
+
+
+class _Process:
+    """One process of the hub: its role, and what it said it listens on."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.ready: dict[str, Any] = {}
+        self.child: subprocess.Popen[str] | None = None
+        self.failures = 0
+        self.start_at = 0.0
+
+    def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "engine.cli.process", self.role, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**environment, PORTS: json.dumps(self.ready)},
+            start_new_session=True,  # a Ctrl-C in the terminal reaches the supervisor, which ends them in order
+        )
+
+    def await_ready(self) -> None:
+        """Raises ConfigurationError with what the process said when it did not start."""
+        assert self.child is not None
+        assert self.child.stdout is not None
+        if not select.select([self.child.stdout], [], [], START_SECS)[0]:
+            raise StorageError(f"{self.role} did not start within {START_SECS:.0f} s")
+        line = self.child.stdout.readline()
+        said: dict[str, Any] = json.loads(line) if line else {"failed": f"{self.role} ended while starting"}
+        if "failed" in said:
+            raise ConfigurationError(said["failed"], code="not-started")
+        self.ready = said
+
+    @property
+    def alive(self) -> bool:
+        return self.child is not None and self.child.poll() is None
+
+
+class Supervisor:
+    """Owns the processes of one hub. Use it as a context: on leaving, nothing is left running."""
+
+    def __init__(self, folder: Path, data: Path, roles: Sequence[str], database_url: str | None) -> None:
+        self._arguments = [str(folder), str(data)]
+        self._data = data
+        self._processes = [_Process(role) for role in roles]
+        self._database_url = database_url
+        self._postgres: EmbeddedPostgres | None = None
+        self._stopping = Event()
+
+    def __enter__(self) -> Supervisor:
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Ends `watch`; a signal handler."""
+        self._stopping.set()
+
+    def started(self) -> dict[str, Any]:
+        """What stands in run.json."""
+        run: dict[str, Any] = {"pid": os.getpid()}
+        for process in self._processes:
+            run |= {key: value for key, value in process.ready.items() if key in ("http", "mllp", "dicom")}
+        return run
+
+    def watch(self) -> None:
+        """Starts again what dies, until `stop`."""
+        while not self._stopping.wait(_TICK_SECS):
+            self._revive_postgres()
+            for process in self._processes:
+                if not process.alive and not self._stopping.is_set():
+                    self._revive(process)
+
+    def _start(self) -> None:
+        if self._database_url is None:
+            self._postgres = EmbeddedPostgres(self._data / "postgres")
+            self._database_url = self._postgres.start()
+        prepare = _Process("prepare")
+        prepare.start(self._arguments, self._environment())
+        assert prepare.child is not None
+        said, _ = prepare.child.communicate(timeout=None)
+        if prepare.child.returncode:
+            failed = json.loads(said)["failed"] if said else "the database could not be prepared"
+            raise ConfigurationError(failed, code="not-prepared")
+        for process in self._processes:
+            process.start(self._arguments, self._environment())
+        for process in self._processes:
+            process.await_ready()
+        self._write_run_file()
+
+    def _environment(self) -> dict[str, str]:
+        assert self._database_url is not None
+        return {**os.environ, "HUTONG_DATABASE_URL": self._database_url}
+
+    def _revive(self, process: _Process) -> None:
+        """Started again on the same ports, at once the first time, then with growing pauses."""
+        moment = time.monotonic()
+        if process.start_at == 0.0:
+            process.failures = process.failures + 1
+            process.start_at = moment + min(LONGEST_PAUSE_SECS, RESTART_PAUSE_SECS * 2 ** (process.failures - 1))
+            Console(stderr=True).print(f"hutong: {process.role} ended and is started again")
+        if moment < process.start_at:
+            return
+        process.start_at = 0.0
+        process.start(self._arguments, self._environment())
+        try:
+            process.await_ready()
+        except (ConfigurationError, StorageError) as error:
+            Console(stderr=True, markup=False).print(f"hutong: {process.role}: {error.message}")
+            return
+        self._write_run_file()
+
+    def _revive_postgres(self) -> None:
+        if self._postgres is not None and not self._postgres.alive and not self._stopping.is_set():
+            Console(stderr=True).print("hutong: PostgreSQL ended and is started again")
+            self._postgres.stop()
+            self._database_url = self._postgres.start()
+
+    def _write_run_file(self) -> None:
+        written = self._data / f"{RUN_FILE}.new"
+        written.write_text(json.dumps(self.started(), ensure_ascii=False, indent=2), encoding="utf-8")
+        written.replace(self._data / RUN_FILE)
+
+    def _end(self) -> None:
+        self._stopping.set()
+        (self._data / RUN_FILE).unlink(missing_ok=True)
+        living = [process.child for process in self._processes if process.child is not None]
+        for child in living:
+            if child.stdin is not None:
+                child.stdin.close()  # they end by themselves when it ends
+        deadline = time.monotonic() + STOP_SECS
+        for child in living:
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        if self._postgres is not None:
+            self._postgres.stop()

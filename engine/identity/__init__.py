@@ -1,0 +1,7 @@
+"""Who is this patient? Each source identifier keeps its own Patient; a golden Patient links them."""
+
+from engine.identity.decide import Decision, Person, decide
+from engine.identity.golden import golden_id, golden_patient
+from engine.identity.personal import PersonalKey, personal_keys
+
+__all__ = ["Decision", "Person", "PersonalKey", "decide", "golden_id", "golden_patient", "personal_keys"]

@@ -1,0 +1,161 @@
+"""What does an imaging order schedule? The procedure step that the modality worklist hands out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pypinyin import lazy_pinyin
+
+from engine.identifiers import DICOM_UID, facility_system, resource_id
+from engine.store.worklist import Step
+from engine.studies import MODALITY
+
+Resource = dict[str, Any]
+
+_NUMBER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_SEX = {"male": "M", "female": "F", "other": "O"}
+_CANCELLED = frozenset({"revoked", "entered-in-error"})
+_PERFORMED = frozenset({"completed"})
+
+
+def modality_of(order: Resource) -> str:
+    """The modality an order asks for; empty when it is no imaging order."""
+    for category in order.get("category", ()):
+        for coding in category.get("coding", ()):
+            if coding.get("system") == MODALITY and coding.get("code"):
+                return str(coding["code"])
+    return ""
+
+
+def accession_of(order: Resource) -> str:
+    return _number(order, "ACSN")
+
+
+def study_uid_for(order: Resource, facility: str) -> str:
+    """The Study Instance UID of an order, the same whenever it is asked for.
+
+    A UUID-derived UID (DICOM PS3.5 §B.2): `2.25.` and the UUID as a decimal number.
+    """
+    return f"2.25.{UUID(resource_id('Study', facility, order['id'])).int}"
+
+
+def numbered(order: Resource, facility: str, accession: str, study_uid: str) -> Resource:
+    """The order with the accession number and the Study Instance UID that it was given."""
+    identifiers = [
+        identifier
+        for identifier in order.get("identifier", ())
+        if _type(identifier) != "ACSN" and identifier.get("system") != DICOM_UID
+    ]
+    identifiers.append(
+        {
+            "type": {"coding": [{"system": _NUMBER_TYPES, "code": "ACSN"}]},
+            "system": facility_system(facility, "accession"),
+            "value": accession,
+        }
+    )
+    identifiers.append({"system": DICOM_UID, "value": f"urn:oid:{study_uid}"})
+    return {**order, "identifier": identifiers}
+
+
+def schedule(
+    order: Resource, patient: Resource, facility: str, accession: str, study_uid: str, ordered_at: datetime
+) -> Step:
+    """The step of an order. Unknown parts are empty; a step without a time is scheduled for when it was ordered."""
+    local = _local_identifier(patient, facility)
+    name = patient["name"][0] if patient.get("name") else {}
+    code = order.get("code", {})
+    coding = code["coding"][0] if code.get("coding") else {}
+    return Step(
+        service_request=order["id"],
+        facility=facility,
+        accession=accession,
+        study_uid=study_uid,
+        patient_id=local.get("value", ""),
+        issuer=_issuer(local, facility),
+        patient_name=_dicom_name(name),
+        patient_name_latin=latin_name(name),
+        birth_on=_birth(patient.get("birthDate", "")),
+        sex=_SEX.get(patient.get("gender", ""), ""),
+        modality=modality_of(order),
+        station_ae="",
+        procedure_code=coding.get("code", ""),
+        procedure_text=code.get("text") or coding.get("display", ""),
+        body_part=_text(order.get("bodySite", ())),
+        requested_by=order.get("requester", {}).get("display", ""),
+        placer=_number(order, "PLAC"),
+        scheduled_at=_moment(order.get("occurrenceDateTime", "")) or ordered_at,
+        state=_state(order),
+    )
+
+
+def performed(step: Step) -> Step:
+    return replace(step, state="performed")
+
+
+def latin_name(name: Resource) -> str:
+    """A name in pinyin for a modality that shows no Chinese: 张三 is `Zhang^San`. A Latin name stays as it is."""
+    family, given = name.get("family", ""), "".join(name.get("given", ()))
+    if not family and not given:
+        family = name.get("text", "")
+    parts = ["".join(lazy_pinyin(part)).capitalize() for part in (family, given) if part]
+    return "^".join("".join(c for c in part if " " < c < "\x7f" and c not in "^=\\") for part in parts)
+
+
+def _dicom_name(name: Resource) -> str:
+    """A person name as PN components: family^given, carets and equal signs of the text removed."""
+    family, given = name.get("family", ""), " ".join(name.get("given", ()))
+    parts = [family, given] if given else [family or name.get("text", "")]
+    return "^".join("".join(c for c in part if c >= " " and c not in "^=\\") for part in parts)
+
+
+def _state(order: Resource) -> str:
+    if order.get("status") in _CANCELLED:
+        return "cancelled"
+    return "performed" if order.get("status") in _PERFORMED else "scheduled"
+
+
+def _local_identifier(patient: Resource, facility: str) -> Resource:
+    prefix = facility_system(facility, "patient")
+    for identifier in patient.get("identifier", ()):
+        if identifier.get("system", "").startswith(prefix):
+            found: Resource = identifier
+            return found
+    return {}
+
+
+def _issuer(identifier: Resource, facility: str) -> str:
+    prefix = facility_system(facility, "patient") + ":"
+    system: str = identifier.get("system", "")
+    return system.removeprefix(prefix) if system.startswith(prefix) else ""
+
+
+def _number(order: Resource, number_type: str) -> str:
+    for identifier in order.get("identifier", ()):
+        if _type(identifier) == number_type:
+            return str(identifier.get("value", ""))
+    return ""
+
+
+def _type(identifier: Resource) -> str:
+    for coding in identifier.get("type", {}).get("coding", ()):
+        return str(coding.get("code", ""))
+    return ""
+
+
+def _text(concepts: list[Resource] | tuple[()]) -> str:
+    for concept in concepts:
+        coding = concept["coding"][0] if concept.get("coding") else {}
+        return str(concept.get("text") or coding.get("display") or coding.get("code", ""))
+    return ""
+
+
+def _birth(text: str) -> date | None:
+    return date.fromisoformat(text) if len(text) == 10 else None
+
+
+def _moment(text: str) -> datetime | None:
+    """A FHIR dateTime with a time of day; one without is no moment."""
+    return datetime.fromisoformat(text) if "T" in text else None

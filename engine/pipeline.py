@@ -1,0 +1,177 @@
+"""How do accepted envelopes become records? Steps 6 to 10 of the walk, in batches, one transaction each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from traceback import format_tb
+
+import asyncpg
+
+from engine.clock import Clock
+from engine.codecs import acknowledgment, er7_header
+from engine.config import Community, MllpChannel
+from engine.envelope import EnvelopeIds
+from engine.errors import Disposition, HutongError, ParseError
+from engine.finding import Finding, Severity
+from engine.mapping import MappingSet
+from engine.recording import Recorded, record
+from engine.store import findings, inbox, journal
+from engine.store.database import Connection, connect
+from engine.store.findings import Raised
+from engine.store.inbox import Claimed, Outcome
+from engine.understanding import Understood, held_by, understand
+
+logger = logging.getLogger(__name__)
+
+BATCH = 16
+"""Envelopes per transaction: enough to share a flush, few enough that one bad envelope repeats little work."""
+IDLE_SECS = 1.0
+"""A notification wakes the pipeline; this is how long it trusts that none was lost."""
+TRIES = 5
+"""How often an envelope alone is tried again after an error that may pass, before it is held."""
+_FIRST_PAUSE_SECS = 0.2
+
+
+class Pipeline:
+    """One worker over the journal; any number of them, in any number of processes, may run at once."""
+
+    def __init__(
+        self, database_url: str, community: Community, mappings: MappingSet, clock: Clock, ids: EnvelopeIds
+    ) -> None:
+        self._database_url = database_url
+        self._community = community
+        self._mappings = mappings
+        self._clock = clock
+        self._ids = ids
+        self._arrived = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until it is cancelled; a lost database connection is opened again."""
+        while True:
+            try:
+                connection = await connect(self._database_url)
+                try:
+                    await connection.add_listener(journal.CHANNEL, lambda *_: self._arrived.set())
+                    await self._work(connection)
+                finally:
+                    connection.terminate()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, HutongError) as error:
+                logger.error("the pipeline lost the database and tries again: %s", type(error).__name__)
+                await asyncio.sleep(_FIRST_PAUSE_SECS)
+
+    async def _work(self, connection: Connection) -> None:
+        while True:
+            self._arrived.clear()
+            if await self.run_batch(connection):
+                continue
+            try:
+                async with asyncio.timeout(IDLE_SECS):
+                    await self._arrived.wait()
+            except TimeoutError:
+                continue
+
+    async def run_batch(self, connection: Connection) -> int:
+        """Runs what may run now, at most BATCH; returns how many were claimed. What fails together is tried alone."""
+        try:
+            return await self._run(connection, BATCH)
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            raise
+        except (HutongError, asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            logger.info("a batch is repeated one by one: %s", type(error).__name__)
+            return await self._run_alone(connection)
+
+    async def _run(self, connection: Connection, limit: int) -> int:
+        async with connection.transaction():
+            at = self._clock()
+            claimed = await inbox.claim(connection, limit, at)
+            walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
+            good = [(one, walk) for one, walk in walks if not walk.holds]
+            for one, walk in walks:
+                if walk.holds:
+                    await self._hold(connection, one, walk)
+            if good:
+                recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at)
+                await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
+        return len(claimed)
+
+    async def _run_alone(self, connection: Connection) -> int:
+        """The oldest runnable envelope in a transaction of its own; held when its error will not pass by itself."""
+        try:
+            return await self._run(connection, 1)
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            raise
+        except (HutongError, asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            async with connection.transaction():
+                for one in await inbox.claim(connection, 1, self._clock()):
+                    await self._postpone_or_hold(connection, one, error)
+            return 1
+
+    async def _postpone_or_hold(self, connection: Connection, one: Claimed, error: Exception) -> None:
+        at = self._clock()
+        passing = (
+            error.disposition is Disposition.RETRY
+            if isinstance(error, HutongError)
+            else isinstance(error, asyncpg.TransactionRollbackError | asyncpg.InsufficientResourcesError)
+        )
+        if passing and one.attempts < TRIES:
+            pause = timedelta(seconds=_FIRST_PAUSE_SECS * 2**one.attempts)
+            await inbox.postpone(connection, one.envelope.id, at + pause)
+            return
+        finding = (
+            held_by(error)
+            if isinstance(error, HutongError)
+            else Finding(
+                "unexpected-error",
+                f"Processing failed with {type(error).__name__}. Report it with the id of the envelope.",
+                Severity.ERROR,
+            )
+        )
+        # Only places in our code: the text of an unexpected error may quote a patient.
+        logger.error("envelope %s: %s\n%s", one.envelope.id, finding.code, "".join(format_tb(error.__traceback__)))
+        await self._hold(connection, one, Understood(one.envelope, findings=[finding]))
+
+    async def _hold(self, connection: Connection, one: Claimed, walk: Understood) -> None:
+        """Keeps what could not be understood; a sender that waits for the answer is told, and keeps the message."""
+        at = self._clock()
+        envelope = one.envelope
+        await findings.raise_many(
+            connection, [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings], at
+        )
+        if one.awaited:
+            reason = next(f for f in walk.findings if f.severity is Severity.ERROR)
+            refused = HutongError(reason.text, location=reason.location, rule=reason.rule, code=reason.code)
+            reply = self._reply(one, refused)
+            await inbox.finish(
+                connection, [Outcome(envelope.id, "refused", walk.mapping, (), walk.unmapped, reply)], at
+            )
+            return
+        await inbox.hold(connection, envelope.id, keeps_lanes=walk.keeps_lanes)
+        waiting = await inbox.waiting_behind(connection, envelope.id)
+        logger.warning(
+            "envelope %s of channel %s is held (%s); %d wait behind it",
+            envelope.id,
+            envelope.channel,
+            ", ".join(f.code for f in walk.findings if f.severity is Severity.ERROR),
+            waiting,
+        )
+
+    def _processed(self, one: Claimed, walk: Understood, recorded: Recorded) -> Outcome:
+        envelope = one.envelope
+        reply = self._reply(one, None) if one.awaited else None
+        return Outcome(envelope.id, "processed", walk.mapping, recorded.resources[envelope.id], walk.unmapped, reply)
+
+    def _reply(self, one: Claimed, refused: HutongError | None) -> bytes:
+        """The application acknowledgment of a channel that answers when processed."""
+        envelope = one.envelope
+        channel = self._community.channels[envelope.channel]
+        charset = channel.charset if isinstance(channel, MllpChannel) else None
+        answer_id = envelope.id.hex[:20]
+        try:
+            header = er7_header.peek(envelope.payload, charset, envelope.channel)
+        except ParseError as error:
+            return acknowledgment.negative(None, error, ack_control_id=answer_id, at=self._clock(), code="AR")
+        if refused is not None:
+            return acknowledgment.negative(header, refused, ack_control_id=answer_id, at=self._clock(), code="AE")
+        return acknowledgment.positive(header, answer_id, self._clock())

@@ -1,0 +1,106 @@
+"""How are understood envelopes recorded and routed? Everything they say, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from engine import routing
+from engine.config import Community
+from engine.envelope import EnvelopeIds, Kind
+from engine.recording.book import Book
+from engine.recording.identify import identify
+from engine.recording.link_studies import link_studies
+from engine.recording.merge import comes_too_late, merge
+from engine.recording.place_orders import place_orders
+from engine.recording.work import Work
+from engine.store import audit, findings, outbox, worklist
+from engine.store.database import Connection
+from engine.understanding import Understood
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was written, for each envelope: `Patient/…@3`."""
+
+    resources: dict[UUID, list[str]] = field(default_factory=dict)
+
+
+async def record(
+    connection: Connection, walks: Sequence[Understood], community: Community, ids: EnvelopeIds, at: datetime
+) -> Recorded:
+    """Records, identifies and routes what these envelopes say; none of them shares a lane with another.
+
+    Raises VersionConflict when another transaction changed one of their resources: begin again.
+    """
+    work = Work(connection, community, Book(connection), at)
+    await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
+    await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
+    await link_studies(work, [walk for walk in walks if walk.manifest is not None])
+    await _identify_patients(work)
+    _raise_own_findings(work, walks)
+
+    await work.book.write(at)
+    await worklist.put(connection, list(work.steps.values()))
+    await findings.raise_many(connection, work.raised, at)
+    await outbox.owe(connection, _owed(walks, community, ids, at), at)
+    recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks})
+    await audit.write(
+        connection,
+        [
+            audit.Audited(audit.SYSTEM, "record", f"Envelope/{envelope}", {"resources": len(written)})
+            for envelope, written in recorded.resources.items()
+        ],
+        at,
+    )
+    return recorded
+
+
+async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
+    await work.book.load(
+        f"{resource['resourceType']}/{resource['id']}" for walk in walks for resource in walk.resources
+    )
+    for walk in walks:
+        for resource in walk.resources:
+            reference = f"{resource['resourceType']}/{resource['id']}"
+            current = work.book.get(reference)
+            if current is not None and reference in walk.only_if_missing:
+                continue
+            if late := comes_too_late(current, resource):
+                work.find(late, walk)
+                continue
+            work.put(merge(current, resource), walk)
+
+
+async def _identify_patients(work: Work) -> None:
+    """Only patients that this transaction changes: what is unchanged was identified when it was written."""
+    for one in await identify(work.connection, work.book, work.changed_patients(), work.at):
+        for finding in one.findings:
+            work.raised.append(findings.Raised(finding, one.envelope, f"Patient/{one.source}"))
+
+
+def _raise_own_findings(work: Work, walks: Sequence[Understood]) -> None:
+    for walk in walks:
+        for finding in walk.findings:
+            work.find(finding, walk)
+
+
+def _owed(walks: Sequence[Understood], community: Community, ids: EnvelopeIds, at: datetime) -> list[outbox.Owed]:
+    """Copies of messages that routes send on, byte for byte."""
+    return [
+        outbox.Owed(
+            ids.next(at),
+            target.endpoint,
+            walk.envelope.control_id,
+            walk.envelope.payload,
+            target.route,
+            envelope=walk.envelope.id,
+        )
+        for walk in walks
+        if walk.envelope.kind is Kind.HL7V2
+        for target in routing.message_received(
+            community, facility=walk.envelope.facility, message_type=walk.envelope.message_type
+        )
+    ]

@@ -1,0 +1,54 @@
+"""What do the steps of one recording share? The working set, the steps to schedule and the findings to raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from engine.config import Community
+from engine.finding import Finding
+from engine.recording.book import Book
+from engine.store.database import Connection
+from engine.store.findings import Raised
+from engine.store.worklist import Step
+from engine.understanding import Understood
+
+Resource = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Work:
+    """One recording: everything here ends with its transaction.
+
+    steps  by ServiceRequest id
+    """
+
+    connection: Connection
+    community: Community
+    book: Book
+    at: datetime
+    steps: dict[str, Step] = field(default_factory=dict)
+    raised: list[Raised] = field(default_factory=list)
+    _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
+
+    def put(self, resource: Resource, walk: Understood) -> None:
+        self.book.put(resource, walk.envelope.id, walk.mapping)
+        self._touched.setdefault(walk.envelope.id, {})[f"{resource['resourceType']}/{resource['id']}"] = None
+
+    def find(self, finding: Finding, walk: Understood, about: str | None = None) -> None:
+        self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel))
+
+    def written_for(self, envelope: UUID) -> list[str]:
+        """The resources an envelope wrote or confirmed, with their versions."""
+        return [self.book.label(reference) for reference in self._touched.get(envelope, ())]
+
+    def changed_patients(self) -> list[tuple[str, UUID]]:
+        """(source Patient id, envelope) of every Patient that is new or changed."""
+        return [
+            (reference.removeprefix("Patient/"), envelope)
+            for envelope, references in self._touched.items()
+            for reference in references
+            if reference.startswith("Patient/") and self.book.changed(reference)
+        ]

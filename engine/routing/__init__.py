@@ -1,0 +1,77 @@
+"""What goes where? Pure: routes and facts in, targets out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.config import Community, Event, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint that is owed something, and the route that says so."""
+
+    endpoint: str
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class CentreTarget:
+    """A centre that an order goes to, and the route that says so."""
+
+    centre: str
+    route: str
+
+
+def message_received(community: Community, *, facility: str, message_type: str) -> list[Target]:
+    """Who is owed a copy of a message as it arrived. Its own sender never is."""
+    return _distinct(
+        Target(endpoint, route.id)
+        for route in _applying(community, Event.MESSAGE, facility)
+        if _names_type(route, message_type)
+        for endpoint in route.to.endpoints
+        if community.endpoints[endpoint].facility != facility
+    )
+
+
+def order_placed(community: Community, *, facility: str, modality: str) -> CentreTarget | None:
+    """The centre that reads what this order asks for: the first route that applies; None when no centre takes it."""
+    for route in _applying(community, Event.ORDER, facility):
+        if route.to.centre is None or (route.when.modalities and modality not in route.when.modalities):
+            continue
+        if modality in community.centres[route.to.centre].modalities:
+            return CentreTarget(route.to.centre, route.id)
+    return None
+
+
+def report_signed(community: Community, *, requester_facility: str, modality: str) -> list[Target]:
+    """Who is owed a signed report; `requester` means every endpoint of the facility that asked."""
+    targets: list[Target] = []
+    for route in _applying(community, Event.REPORT_SIGNED, requester_facility):
+        if route.when.modalities and modality not in route.when.modalities:
+            continue
+        if route.to.requester:
+            own = [e.name for e in community.endpoints.values() if e.facility == requester_facility]
+            targets += [Target(endpoint, route.id) for endpoint in own]
+        targets += [Target(endpoint, route.id) for endpoint in route.to.endpoints]
+    return _distinct(targets)
+
+
+def _applying(community: Community, event: Event, facility: str) -> list[Route]:
+    return [
+        route
+        for route in community.routes
+        if route.when.event is event and (not route.when.from_facilities or facility in route.when.from_facilities)
+    ]
+
+
+def _names_type(route: Route, message_type: str) -> bool:
+    """`ADT` in a route stands for every ADT event, `ADT^A04` for that one."""
+    types = route.when.message_types
+    return not types or message_type in types or message_type.split("^", 1)[0] in types
+
+
+def _distinct(targets: Iterable[Target]) -> list[Target]:
+    """One endpoint is owed one copy, whichever routes lead there: the first one names it."""
+    return list({target.endpoint: target for target in reversed(list(targets))}.values())[::-1]

@@ -1,0 +1,195 @@
+"""What does the record hold, and how is it changed? FHIR resources: current rows, superseded versions apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from engine.codecs import fhir_json
+from engine.errors import Disposition, RecordError
+from engine.store.database import Connection
+from engine.store.tokens import tokens_of
+
+Resource = dict[str, Any]
+"""A FHIR R4 resource as JSON; decimals are Decimal."""
+
+_TOKEN_SEPARATOR = "\x1f"
+
+_READ = """
+select r.type, r.id, r.version, r.last_updated, r.body
+from resource r join unnest($1::text[], $2::text[]) wanted(type, id) on r.type = wanted.type and r.id = wanted.id
+order by r.type, r.id
+"""
+
+_SUPERSEDE = """
+insert into resource_history (type, id, version, last_updated, body, envelope, actor, mapping)
+select r.type, r.id, r.version, r.last_updated, r.body, r.envelope, r.actor, r.mapping
+from resource r join unnest($1::text[], $2::text[]) changed(type, id) on r.type = changed.type and r.id = changed.id
+"""
+
+_REPLACE = """
+update resource r
+set version = c.version, last_updated = $8, body = c.body::jsonb, tokens = string_to_array(c.tokens, E'\\x1f'),
+    envelope = c.envelope, actor = c.actor, mapping = c.mapping
+from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::text[], $9::text[])
+     c(type, id, version, body, tokens, envelope, actor, mapping)
+where r.type = c.type and r.id = c.id and r.version = c.version - 1
+"""
+
+_CREATE = """
+insert into resource (type, id, version, last_updated, body, tokens, envelope, actor, mapping)
+select c.type, c.id, c.version, $8, c.body::jsonb, string_to_array(c.tokens, E'\\x1f'), c.envelope, c.actor, c.mapping
+from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::text[], $9::text[])
+     c(type, id, version, body, tokens, envelope, actor, mapping)
+on conflict (type, id) do nothing
+"""
+
+
+class VersionConflict(RecordError):
+    """Somebody else changed the resource between reading and writing; nothing was written by this transaction."""
+
+    disposition = Disposition.RETRY
+    code = "version-conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A current resource. `body` has no meta.versionId and meta.lastUpdated: they are the columns."""
+
+    type: str
+    id: str
+    version: int
+    last_updated: datetime
+    body: Resource
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A whole resource to be recorded, and what it came from: an envelope with its mapping, or a person.
+
+    `expect_version` is the version the change was made from, 0 for a resource that must not exist yet; None replaces
+    whatever is there.
+    """
+
+    resource: Resource
+    envelope: UUID | None = None
+    actor: str | None = None
+    mapping: str | None = None
+    expect_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    type: str
+    id: str
+    version: int
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.id}@{self.version}"
+
+
+async def read(connection: Connection, resource_type: str, resource_id: str) -> Stored | None:
+    """The current version, or None when there is none."""
+    found = await read_many(connection, [f"{resource_type}/{resource_id}"])
+    return found.get(f"{resource_type}/{resource_id}")
+
+
+async def read_many(
+    connection: Connection, references: Iterable[str], *, for_update: bool = False
+) -> dict[str, Stored]:
+    """Current versions by reference (`Patient/…`); those that do not exist are left out.
+
+    Rows are locked in one order (type, id), so that two transactions cannot wait for each other.
+    """
+    pairs = sorted({tuple(reference.split("/", 1)) for reference in references})
+    if not pairs:
+        return {}
+    rows = await connection.fetch(
+        _READ + (" for update of r" if for_update else ""), [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    )
+    return {f"{row['type']}/{row['id']}": _stored(row) for row in rows}
+
+
+async def find(connection: Connection, resource_type: str, token: str) -> list[Stored]:
+    """Current resources of a type that carry a search token; few are expected."""
+    rows = await connection.fetch(
+        """
+        select type, id, version, last_updated, body from resource
+        where type = $1 and tokens @> array[$2] order by id limit 100
+        """,
+        resource_type,
+        token,
+    )
+    return [_stored(row) for row in rows]
+
+
+async def put_many(connection: Connection, changes: Sequence[Change], at: datetime) -> list[Written]:
+    """Records the changes in the caller's transaction; a body equal to the current one makes no new version.
+
+    Raises VersionConflict when a resource is not at the version a change expects.
+    """
+    references = [f"{change.resource['resourceType']}/{change.resource['id']}" for change in changes]
+    current = await read_many(connection, references, for_update=True)
+    fresh: list[Change] = []
+    for reference, change in zip(references, changes, strict=True):
+        stored = current.get(reference)
+        version = stored.version if stored else 0
+        if change.expect_version is not None and change.expect_version != version:
+            raise VersionConflict(f"{reference} is at version {version}, not {change.expect_version}")
+        if stored is None or stored.body != change.resource:
+            fresh.append(Change(change.resource, change.envelope, change.actor, change.mapping, expect_version=version))
+    return await write(connection, fresh, at)
+
+
+async def write(connection: Connection, changes: Sequence[Change], at: datetime) -> list[Written]:
+    """Writes versions that the caller has read, locked and compared; every change says the version it replaces.
+
+    Raises VersionConflict when a row is not there at that version, or is there though it should be new.
+    """
+    created = sorted((c for c in changes if not c.expect_version), key=_key)
+    replaced = sorted((c for c in changes if c.expect_version), key=_key)
+    if replaced:
+        types, ids = [c.resource["resourceType"] for c in replaced], [c.resource["id"] for c in replaced]
+        await connection.execute(_SUPERSEDE, types, ids)
+        await _run(connection, _REPLACE, replaced, at)
+    if created:
+        await _run(connection, _CREATE, created, at)
+    return [Written(c.resource["resourceType"], c.resource["id"], (c.expect_version or 0) + 1) for c in changes]
+
+
+async def _run(connection: Connection, statement: str, changes: Sequence[Change], at: datetime) -> None:
+    status = await connection.execute(
+        statement,
+        [c.resource["resourceType"] for c in changes],
+        [c.resource["id"] for c in changes],
+        [(c.expect_version or 0) + 1 for c in changes],
+        [fhir_json.dumps(c.resource).decode() for c in changes],
+        [_TOKEN_SEPARATOR.join(tokens_of(c.resource)) for c in changes],
+        [c.envelope for c in changes],
+        [c.actor for c in changes],
+        at,
+        [c.mapping for c in changes],
+    )
+    if int(status.rsplit(" ", 1)[1]) != len(changes):
+        raise VersionConflict("a resource was changed by another transaction")
+
+
+def _stored(row: Record) -> Stored:
+    return Stored(row["type"], row["id"], row["version"], row["last_updated"], fhir_json.loads(row["body"]))
+
+
+def _key(change: Change) -> tuple[str, str]:
+    return change.resource["resourceType"], change.resource["id"]

@@ -1,0 +1,264 @@
+"""What does a study manifest say? The ImagingStudy it becomes, and whose examination it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from engine.clock import CHINA
+from engine.errors import ParseError
+from engine.finding import Finding, Severity
+from engine.identifiers import DICOM_UID, facility_system, resource_id
+from engine.store.worklist import Step
+
+Resource = dict[str, Any]
+
+MODALITY = "http://dicom.nema.org/resources/ontology/DCM"
+MAPPING = "dicom-study@1"
+_URI = "urn:ietf:rfc:3986"
+_NUMBER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_SEX = {"M": "male", "F": "female", "O": "other"}
+
+
+class ManifestInstance(msgspec.Struct, frozen=True):
+    sop_uid: str
+    sop_class: str
+    number: int | None = None
+    frames: int | None = None
+
+
+class ManifestSeries(msgspec.Struct, frozen=True):
+    uid: str
+    modality: str
+    instances: list[ManifestInstance]
+    number: int | None = None
+    description: str = ""
+    body_part: str = ""
+
+
+class ManifestFinding(msgspec.Struct, frozen=True):
+    code: str
+    text: str
+    severity: str = "warning"
+    location: str | None = None
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """The manifest as the gateway writes it; what it says of charset and transfer is kept in the journal only."""
+
+    study_uid: str
+    facility: str
+    series: list[ManifestSeries]
+    accession: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    description: str = ""
+    modalities: list[str] = []
+    findings: list[ManifestFinding] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A study as it stands in the gateway: what its objects say of the patient, and what they are."""
+
+    written: _Written
+    mapping: str = MAPPING
+
+    @property
+    def study_uid(self) -> str:
+        return self.written.study_uid
+
+    @property
+    def facility(self) -> str:
+        return self.written.facility
+
+    @property
+    def accession(self) -> str:
+        return self.written.accession
+
+    @property
+    def patient_id(self) -> str:
+        return self.written.patient_id
+
+    @property
+    def study_reference(self) -> str:
+        return f"ImagingStudy/{study_id(self.facility, self.study_uid)}"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(Finding(f.code, f.text, Severity(f.severity), f.location) for f in self.written.findings)
+
+    def disagreement(self, step: Step | None) -> Finding | None:
+        """Why the study is not linked to this step of its facility and accession number; None when it may be.
+
+        Facility, accession number and patient identifier must all agree; the issuer too where both sides name one.
+        """
+        if not self.accession:
+            return _unlinked("study-without-accession", "The study has no accession number.", "(0008,0050)")
+        if step is None:
+            return _unlinked(
+                "study-without-order", "No order of the facility has this accession number.", "(0008,0050)"
+            )
+        other_issuer = bool(self.written.issuer and step.issuer and self.written.issuer != step.issuer)
+        if self.patient_id != step.patient_id or other_issuer:
+            return _unlinked(
+                "study-patient-conflict",
+                "The order with this accession number is of another patient identifier.",
+                "(0010,0020)",
+            )
+        return None
+
+    def differs_in_name(self, step: Step) -> Finding | None:
+        """A finding when neither the written nor the Latin name of the order is the name in the objects."""
+        ordered = {_letters(step.patient_name), _letters(step.patient_name_latin)}
+        named = {_letters(group) for group in name_groups(self.written.patient_name)}
+        if not named or not named.isdisjoint(ordered):
+            return None
+        return Finding(
+            "study-name-differs",
+            "Facility, accession and patient identifier agree with the order, but the name does not. Compare the two.",
+            location="(0010,0010)",
+        )
+
+
+def read_manifest(payload: bytes) -> Manifest:
+    """Raises ParseError when the payload is no manifest."""
+    try:
+        return Manifest(msgspec.json.decode(payload, type=_Written))
+    except msgspec.MsgspecError as error:
+        raise ParseError(f"no study manifest: {error}", code="manifest-unreadable") from error
+
+
+def study_id(facility: str, study_uid: str) -> str:
+    return resource_id("ImagingStudy", facility, study_uid)
+
+
+def study_resources(manifest: Manifest) -> list[Resource]:
+    """The ImagingStudy, and the Patient as the objects name him; linking to an order may give it another subject."""
+    patient = _patient(manifest)
+    return [patient, _imaging_study(manifest, patient["id"])] if patient else [_imaging_study(manifest, None)]
+
+
+def linked(study: Resource, order: Resource) -> Resource:
+    """The study as part of this order: it is of the order's patient."""
+    return {**study, "basedOn": [{"reference": f"ServiceRequest/{order['id']}"}], "subject": order["subject"]}
+
+
+def _patient(manifest: Manifest) -> Resource | None:
+    written = manifest.written
+    if not written.patient_id:
+        return None
+    patient: Resource = {
+        "resourceType": "Patient",
+        "id": resource_id("Patient", written.facility, written.issuer or "dicom", written.patient_id),
+        "identifier": [
+            {
+                "system": facility_system(written.facility, "patient", written.issuer or "dicom"),
+                "value": written.patient_id,
+            }
+        ],
+    }
+    if text := name_groups(written.patient_name):
+        patient["name"] = [{"text": text[-1]}]
+    if written.sex in _SEX:
+        patient["gender"] = _SEX[written.sex]
+    if born := _date(written.birth_date):
+        patient["birthDate"] = born
+    return patient
+
+
+def _imaging_study(manifest: Manifest, patient: str | None) -> Resource:
+    written = manifest.written
+    identifiers: list[Resource] = [{"system": DICOM_UID, "value": f"urn:oid:{written.study_uid}"}]
+    if written.accession:
+        identifiers.append(
+            {
+                "type": {"coding": [{"system": _NUMBER_TYPES, "code": "ACSN"}]},
+                "system": facility_system(written.facility, "accession"),
+                "value": written.accession,
+            }
+        )
+    study: Resource = {
+        "resourceType": "ImagingStudy",
+        "id": study_id(written.facility, written.study_uid),
+        "identifier": identifiers,
+        "status": "available",
+        "modality": [{"system": MODALITY, "code": modality} for modality in written.modalities],
+        "subject": {"reference": f"Patient/{patient}"} if patient else {"display": "no patient identifier"},
+        "numberOfSeries": len(written.series),
+        "numberOfInstances": sum(len(series.instances) for series in written.series),
+        "series": [_series(series) for series in written.series],
+    }
+    if started := _started(written.study_date, written.study_time):
+        study["started"] = started
+    if written.description:
+        study["description"] = written.description
+    return study
+
+
+def _series(series: ManifestSeries) -> Resource:
+    resource: Resource = {
+        "uid": series.uid,
+        "modality": {"system": MODALITY, "code": series.modality},
+        "numberOfInstances": len(series.instances),
+        "instance": [_instance(instance) for instance in series.instances],
+    }
+    if series.number is not None and series.number >= 0:
+        resource["number"] = series.number
+    if series.description:
+        resource["description"] = series.description
+    if series.body_part:
+        resource["bodySite"] = {"display": series.body_part}
+    return resource
+
+
+def _instance(instance: ManifestInstance) -> Resource:
+    resource: Resource = {
+        "uid": instance.sop_uid,
+        "sopClass": {"system": _URI, "code": f"urn:oid:{instance.sop_class}"},
+    }
+    if instance.number is not None and instance.number >= 0:
+        resource["number"] = instance.number
+    return resource
+
+
+def _unlinked(code: str, text: str, location: str) -> Finding:
+    return Finding(code, f"{text} It is kept and not linked to an order; link it by hand.", location=location)
+
+
+def name_groups(name: str) -> list[str]:
+    """The component groups of a DICOM person name without their carets: `Zhang^San=张^三` gives two."""
+    return [text for group in name.split("=") if (text := " ".join(group.replace("^", " ").split()))]
+
+
+def _letters(name: str) -> str:
+    """A name for comparing: groups, carets, blanks and case do not count."""
+    return re.sub(r"[\s^=]", "", name).casefold()
+
+
+def _date(text: str) -> str | None:
+    """DICOM DA as a FHIR date; None when it is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%d").replace(tzinfo=CHINA).date().isoformat()
+    except ValueError:
+        return None
+
+
+def _started(day: str, time: str) -> str | None:
+    """DICOM DA and TM, which carry no zone, as a FHIR dateTime in +08:00."""
+    digits = re.match(r"\d{6}|\d{4}", time)
+    if digits is None:
+        return _date(day)
+    try:
+        return datetime.strptime(day + digits[0].ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=CHINA).isoformat()
+    except ValueError:
+        return _date(day)

@@ -1,0 +1,134 @@
+"""What does one envelope say? Steps 6 and 7 of the walk: parsed, then mapped; nothing is read or written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.codecs import er7, er7_header
+from engine.config import Community, Facility, MllpChannel
+from engine.envelope import Envelope, Kind
+from engine.errors import HutongError, ParseError
+from engine.finding import Finding, Severity
+from engine.mapping import Context, FieldSource, MappingSet
+from engine.studies import Manifest, read_manifest, study_resources
+
+Resource = dict[str, Any]
+
+NO_MAPPING = "no-mapping"
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What an envelope says, as resources; or, with an ERROR among its findings, why that cannot be told.
+
+    only_if_missing  references of resources it merely mentions: the record's own stay as they are
+    manifest         the study manifest, where the envelope is one
+    moves_patients   it merges or relinks patients (it has MRG): what comes behind it must wait for it
+    """
+
+    envelope: Envelope
+    resources: list[Resource] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    sources: list[FieldSource] = field(default_factory=list)
+    only_if_missing: frozenset[str] = frozenset()
+    mapping: str | None = None
+    manifest: Manifest | None = None
+    moves_patients: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def keeps_lanes(self) -> bool:
+        """Whether later envelopes of the same patients must wait while this one is held.
+
+        A message type that nothing maps makes no record, so nothing behind it depends on it; unless it moves patients.
+        """
+        return self.moves_patients or not any(finding.code == NO_MAPPING for finding in self.findings)
+
+
+def understand(
+    envelope: Envelope, community: Community, mappings: MappingSet, *, with_sources: bool = False
+) -> Understood:
+    """Parses and maps one envelope. What cannot be understood is an ERROR finding, never an exception."""
+    try:
+        if envelope.kind is Kind.DICOM_STUDY:
+            manifest = read_manifest(envelope.payload)
+            return Understood(
+                envelope,
+                resources=study_resources(manifest),
+                findings=list(manifest.findings),
+                mapping=manifest.mapping,
+                manifest=manifest,
+            )
+        return _understand_message(envelope, community, mappings, with_sources)
+    except HutongError as error:
+        return Understood(envelope, findings=[held_by(error)])
+
+
+def held_by(error: HutongError) -> Finding:
+    """The finding that holds an envelope because of this error."""
+    return Finding(error.code, error.message, Severity.ERROR, error.location, error.rule)
+
+
+def _understand_message(
+    envelope: Envelope, community: Community, mappings: MappingSet, with_sources: bool
+) -> Understood:
+    channel = community.channels.get(envelope.channel)
+    charset = channel.charset if isinstance(channel, MllpChannel) else None
+    message = er7.parse(envelope.payload, charset)
+    findings = [*message.findings]
+    facility = community.facilities[envelope.facility]
+    if wrong := _foreign_sender(envelope, facility, charset):
+        findings.append(wrong)
+    moves_patients = any(segment.name == "MRG" for segment in message.segments)
+    mapping = mappings.find(message.message_type, envelope.facility)
+    if mapping is None:
+        findings.append(_no_mapping(message.message_type))
+        return Understood(envelope, findings=findings, moves_patients=moves_patients)
+    context = Context(
+        facility=facility.code,
+        facility_name=facility.name,
+        channel=envelope.channel,
+        received_at=envelope.received_at,
+    )
+    try:
+        mapped = mapping.apply(message, context, with_sources=with_sources)
+    except HutongError as error:
+        findings.append(held_by(error))
+        return Understood(envelope, findings=findings, mapping=mapping.label, moves_patients=moves_patients)
+    return Understood(
+        envelope,
+        resources=mapped.resources,
+        unmapped=mapped.unmapped,
+        findings=[*findings, *mapped.findings],
+        sources=mapped.sources,
+        only_if_missing=mapped.only_if_missing,
+        mapping=mapping.label,
+        moves_patients=moves_patients,
+    )
+
+
+def _no_mapping(message_type: str) -> Finding:
+    return Finding(
+        NO_MAPPING,
+        f"No mapping for {message_type or 'a message without a type'}. Add one, then process the envelope again.",
+        Severity.ERROR,
+        "MSH-9",
+    )
+
+
+def _foreign_sender(envelope: Envelope, facility: Facility, charset: str | None) -> Finding | None:
+    """The facility comes from the channel; MSH-4 only checks it."""
+    if not facility.msh4:
+        return None
+    try:
+        sender = er7_header.peek(envelope.payload, charset, envelope.channel).sending_facility
+    except ParseError:
+        return None
+    if sender in facility.msh4:
+        return None
+    return Finding("facility-mismatch", "MSH-4 names another facility than the channel belongs to.", location="MSH-4")
