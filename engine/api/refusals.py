@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -33,6 +35,7 @@ from engine.errors import (
 )
 
 _log = logging.getLogger(__name__)
+_OURS = str(Path(__file__).parents[2])
 
 _BY_CODE: Mapping[str, tuple[int, str]] = {
     "unauthenticated": (401, "login"),
@@ -171,7 +174,6 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 
 def _where(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "unknown place"
+    """The innermost place of ours; a library's message could hold a value, so only places are told."""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(_OURS)]
+    return f"{Path(ours[-1].filename).relative_to(_OURS)}:{ours[-1].lineno}" if ours else "unknown place"

@@ -19,7 +19,7 @@ _STATEMENT_TIMEOUT = "20s"
 
 COLUMNS = """
     r.type, r.id, r.version, r.last_updated, (r.body - '{resourceType,id,meta}'::text[])::text as rest,
-    (r.body -> 'meta' - '{versionId,lastUpdated}'::text[])::text as meta,
+    ((r.body -> 'meta') - '{versionId,lastUpdated}'::text[])::text as meta,
     coalesce(r.body #>> '{subject,reference}', r.body #>> '{for,reference}', r.body #>> '{patient,reference}') as person
 """
 """What `of_row` needs of a row `r` of resource or resource_history."""
