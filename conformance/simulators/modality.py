@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
@@ -20,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # its names ar
     Verification,
 )
 
-from conformance.errors import NoAnswerError, UnexpectedAnswerError
+from conformance.errors import ConformanceError, NoAnswerError, UnexpectedAnswerError
 from conformance.simulators.dicom_address import SUCCESS, DicomAddress
 
 _PENDING = (0xFF00, 0xFF01)
@@ -101,7 +102,10 @@ class Modality:
 
         Pixels, waveforms and transfer syntax stay as they are in the file; every UID is new.
         """
-        made = dcmread(source)
+        try:
+            made = dcmread(source)
+        except InvalidDicomError as error:
+            raise ConformanceError(f"{source.name} is no DICOM file") from error
         made.SpecificCharacterSet = self._charset
         _forget_the_first_patient(made)
         made.PatientName, made.PatientID = step.patient_name, step.patient_id

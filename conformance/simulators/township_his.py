@@ -18,12 +18,21 @@ from conformance.simulators.people import Person
 
 @dataclass(frozen=True, slots=True)
 class His:
-    """One facility's system: how it signs its messages (MSH-3, MSH-4) and the only charset it knows."""
+    """One facility's system: how it signs its messages (MSH-3, MSH-4) and the only charset it knows.
+
+    declares_charset  False for one that, as many do, leaves MSH-18 empty whatever it sends
+    """
 
     application: str
     facility: str
     charset: str
     version: str = "2.4"
+    declares_charset: bool = True
+
+    @property
+    def character_set(self) -> str:
+        """MSH-18."""
+        return hl7.CHARSET_NAMES[self.charset] if self.declares_charset else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class HisClient:
 
     async def _tell(self, kind: str, event: str, structure: str, at: datetime, *segments: str) -> Acknowledgment:
         """Sends one message; returns its positive acknowledgment, or raises UnexpectedAnswerError."""
-        control_id = str(self._ids().hex[:20])
+        control_id = self._ids().hex[:20]
         header = hl7.segment(
             "MSH",
             {
@@ -95,7 +104,7 @@ class HisClient:
                 10: control_id,
                 11: "P",
                 12: self._his.version,
-                18: hl7.CHARSET_NAMES[self._his.charset],
+                18: self._his.character_set,
             },
         )
         answer = await self._connection.ask(hl7.message(header, *segments, charset=self._his.charset))
@@ -199,7 +208,7 @@ class HisInbox:
                 10: f"ACK{self._control_ids():08d}",
                 11: "P",
                 12: message.value("MSH", 12),
-                18: hl7.CHARSET_NAMES[self._his.charset],
+                18: self._his.character_set,
             },
         )
         answer = hl7.segment("MSA", {1: self.answer.value, 2: message.value("MSH", 10)})

@@ -1,0 +1,77 @@
+"""How is a story shown to the one who watches? Chinese first, a line per step with its time, the proof below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.cells import set_cell_size
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from conformance.examination import Returned, observed_texts
+from conformance.plan import Examination
+from conformance.steps import Step, StoryFailedError
+from conformance.story import Told
+
+_THREAD_CELLS = 14
+_TITLE_CELLS = 60
+
+
+class Narrator:
+    """Writes to one console. Whatever came over a socket is shown as plain text, never as markup."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def opening(self, hub: str, seconds: float) -> None:
+        self._console.print(Text(f"hutong 互通 已就绪 · ready at {hub} · {seconds:.1f} s", style="bold"))
+        self._console.print()
+
+    def step(self, step: Step) -> None:
+        title = f"{step.number}. {step.chinese} · {step.english}"
+        line = Text.assemble(
+            ("✓ ", "green"),
+            (set_cell_size(step.thread, _THREAD_CELLS), "cyan"),
+            set_cell_size(title, _TITLE_CELLS),
+            (f"{step.seconds:6.2f} s", "bold"),
+        )
+        self._console.print(line)
+        self._console.print(Text("  " + " " * _THREAD_CELLS + "   " + " · ".join(step.proof), style="dim"))
+
+    def failed(self, failure: Exception, log: Path) -> None:
+        self._console.print(Text.assemble(("✗ ", "bold red"), str(failure)))
+        if isinstance(failure, StoryFailedError) and log.exists():
+            last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+            self._console.print(Text("\n".join(["", "hub:", *last]), style="dim"))
+
+    def closing(self, told: Told, examinations: Mapping[str, Examination]) -> None:
+        self._console.print()
+        for facility, returned in told.returned.items():
+            self._console.print(_report(returned, examinations[facility]))
+        text = f"全部完成 · every step happened · {len(told.steps)} steps · {told.seconds:.1f} s"
+        self._console.print(Text(text, style="bold green"))
+
+    def invitation(self, hub: str, people: Mapping[str, tuple[str, str]]) -> None:
+        """Where to look now: people is user → (what they do, token)."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("用户 user", "", "令牌 token"):
+            table.add_column(heading, no_wrap=True)
+        for user, (role, token) in people.items():
+            table.add_row(user, role, token)
+        self._console.print()
+        self._console.print(Text.assemble("阅片室 reading room: ", (hub + "/", "bold")))
+        self._console.print(table)
+        self._console.print(Text("按 Ctrl-C 结束，演示数据随之删除 · Ctrl-C ends the demo", style="dim"))
+
+
+def _report(returned: Returned, examination: Examination) -> Panel:
+    """The report as the health centre's HIS received it."""
+    oru = returned.oru
+    title = f"{examination.site.name} HIS ← ORU^R01 {oru.value('MSH', 10)}"
+    facts = f"{oru.value('PID', 5)}  {oru.value('PID', 3)}  检查号 {oru.value('OBR', 18)}  {oru.value('OBR', 4, 2)}"
+    texts = [Text(text) for text in observed_texts(oru) if text in (examination.observed, examination.conclusion)]
+    charset = Text(f"{len(oru.payload)} bytes, {oru.value('MSH', 18)}", style="dim")
+    return Panel(Group(Text(facts, style="bold"), *texts, charset), title=Text(title), title_align="left")
