@@ -1,4 +1,4 @@
-"""A configuration file is text from outside: a broken or hostile one is refused with its line, fast, in little memory."""
+"""A configuration file is text from outside: a broken or hostile one is refused with its line, fast, in little room."""
 
 from __future__ import annotations
 
