@@ -24,8 +24,8 @@ format: $(READY)  ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(READY)  ## choose the versions of everything anew
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock --generate-hashes --no-header --upgrade --quiet
+lock: $(READY)  ## bring requirements.lock in line with pyproject.toml, changing as little as possible
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock --generate-hashes --no-header --quiet
 
 clean:  ## forget .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
