@@ -35,6 +35,8 @@ class Transition:
     """One step of a request. `person` is empty where a system took it."""
 
     action: Action
+    state: RequestState
+    """The state it led to."""
     at: datetime
     person: str = ""
     display: str = ""
@@ -179,6 +181,11 @@ def reader_of(task: Resource) -> Transition | None:
     return None
 
 
+def readable_since(task: Resource) -> datetime | None:
+    """When there first was something to read; None while the study is awaited."""
+    return next((step.at for step in transitions(task) if step.state is RequestState.WAITING), None)
+
+
 def last_step(task: Resource, action: Action) -> Transition | None:
     """The latest step of this kind."""
     return next((step for step in reversed(transitions(task)) if step.action is action), None)
@@ -203,15 +210,19 @@ def _moved(
     coding = {"system": REQUEST_STATE, "code": state.value, "display": DISPLAY[state]}
     return {
         **task,
-        "extension": [*task["extension"], _transition(action, at, person, comment)],
+        "extension": [*task["extension"], _transition(action, state, at, person, comment)],
         "status": TASK_STATUS[state],
         "businessStatus": {"coding": [coding]},
         "lastModified": written(at),
     }
 
 
-def _transition(action: Action, at: datetime, person: Person | None, comment: str) -> Resource:
-    parts: list[Resource] = [{"url": "action", "valueCode": action.value}, {"url": "at", "valueInstant": written(at)}]
+def _transition(action: Action, state: RequestState, at: datetime, person: Person | None, comment: str) -> Resource:
+    parts: list[Resource] = [
+        {"url": "action", "valueCode": action.value},
+        {"url": "state", "valueCode": state.value},
+        {"url": "at", "valueInstant": written(at)},
+    ]
     if person is not None:
         parts += [
             {"url": "person", "valueString": person.name},
@@ -232,6 +243,7 @@ def _read_transition(parts: list[Resource]) -> Transition:
 
     return Transition(
         action=Action(found["action"]["valueCode"]),
+        state=RequestState(found["state"]["valueCode"]),
         at=read(found["at"]["valueInstant"]),
         person=text("person"),
         display=text("display"),

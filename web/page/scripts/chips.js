@@ -1,0 +1,17 @@
+// How are a state, a priority and a modality shown at a glance?
+
+import { h } from "./elements.js";
+import { t } from "./words.js";
+
+export function stateChip(state) {
+  return h("span", { class: `chip state-${state}`, text: t(`state.${state}`) });
+}
+
+/** Nothing for routine: only what is urgent should catch the eye. */
+export function priorityChip(priority) {
+  return priority === "routine" ? null : h("span", { class: "chip urgent", text: t(`priority.${priority}`) });
+}
+
+export function modalityBadge(modality) {
+  return h("span", { class: "modality", text: modality || "—" });
+}
