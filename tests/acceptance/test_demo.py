@@ -15,6 +15,8 @@ import psutil
 import pytest
 from pydicom.data import get_testdata_file
 
+pytestmark = pytest.mark.acceptance
+
 LIMIT_SECS = 60
 """What a demo may take once everything is set up."""
 
