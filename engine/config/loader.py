@@ -122,7 +122,8 @@ class _Reading:
     def _unknown_files(self) -> None:
         for path in sorted(self.folder.iterdir()):
             if path.is_dir():
-                if path.name not in FOLDERS and any(path.glob("*.y*ml")):
+                # Without a community file this is some other folder, and what lies in it is none of our business.
+                if path.name not in FOLDERS and (self.folder / COMMUNITY).exists() and any(path.glob("*.y*ml")):
                     self._say(f"{path.name}/", (), f"unknown folder{nearest(path.name, FOLDERS)}")
                 continue
             if path.suffix in (".yaml", ".yml") and path.name not in FILES:
