@@ -104,14 +104,18 @@ class ExaminationPlayed:
         )
 
     async def play(self) -> Returned:
+        step, stored, row = await self.send_out()
+        picture = await self._read(row["id"], stored)
+        await self._review_and_sign(row["id"])
+        return await self._come_back(row["id"], step, stored, picture)
+
+    async def send_out(self) -> tuple[ScheduledStep, Stored, dict[str, Any]]:
+        """The way out only: the study waits at the centre for whoever reads it."""
         await self._register()
         await self._ask_for_it()
         step = await self._fetch_worklist()
         stored = await self._examine(step)
-        row = await self._reach_the_centre(step)
-        picture = await self._read(row["id"], stored)
-        await self._review_and_sign(row["id"])
-        return await self._come_back(row["id"], step, stored, picture)
+        return step, stored, await self._reach_the_centre(step)
 
     async def _register(self) -> None:
         patient, his = self._examination.patient, self._examination.site.his

@@ -80,6 +80,35 @@ def chest_radiograph(
     )
 
 
+def lower_leg_radiograph() -> Examination:
+    """One more from 白石乡, that nobody has read yet."""
+    born = date(1994, 11, 2)
+    return Examination(
+        title=("小腿DR", "lower leg radiograph"),
+        site=BAISHI,
+        desk=IMAGING,
+        patient=Person(
+            name="龙喆",
+            local_id="BS20260002",
+            id_card=id_card(born, "M", "BS20260002"),
+            birth_on=born,
+            sex="M",
+            phone="13900000003",
+            address="青溪县白石乡西坡村8号",
+        ),
+        code="DR-LEG-AP",
+        text="右胫腓骨正位DR",
+        modality="DX",
+        accession="",
+        reason="摔伤后右小腿疼痛",
+        doctor=("BS007", "何医生"),
+        source=objects.lower_leg_radiograph(),
+        observed="",
+        conclusion="",
+        recognised="",
+    )
+
+
 def resting_ecg() -> Examination:
     """A 12-lead ECG from 青溪镇, ordered over HL7 v2 in UTF-8."""
     born = date(1971, 1, 23)

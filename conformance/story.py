@@ -108,28 +108,42 @@ async def play(
     )
 
 
+async def send_out(stage: Stage, examination: Examination) -> None:
+    """One more examination, untold, that waits at its centre for whoever tries the reading room."""
+    async with AsyncExitStack() as stack:
+        played = await _prepared(stage, examination, Telling(examination.title[0], lambda _: None), stack)
+        await played.send_out()
+
+
 async def _radiograph(stage: Stage, examination: Examination, telling: Telling) -> tuple[Returned, dict[str, Any]]:
     returned = await _examined(stage, examination, telling)
     return returned, await _recognised(stage, examination, returned, telling)
 
 
 async def _examined(stage: Stage, examination: Examination, telling: Telling) -> Returned:
-    site, desk, sockets = examination.site, examination.desk, stage.sockets
     async with AsyncExitStack() as stack:
-        actors = Actors(
-            connection=await stack.enter_async_context(MllpConnection(_HOST, sockets.mllp[site.channel])),
-            inbox=stage.inboxes[site.endpoint],
-            modality=Modality(
-                site.ae_title,
-                DicomAddress(_HOST, sockets.dicom_port, sockets.ae_title),
-                station=site.name,
-                charset=site.dicom_charset,
-                uids=new_uid,
-            ),
-            reader=ReadingRoom(await stack.enter_async_context(HubHttp(sockets.http, stage.tokens[desk.reader]))),
-            reviewer=ReadingRoom(await stack.enter_async_context(HubHttp(sockets.http, stage.tokens[desk.reviewer]))),
-        )
-        return await ExaminationPlayed(examination, actors, telling, clock=stage.clock, ids=stage.ids).play()
+        return await (await _prepared(stage, examination, telling, stack)).play()
+
+
+async def _prepared(
+    stage: Stage, examination: Examination, telling: Telling, stack: AsyncExitStack
+) -> ExaminationPlayed:
+    """Everyone at their place; the stack sends them home."""
+    site, desk, sockets = examination.site, examination.desk, stage.sockets
+    actors = Actors(
+        connection=await stack.enter_async_context(MllpConnection(_HOST, sockets.mllp[site.channel])),
+        inbox=stage.inboxes[site.endpoint],
+        modality=Modality(
+            site.ae_title,
+            DicomAddress(_HOST, sockets.dicom_port, sockets.ae_title),
+            station=site.name,
+            charset=site.dicom_charset,
+            uids=new_uid,
+        ),
+        reader=ReadingRoom(await stack.enter_async_context(HubHttp(sockets.http, stage.tokens[desk.reader]))),
+        reviewer=ReadingRoom(await stack.enter_async_context(HubHttp(sockets.http, stage.tokens[desk.reviewer]))),
+    )
+    return ExaminationPlayed(examination, actors, telling, clock=stage.clock, ids=stage.ids)
 
 
 async def _recognised(stage: Stage, examination: Examination, returned: Returned, telling: Telling) -> dict[str, Any]:

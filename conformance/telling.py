@@ -27,7 +27,7 @@ class Narrator:
         self._console = console
 
     def opening(self, hub: str, seconds: float) -> None:
-        self._console.print(Text(f"hutong 互通 已就绪 · ready at {hub} · {seconds:.1f} s", style="bold"))
+        self._console.print(Text(f"hutong 互通 已就绪 · 阅片室 reading room {hub}/ · {seconds:.1f} s", style="bold"))
         self._console.print()
 
     def step(self, step: Step) -> None:
@@ -64,6 +64,7 @@ class Narrator:
         self._console.print()
         self._console.print(Text.assemble("阅片室 reading room: ", (hub + "/", "bold")))
         self._console.print(table)
+        self._console.print("一份小腿DR正等您阅片 · a radiograph of a lower leg waits to be read")
         self._console.print(Text("按 Ctrl-C 结束，演示数据随之删除 · Ctrl-C ends the demo", style="dim"))
 
 

@@ -25,7 +25,7 @@ from conformance.community import stage_community
 from conformance.errors import ConformanceError
 from conformance.hub import HubProcess
 from conformance.plan import Examination
-from conformance.story import Stage, issue_tokens, open_inboxes, play
+from conformance.story import Stage, issue_tokens, open_inboxes, play, send_out
 from conformance.telling import Narrator
 from engine.clock import CHINA, now
 from engine.errors import ConfigurationError
@@ -156,6 +156,7 @@ async def _demonstrate(asked: _Asked, scratch: Path, narrator: Narrator) -> int:
             if asked.report is not None:
                 told.save(asked.report)
             if not asked.headless:
+                await send_out(stage, plan.lower_leg_radiograph())
                 narrator.invitation(sockets.http, {user: (role, tokens[user]) for user, role in _PEOPLE.items()})
                 await _wait_for_ctrl_c()
     except ConformanceError as failure:
