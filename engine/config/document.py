@@ -26,8 +26,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-LIMIT_BYTES = 1024 * 1024
-"""The largest community anybody described fits in a tenth of this."""
+LIMIT_BYTES = 256 * 1024
+"""A thousand users take a third of this, and the whole of it is read in about a second."""
 LIMIT_DEPTH = 20
 
 Value = str | None | list["Value"] | dict[str, "Value"]

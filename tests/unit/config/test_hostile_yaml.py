@@ -7,6 +7,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.config.document import LIMIT_BYTES, LIMIT_DEPTH, UnreadableDocument, parse, read
 
@@ -42,6 +44,25 @@ def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, line: int, ex
     with pytest.raises(UnreadableDocument) as raised:
         parse(text)
     assert (raised.value.line, expected in raised.value.text) == (line, True), raised.value.text
+
+
+@given(
+    st.text(alphabet=st.sampled_from(list("ab: -?[]{},#&*!|>'\"%@`\\\n\t\x00\ufeff")) | st.characters(), max_size=60)
+)
+@settings(max_examples=400, deadline=None)
+def test_whatever_is_written_is_read_or_refused_and_nothing_else(text: str) -> None:
+    refusal = refusal_of(text)
+    if refusal is not None:
+        assert 0 <= refusal.line <= text.count("\n") + 2
+        assert refusal.text.startswith("expected")
+
+
+def refusal_of(text: str) -> UnreadableDocument | None:
+    try:
+        parse(text)
+    except UnreadableDocument as refusal:
+        return refusal
+    return None
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
