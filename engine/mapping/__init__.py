@@ -1,0 +1,7 @@
+"""Messages to FHIR resources, by tables that a hospital analyst can read. See mappings/README.md."""
+
+from engine.mapping.mapped import Context, FieldSource, Mapped
+from engine.mapping.mapping import Mapping
+from engine.mapping.mapping_set import MappingSet
+
+__all__ = ["Context", "FieldSource", "Mapped", "Mapping", "MappingSet"]

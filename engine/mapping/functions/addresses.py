@@ -1,0 +1,90 @@
+"""XAD and XTN: where somebody lives and how to reach them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.finding import Severity
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+_ADDRESS_USE = {"H": "home", "B": "work", "O": "work", "C": "temp", "BA": "old", "P": "home", "L": "home"}
+_ADDRESS_TYPE = {"M": "postal", "SH": "postal"}
+_CONTACT_USE = {"PRN": "home", "ORN": "home", "VHN": "home", "WPN": "work", "PRS": "mobile", "HOME": "home"}
+"""HL7 table 0201."""
+_CONTACT_SYSTEM = {
+    "PH": "phone",
+    "CP": "phone",
+    "SAT": "phone",
+    "FX": "fax",
+    "BP": "pager",
+    "INTERNET": "email",
+    "X.400": "email",
+    "TDD": "other",
+    "TTY": "other",
+    "MD": "other",
+}
+"""HL7 table 0202."""
+
+
+@function(parts={"line": 1, "city": 3, "state": 4, "postalCode": 5, "country": 6, "use": 7, "type": 7, "district": 9})
+def address(options: Options) -> Apply:
+    """An address (Address)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = scope.components(raw)
+        parts += [""] * (9 - len(parts))
+        found: dict[str, Any] = {}
+        kind = parts[6].upper()
+        if kind in _ADDRESS_USE:
+            found["use"] = _ADDRESS_USE[kind]
+        elif kind in _ADDRESS_TYPE:
+            found["type"] = _ADDRESS_TYPE[kind]
+        elif kind:
+            scope.doubt("code-unmapped", "a kind of address that is not known", 7, Severity.INFORMATION)
+        lines = [part for part in (parts[0], parts[1], parts[7]) if part]
+        if lines:
+            found["line"] = lines
+        for element, at in (("city", 2), ("district", 8), ("state", 3), ("postalCode", 4), ("country", 5)):
+            if parts[at]:
+                found[element] = parts[at]
+        if not found.keys() - {"use", "type"}:
+            return None
+        return found
+
+    return apply
+
+
+@function(parts={"value": 1, "use": 2, "system": 3})
+def telecom(options: Options) -> Apply:
+    """A telephone number or e-mail address (ContactPoint); `as` says the use where the sender does not."""
+    default = options.argument or ""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = scope.components(raw)
+        parts += [""] * (12 - len(parts))
+        equipment = parts[2].upper()
+        number = parts[11] or parts[0] or _built(parts)
+        system = _CONTACT_SYSTEM.get(equipment, "phone")
+        if parts[3] and (system == "email" or not number):
+            number, system = parts[3], "email"
+        if not number:
+            return None
+        use = "mobile" if equipment == "CP" else _CONTACT_USE.get(parts[1].upper(), default)
+        found = {"system": system, "value": number}
+        if use:
+            found["use"] = use
+        return found
+
+    return apply
+
+
+def _built(parts: list[str]) -> str:
+    """A number from its country, area, local and extension parts."""
+    country, area, local, extension = parts[4:8]
+    if not local:
+        return ""
+    number = "-".join(part for part in (area, local) if part)
+    if country:
+        number = f"+{country.lstrip('+')} {number}"
+    return f"{number} x{extension}" if extension else number

@@ -1,0 +1,151 @@
+"""CE, CWE, CNE, IS and ID: coded values. A code that no table knows is kept as it came, and said."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from engine.finding import Severity
+from engine.mapping.functions.code_systems import code_system
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+from engine.terminology import Row, Table
+
+LIMIT_REMEMBERED = 8192
+"""Distinct raw values each rule remembers; a feed has some hundred."""
+
+_PARTS = {"coding": 1, "text": 2}
+
+
+class Concept(NamedTuple):
+    """A coded value, ready to be copied into a resource."""
+
+    codings: tuple[dict[str, str], ...]
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        if not self.codings:
+            return {"text": self.text}
+        copied = [coding.copy() for coding in self.codings]
+        return {"coding": copied, "text": self.text} if self.text else {"coding": copied}
+
+
+class Concepts:
+    """Reads coded values for one facility, remembering what it read."""
+
+    __slots__ = ("_facility", "_known", "_systems")
+
+    def __init__(self, options: Options) -> None:
+        self._facility = options.facility
+        self._systems = options.tables["code_systems"]
+        self._known: dict[str, Concept] = {}
+
+    def read(self, raw: str, scope: Scope) -> Concept:
+        """The concept of one repetition; without codings and text when there is nothing in it."""
+        known = self._known.get(raw)
+        if known is None:
+            if len(self._known) >= LIMIT_REMEMBERED:
+                self._known.clear()
+            known = self._known[raw] = self._concept(raw, scope)
+        return known
+
+    def _concept(self, raw: str, scope: Scope) -> Concept:
+        parts = scope.components(raw)
+        parts += [""] * (9 - len(parts))
+        codings = []
+        for at in (0, 3):
+            code, display, system = parts[at : at + 3]
+            if code:
+                coding = {"system": code_system(system, self._facility, self._systems), "code": code}
+                if display:
+                    coding["display"] = display
+                codings.append(coding)
+        return Concept(tuple(codings), parts[8] or parts[1] or parts[4])
+
+
+@function(parts=_PARTS)
+def concept(options: Options) -> Apply:
+    """A coded value (CodeableConcept). With a table, the table's code stands first and the sender's after it."""
+    concepts = Concepts(options)
+    table = options.table
+
+    def plain(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = concepts.read(raw, scope)
+        return found.as_json() if found.codings or found.text else None
+
+    def translated(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = plain(raw, scope)
+        code = scope.first(raw)
+        if value is None or not code or table is None:
+            return value
+        row = looked_up(table, code, scope)
+        if row is not None and row["code"]:
+            value["coding"] = [coding_of(row), *value.get("coding", [])]
+            value.setdefault("text", row.get("display") or code)
+        return value
+
+    return translated if table is not None else plain
+
+
+@function(parts=_PARTS)
+def concepts(options: Options) -> Apply:
+    """The same as concept, in a list of one."""
+    one = concept(options)
+
+    def apply(raw: str, scope: Scope) -> list[Any] | None:
+        value = one(raw, scope)
+        return [value] if value is not None else None
+
+    return apply
+
+
+@function()
+def coding(options: Options) -> Apply:
+    """A single code with its system (Coding), from a table; a code the table does not know stays as it came."""
+    reader = Concepts(options)
+    table = options.table
+
+    def apply(raw: str, scope: Scope) -> dict[str, str] | None:
+        code = scope.first(raw)
+        row = looked_up(table, code, scope) if table is not None and code else None
+        if row is not None and row["code"]:
+            return coding_of(row)
+        found = reader.read(raw, scope)
+        return found.codings[0].copy() if found.codings else None
+
+    return apply
+
+
+@function()
+def code(options: Options) -> Apply:
+    """A code of a table."""
+    table = options.table
+    assert table is not None, "a rule without a table has no `code`"
+
+    def apply(raw: str, scope: Scope) -> str | None:
+        found = table.rows.get(raw)
+        if found is not None:
+            return found["code"] or None
+        local = scope.first(raw)
+        row = looked_up(table, local, scope) if local else None
+        return (row["code"] or None) if row is not None else None
+
+    return apply
+
+
+def looked_up(table: Table, local: str, scope: Scope) -> Row | None:
+    """The row of a local code; the `*` row and a finding where there is none."""
+    row = table.find(local)
+    if row is None:
+        scope.doubt("code-unmapped", f"a code that table {table.name} does not list", 1, Severity.INFORMATION)
+        return table.fallback
+    return row
+
+
+def coding_of(row: Row) -> dict[str, str]:
+    """The Coding of a row."""
+    found = {"code": row["code"]}
+    if row.get("system"):
+        found = {"system": row["system"], "code": row["code"]}
+    if row.get("display"):
+        found["display"] = row["display"]
+    return found

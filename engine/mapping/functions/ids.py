@@ -1,0 +1,138 @@
+"""Which id does a resource get? The business identifiers of the message decide; the same ones always give the same id."""
+
+from __future__ import annotations
+
+from engine.identifiers import resource_id
+from engine.mapping.functions.patients import authority_of
+from engine.mapping.registry import MakeId, Options, makes_id
+from engine.mapping.scope import Scope
+
+_OWN_TYPES = frozenset({"MR", "PI"})
+_NEXT_TYPE = "PT"
+
+
+def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
+    """Authority and value of the identifier by which a facility knows its patient.
+
+    The first of type MR or PI, else the first of type PT, else the first.
+    """
+    best: tuple[int, str, str] | None = None
+    for raw in field.split("~"):
+        parts = scope.components(raw)
+        if not parts[0]:
+            continue
+        kind = parts[4].upper() if len(parts) > 4 else ""
+        rank = 0 if kind in _OWN_TYPES else 1 if kind == _NEXT_TYPE else 2
+        if best is None or rank < best[0]:
+            best = (rank, authority_of(parts, raw), parts[0])
+    return best[1:] if best is not None else None
+
+
+@makes_id(5, repeats=True)
+def patient_id(options: Options) -> MakeId:
+    """From the facility and its own number of the patient: PID-3, else PID-2, PID-4, PID-19, PID-18."""
+    facility = options.facility
+
+    def make(pid3: str, pid2: str, pid4: str, pid19: str, pid18: str, within: str, scope: Scope) -> str | None:
+        for field in (pid3, pid2, pid4, pid19, pid18):
+            key = patient_key(field, scope) if field else None
+            if key is not None:
+                return resource_id("Patient", facility, *key)
+        return None
+
+    return make
+
+
+@makes_id(2)
+def visit_id(options: Options) -> MakeId:
+    """From the facility and the number of the visit, else from the patient and the time of admission."""
+    facility = options.facility
+
+    def make(number: str, admitted: str, within: str, scope: Scope) -> str | None:
+        visit = scope.first(number)
+        if visit:
+            return resource_id("Encounter", facility, visit)
+        at = scope.first(admitted)
+        return resource_id("Encounter", facility, within, at) if at and within else None
+
+    return make
+
+
+@makes_id(4)
+def order_id(options: Options) -> MakeId:
+    """From the facility and the placer's number of the order (OBR-2, ORC-2), else the filler's (OBR-3, ORC-3)."""
+    facility = options.facility
+
+    def make(obr2: str, orc2: str, obr3: str, orc3: str, within: str, scope: Scope) -> str | None:
+        number = _first_of((obr2, orc2, obr3, orc3), scope)
+        return resource_id("ServiceRequest", facility, number) if number else None
+
+    return make
+
+
+@makes_id(6)
+def report_id(options: Options) -> MakeId:
+    """From the facility, the filler's or placer's number of the order and the code of the service."""
+    facility = options.facility
+
+    def make(obr3: str, orc3: str, obr2: str, orc2: str, service: str, at: str, within: str, scope: Scope) -> str | None:
+        code = code_key(service, scope)
+        number = _first_of((obr3, orc3, obr2, orc2), scope)
+        if number:
+            return resource_id("DiagnosticReport", facility, number, code)
+        when = scope.first(at)
+        return resource_id("DiagnosticReport", facility, within, code, when) if when and within else None
+
+    return make
+
+
+@makes_id(2)
+def observation_id(options: Options) -> MakeId:
+    """From the report, the code and the sub-id of the result; a repeated one is counted."""
+    facility = options.facility
+
+    def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
+        key = code_key(code, scope)
+        if not key:
+            return None
+        sub = scope.plain(sub_id)
+        found = resource_id("Observation", facility, within, key, sub)
+        position = 1
+        while f"Observation/{found}" in scope.ids:
+            position += 1
+            found = resource_id("Observation", facility, within, key, sub, str(position))
+        return found
+
+    return make
+
+
+@makes_id(3)
+def specimen_id(options: Options) -> MakeId:
+    """From the facility and the number of the specimen (SPM-2, SPM-30), else from the report and SPM-1."""
+    facility = options.facility
+
+    def make(number: str, accession: str, position: str, within: str, scope: Scope) -> str | None:
+        parts = number.split("^")
+        for part in (*parts[:2], accession.split("^")[0]):
+            value = scope.first(part)
+            if value:
+                return resource_id("Specimen", facility, value)
+        return resource_id("Specimen", facility, within, scope.first(position)) if within else None
+
+    return make
+
+
+def code_key(raw: str, scope: Scope) -> str:
+    """What a code is known by: its code, else its text, else its other code or text."""
+    parts = scope.components(raw)
+    for at in (0, 1, 3, 4, 8):
+        if at < len(parts) and parts[at]:
+            return parts[at]
+    return ""
+
+
+def _first_of(fields: tuple[str, ...], scope: Scope) -> str:
+    for raw in fields:
+        if raw and (value := scope.first(raw)):
+            return value
+    return ""

@@ -1,0 +1,97 @@
+"""XPN, and the name in XCN: names of people, Chinese ones first."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engine.finding import Severity
+from engine.mapping.functions.times import period_of
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+_USE = {
+    "L": "official",
+    "D": "usual",
+    "M": "maiden",
+    "N": "nickname",
+    "S": "anonymous",
+    "A": "anonymous",
+    "P": "official",
+    "B": "official",
+    "C": "official",
+    "T": "temp",
+    "BAD": "old",
+    "NOUSE": "old",
+}
+"""HL7 table 0200 to FHIR name-use, after HL7's own concept map of NameType."""
+_REPRESENTATION = {"A": "ABC", "I": "IDE", "P": "SYL"}
+"""HL7 table 0465: alphabetic, ideographic (汉字), phonetic."""
+_REPRESENTATION_EXTENSION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+_SEX_WORDS = frozenset({"男", "女", "男性", "女性", "未知", "M", "F", "U"})
+"""Written after the name by systems that print `张三^男` in a field for the name."""
+_HAN = re.compile(r"[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·]+")
+
+
+def is_han(text: str) -> bool:
+    """Whether a text consists of Chinese characters (the dot of 阿依古丽·买买提 among them)."""
+    return _HAN.fullmatch(text) is not None
+
+
+def full_name(family: str, given: list[str]) -> str:
+    """A name as it is read: 王小东 without a blank, Given Family otherwise."""
+    if is_han("".join((family, *given))):
+        return "".join((family, *given))
+    return " ".join(part for part in (*given, family) if part)
+
+
+def human_name(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]:
+    """A HumanName of family, given, further given, suffix, prefix and degree; empty when there is no name.
+
+    `first` is the component that holds the family name: 1 in XPN, 2 in XCN.
+    """
+    family, given, further, suffix, prefix, degree = [*parts[:6], *[""] * (6 - len(parts[:6]))]
+    if given in _SEX_WORDS and is_han(family):
+        scope.doubt("name-holds-sex", "a word for the sex stands where the given name belongs", first + 1)
+        given = ""
+    given_names = [name for name in (given, *further.split()) if name]
+    if not family and not given_names:
+        return {}
+    name: dict[str, Any] = {"text": full_name(family, given_names)}
+    if family:
+        name["family"] = family
+    if given_names:
+        name["given"] = given_names
+    if prefix:
+        name["prefix"] = [prefix]
+    if suffix or degree:
+        name["suffix"] = [part for part in (suffix, degree) if part]
+    return name
+
+
+@function(parts={"family": 1, "given": 2, "suffix": 4, "prefix": 5, "use": 7, "extension": 8, "period": 12})
+def person_name(options: Options) -> Apply:
+    """A person's name (HumanName)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        if "^" not in raw and "&" not in raw:
+            name = human_name([scope.plain(raw)], scope)
+            return name or None
+        parts = scope.components(raw)
+        name = human_name(parts, scope)
+        if not name:
+            return None
+        kind = parts[6] if len(parts) > 6 else ""
+        if kind:
+            use = _USE.get(kind.upper())
+            if use is not None:
+                name["use"] = use
+            else:
+                scope.doubt("code-unmapped", "a kind of name that HL7 table 0200 does not list", 7, Severity.INFORMATION)
+        if len(parts) > 7 and (representation := _REPRESENTATION.get(parts[7].upper())):
+            name["extension"] = [{"url": _REPRESENTATION_EXTENSION, "valueCode": representation}]
+        if len(parts) > 11 and (valid := period_of(parts[11], parts[12] if len(parts) > 12 else "", scope, 12)):
+            name["period"] = valid
+        return name
+
+    return apply

@@ -1,0 +1,42 @@
+"""NM, SN and NR: numbers that keep their digits."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+_COMPARED = re.compile(r"(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+))", re.ASCII)
+_COMPARATORS = str.maketrans({"≤": "<=", "≥": ">=", "＜": "<", "＞": ">"})
+
+LIMIT_DIGITS = 64
+"""A longer one is no measurement, and no number that a database would take."""
+
+
+def number(text: str) -> Decimal | None:
+    """The number a text is, digit by digit; None when it is no HL7 NM."""
+    if len(text) <= LIMIT_DIGITS and _NUMBER.fullmatch(text):
+        return Decimal(text)
+    return None
+
+
+def folded(text: str) -> str:
+    """Full-width digits and signs made narrow."""
+    return unicodedata.normalize("NFKC", text.translate(_COMPARATORS)).strip()
+
+
+def compared(text: str) -> tuple[str, Decimal] | None:
+    """`<5.0` as its comparator and its number."""
+    match = _COMPARED.fullmatch(text)
+    if match is None or len(text) > LIMIT_DIGITS:
+        return None
+    return match[1], Decimal(match[2])
+
+
+def quantity(value: Decimal, unit: dict[str, Any], comparator: str = "") -> dict[str, Any]:
+    """A Quantity; `unit` holds its unit, system and code."""
+    if comparator:
+        return {"value": value, "comparator": comparator, **unit}
+    return {"value": value, **unit}

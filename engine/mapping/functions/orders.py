@@ -1,0 +1,139 @@
+"""ORC and OBR of an order: its numbers, its state, and which examination it asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.finding import Severity
+from engine.identifiers import facility_system
+from engine.mapping.functions.codes import Concepts, coding_of, looked_up
+from engine.mapping.functions.patients import typed
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+MODALITY = "http://dicom.nema.org/resources/ontology/DCM"
+SERVICE_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
+RECOGNITION_ITEM = "urn:hutong:recognition-item"
+"""System of the codes by which results of different facilities are compared."""
+BODY_PART = "urn:hutong:body-part"
+"""System of DICOM Body Part Examined terms (PS3.16 Annex L)."""
+_KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
+
+
+@function(parts={"value": 1})
+def order_number(options: Options) -> Apply:
+    """A number of the order (Identifier); `as` says whose: PLAC the placer's, FILL the filler's, ACSN the accession."""
+    kind = options.argument or "PLAC"
+    system = facility_system(options.facility, _KIND.get(kind, kind.lower()))
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = scope.first(raw)
+        return {"type": typed(kind), "system": system, "value": value} if value else None
+
+    return apply
+
+
+@function(2)
+def order_status(options: Options) -> Apply:
+    """The state of the order from ORC-1 and ORC-5: cancelling wins, then ORC-5, then what ORC-1 means alone."""
+    control_table, status_table = options.tables["order_control"], options.tables["order_status"]
+
+    def apply(control: str, status: str, scope: Scope) -> str:
+        doing = scope.first(control)
+        row = looked_up(control_table, doing, scope) if doing else None
+        if row is not None and row["decides"] == "yes":
+            return row["code"]
+        stated = scope.first(status)
+        stated_row = looked_up(status_table, stated, scope) if stated else None
+        if stated_row is not None and stated_row["code"]:
+            return stated_row["code"]
+        return row["code"] if row is not None and row["code"] else "active"
+
+    return apply
+
+
+@function()
+def examination(options: Options) -> Apply:
+    """What is asked for (CodeableConcept), with the code of mutual recognition where the table has one."""
+    concepts, table = Concepts(options), options.table
+    assert table is not None, "examination needs a table"
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = concepts.read(raw, scope)
+        if not found.codings and not found.text:
+            return None
+        value = found.as_json()
+        row = table.find(found.codings[0]["code"]) if found.codings else None
+        if row is not None:
+            if row["recognition"]:
+                recognised = {"system": RECOGNITION_ITEM, "code": row["recognition"]}
+                if row["display"]:
+                    recognised["display"] = row["display"]
+                value["coding"].append(recognised)
+            value.setdefault("text", row["display"])
+        return value
+
+    return apply
+
+
+@function(2)
+def examination_category(options: Options) -> Apply:
+    """The kind of examination from OBR-4 (table) and OBR-24: the DICOM modality first, then the service section."""
+    table, sections = options.table, options.tables["diagnostic_services"]
+    modalities = options.tables["modalities"]
+    assert table is not None, "examination_category needs a table"
+
+    def apply(service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
+        categories: list[dict[str, Any]] = []
+        known = table.find(scope.first(service))
+        local = scope.first(section)
+        section_row = sections.find(local) if local else None
+        if local and section_row is None:
+            scope.doubt("code-unmapped", f"a code that table {sections.name} does not list", 1, Severity.INFORMATION)
+        modality = (known["modality"] if known is not None else "") or (section_row["modality"] if section_row else "")
+        if modality:
+            named = modalities.find(modality)
+            coding = {"system": MODALITY, "code": modality}
+            if named is not None and named["display"]:
+                coding["display"] = named["display"]
+            categories.append({"coding": [coding]})
+        if section_row is not None:
+            categories.append({"coding": [coding_of(section_row)]})
+        elif local:
+            categories.append({"text": local})
+        return categories or None
+
+    return apply
+
+
+@function()
+def examination_site(options: Options) -> Apply:
+    """The part of the body that the examination of the table looks at."""
+    table = options.table
+    assert table is not None, "examination_site needs a table"
+
+    def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        row = table.find(scope.first(raw))
+        if row is None or not row["body_part"]:
+            return None
+        coding = {"system": BODY_PART, "code": row["body_part"]}
+        if row["body_part_display"]:
+            coding["display"] = row["body_part_display"]
+        return [{"coding": [coding], "text": row["body_part_display"] or row["body_part"]}]
+
+    return apply
+
+
+@function()
+def report_category(options: Options) -> Apply:
+    """The service section of a report (OBR-24) as its category."""
+    sections = options.tables["diagnostic_services"]
+
+    def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        local = scope.first(raw)
+        row = looked_up(sections, local, scope) if local else None
+        if row is not None and row["code"]:
+            return [{"coding": [coding_of(row)]}]
+        return [{"text": local}] if local else None
+
+    return apply

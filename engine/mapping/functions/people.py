@@ -1,0 +1,138 @@
+"""XCN, NDL and XON: who did it, and for which organisation. The people named become resources of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.identifiers import facility_system, organization_id, resource_id
+from engine.mapping.functions.names import human_name
+from engine.mapping.mapped import Resource
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+_PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+
+
+def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resource | None:
+    """The reference to the person of an XCN's components, whose Practitioner is noted; None when nobody is named."""
+    number = parts[0] if parts else ""
+    name = human_name(parts[1:7], scope, first=2)
+    if not number and not name:
+        return None
+    key = (number,) if number else ("name", name["text"])
+    identity = resource_id("Practitioner", facility, *key)
+    practitioner: Resource = {"resourceType": "Practitioner", "id": identity}
+    reference: Resource = {"reference": f"Practitioner/{identity}"}
+    if number:
+        identifier = {"system": facility_system(facility, "practitioner"), "value": number}
+        practitioner["identifier"] = [identifier]
+        reference["identifier"] = dict(identifier)
+    if name:
+        practitioner["name"] = [name]
+        reference["display"] = name["text"]
+    scope.mentioned.setdefault(reference["reference"], practitioner)
+    return reference
+
+
+@function(parts={"identifier": 1, "display": 2})
+def practitioner(options: Options) -> Apply:
+    """A reference to the person named (XCN), who becomes a Practitioner."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> Resource | None:
+        return mention_practitioner(scope.components(raw), facility, scope)
+
+    return apply
+
+
+@function(parts={"display": 2})
+def practitioner_role(options: Options) -> Apply:
+    """A reference to the person named (XCN) as someone of the sending facility: a PractitionerRole."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> Resource | None:
+        person = mention_practitioner(scope.components(raw), facility, scope)
+        if person is None:
+            return None
+        identity = resource_id("PractitionerRole", facility, person["reference"])
+        reference: Resource = {"reference": f"PractitionerRole/{identity}"}
+        if "display" in person:
+            reference["display"] = person["display"]
+        role: Resource = {
+            "resourceType": "PractitionerRole",
+            "id": identity,
+            "practitioner": person,
+            "organization": {
+                "reference": f"Organization/{organization_id(facility)}",
+                "display": scope.context.facility_name,
+            },
+        }
+        scope.mentioned.setdefault(reference["reference"], role)
+        return reference
+
+    return apply
+
+
+@function(parts={"display": 1})
+def named_practitioner(options: Options) -> Apply:
+    """A reference to the person of an NDL (OBR-32 to OBR-35), whose parts stand as subcomponents."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> Resource | None:
+        person = raw.split("^", 1)[0]
+        parts = [scope.plain(part) for part in person.split("&")]
+        if len(parts) == 1 and "^" in raw:
+            # Systems that write an XCN where an NDL belongs: 005454^王^医生.
+            parts = scope.components(raw)
+        return mention_practitioner(parts, facility, scope)
+
+    return apply
+
+
+@function(parts={"display": 1, "identifier": 10})
+def organization(options: Options) -> Apply:
+    """A reference to the organisation named (XON), which becomes an Organization."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> Resource | None:
+        parts = scope.components(raw)
+        parts += [""] * (10 - len(parts))
+        name, number = parts[0], parts[9] or parts[2]
+        if not name and not number:
+            return None
+        identity = resource_id("Organization", facility, *((number,) if number else ("name", name)))
+        found: Resource = {"resourceType": "Organization", "id": identity}
+        reference: Resource = {"reference": f"Organization/{identity}"}
+        if number:
+            found["identifier"] = [{"system": facility_system(facility, "organization"), "value": number}]
+        if name:
+            found["name"] = reference["display"] = name
+        scope.mentioned.setdefault(reference["reference"], found)
+        return reference
+
+    return apply
+
+
+@function(0)
+def sender(options: Options) -> Apply:
+    """A reference to the facility that sent the message."""
+    reference = f"Organization/{organization_id(options.facility)}"
+
+    def apply(scope: Scope) -> Resource:
+        return {"reference": reference, "display": scope.context.facility_name}
+
+    return apply
+
+
+@function(parts={"individual": 1})
+def participant(options: Options) -> Apply:
+    """Someone who took part in the visit, in the part that `as` says: ATND, REF, CON, ADM."""
+    facility, part = options.facility, options.argument or "PART"
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        person = mention_practitioner(scope.components(raw), facility, scope)
+        if person is None:
+            return None
+        return {"type": [{"coding": [{"system": _PARTICIPATION, "code": part}]}], "individual": person}
+
+    return apply

@@ -1,0 +1,295 @@
+"""OBX: what was found. The type of the value stands in OBX-2; a value that is not what it says is kept as text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from decimal import Decimal
+from typing import Any
+
+from engine.finding import Severity
+from engine.mapping.functions.codes import Concepts
+from engine.mapping.functions.moments import moment
+from engine.mapping.functions.numbers import compared, folded, number, quantity
+from engine.mapping.functions.texts import joined_lines
+from engine.mapping.functions.times import read_moment
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+UCUM = "http://unitsofmeasure.org"
+_ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+_TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI"})
+_CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
+_TIMES = frozenset({"TS", "DTM", "DT"})
+_CONTENT_TYPES = {
+    "PDF": "application/pdf",
+    "JPEG": "image/jpeg",
+    "JPG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "TIFF": "image/tiff",
+    "DICOM": "application/dicom",
+    "XML": "application/xml",
+    "HTML": "text/html",
+    "RTF": "text/rtf",
+}
+
+
+class Units:
+    """Reads OBX-6 for one facility, remembering what it read."""
+
+    __slots__ = ("_concepts", "_known")
+
+    def __init__(self, options: Options) -> None:
+        self._concepts = Concepts(options)
+        self._known: dict[str, dict[str, str]] = {}
+
+    def read(self, raw: str, scope: Scope) -> dict[str, str]:
+        """Unit, and system and code where the sender says UCUM; empty for no unit."""
+        known = self._known.get(raw)
+        if known is None:
+            if len(self._known) >= 4096:
+                self._known.clear()
+            known = self._known[raw] = self._unit(raw, scope)
+        return known
+
+    def _unit(self, raw: str, scope: Scope) -> dict[str, str]:
+        found = self._concepts.read(raw, scope) if raw else None
+        if found is None or not (found.codings or found.text):
+            return {}
+        unit = found.text or found.codings[0].get("display") or found.codings[0]["code"]
+        for coding in found.codings:
+            if coding["system"] == UCUM:
+                return {"unit": unit, "system": UCUM, "code": coding["code"]}
+        return {"unit": unit}
+
+
+@function(3, elements=True, repeats=True)
+def observation_value(options: Options) -> Apply:
+    """The value of a result by its type: from OBX-5, OBX-2 and OBX-6."""
+    concepts, units = Concepts(options), Units(options)
+
+    def apply(raw: str, kind: str, unit: str, scope: Scope) -> dict[str, Any] | None:
+        if kind == "NM":
+            exact = number(raw)
+            if exact is not None:
+                return {"valueQuantity": {"value": exact, **units.read(unit, scope)}}
+            return _loose_number(raw, units.read(unit, scope), scope)
+        if not raw:
+            return None
+        if kind in _TEXTS:
+            return _text(raw, scope)
+        if kind in _CODED:
+            return _coded(raw, concepts, scope)
+        if kind == "SN":
+            return _structured_number(raw, units.read(unit, scope), scope)
+        if kind in _TIMES:
+            return _time(raw, scope)
+        if kind == "TM":
+            return _time_of_day(raw, scope)
+        if kind == "DR":
+            return _period(raw, scope)
+        if kind == "NR":
+            return _range(raw, units.read(unit, scope), scope)
+        if kind == "ED":
+            return _embedded(raw, scope)
+        if kind == "RP":
+            return _pointer(raw, scope)
+        scope.doubt("value-type-unknown", "a type of value that is not read yet; the value is kept as text")
+        return _text(raw, scope)
+
+    return apply
+
+
+def _text(raw: str, scope: Scope) -> dict[str, Any] | None:
+    text = joined_lines(raw, scope)
+    return {"valueString": text} if text else None
+
+
+def _loose_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:
+    """NM that holds something else: `<0.5` says what it means; anything in two values, or in words, stays text."""
+    if "~" in raw:
+        scope.doubt("number-unreadable", "several numbers in one NM; kept as text")
+        return _text(raw, scope)
+    text = folded(scope.first(raw))
+    if not text:
+        return None
+    exact = number(text)
+    if exact is not None:
+        if text != raw:
+            scope.doubt("number-format", "a number in an unusual form", 1, Severity.INFORMATION)
+        return {"valueQuantity": quantity(exact, unit)}
+    against = compared(text)
+    if against is not None:
+        scope.doubt("number-format", "a comparator in an NM, where SN belongs", 1, Severity.INFORMATION)
+        return {"valueQuantity": quantity(against[1], unit, against[0])}
+    scope.doubt("number-unreadable", "an NM that is no number; kept as text", 1)
+    return _text(raw, scope)
+
+
+def _coded(raw: str, concepts: Concepts, scope: Scope) -> dict[str, Any] | None:
+    """One coded value; several become components, each with the code of the whole."""
+    values = [found for each in raw.split("~") if (found := concepts.read(each, scope)).codings or found.text]
+    if not values:
+        return None
+    if len(values) == 1:
+        return {"valueCodeableConcept": values[0].as_json()}
+    return {"component": [{"valueCodeableConcept": value.as_json()} for value in values]}
+
+
+def _structured_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:
+    """SN (HL7 v2.5.1 chapter 2A): comparator, number, separator or suffix, number."""
+    parts = [folded(part) for part in scope.components(raw)]
+    parts += [""] * (4 - len(parts))
+    comparator, low, separator, high = parts[0], number(parts[1]), parts[2], number(parts[3])
+    if low is not None and not parts[3] and separator in ("", "+") and comparator in ("", "=", "<", ">", "<=", ">="):
+        if separator == "+":
+            return _text_of_parts(parts, scope)
+        return {"valueQuantity": quantity(low, unit, comparator.replace("=", "") if comparator == "=" else comparator)}
+    if low is not None and high is not None and not comparator:
+        if separator == "-":
+            return {"valueRange": {"low": quantity(low, unit), "high": quantity(high, unit)}}
+        if separator in (":", "/"):
+            return {"valueRatio": {"numerator": quantity(low, unit), "denominator": quantity(high, unit)}}
+    return _text_of_parts(parts, scope)
+
+
+def _text_of_parts(parts: list[str], scope: Scope) -> dict[str, Any] | None:
+    text = " ".join(part for part in parts if part)
+    if not text:
+        return None
+    scope.doubt("number-unreadable", "an SN that is no quantity, range or ratio; kept as text", 0, Severity.INFORMATION)
+    return {"valueString": text}
+
+
+def _time(raw: str, scope: Scope) -> dict[str, Any] | None:
+    found = read_moment(scope.first(raw), scope)
+    if found.date_time:
+        return {"valueDateTime": found.date_time}
+    return _text(raw, scope)
+
+
+def _time_of_day(raw: str, scope: Scope) -> dict[str, Any] | None:
+    found = moment("20000101" + scope.first(raw).replace(":", ""))
+    if found.has_time:
+        return {"valueTime": found.date_time[11:19]}
+    scope.doubt("time-unreadable", "no time of day that can be read; kept as text", 1)
+    return _text(raw, scope)
+
+
+def _period(raw: str, scope: Scope) -> dict[str, Any] | None:
+    parts = [*scope.components(raw), ""]
+    period = {}
+    for element, part, component in (("start", parts[0], 1), ("end", parts[1], 2)):
+        if part and (found := read_moment(part, scope, component)).date_time:
+            period[element] = found.date_time
+    return {"valuePeriod": period} if period else _text(raw, scope)
+
+
+def _range(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:
+    parts = [*scope.components(raw), ""]
+    low, high = number(folded(parts[0])), number(folded(parts[1]))
+    limits = {
+        name: quantity(limit, unit)
+        for name, limit in (("low", low), ("high", high))
+        if limit is not None and isinstance(limit, Decimal)
+    }
+    return {"valueRange": limits} if limits else _text(raw, scope)
+
+
+def _embedded(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """ED: source, type of data, subtype, encoding, data. R4 has no attachment here, so R5's extension carries it."""
+    parts = raw.split("^")
+    parts += [""] * (5 - len(parts))
+    kind = _content_type(scope.plain(parts[1]), scope.plain(parts[2]))
+    encoding = scope.plain(parts[3]).upper()
+    if encoding == "BASE64":
+        data = "".join(parts[4].replace("\\.br\\", "").replace("\\X0D\\", "").replace("\\X0A\\", "").split())
+        if not _is_base64(data):
+            scope.doubt("embedded-data-unreadable", "embedded data that is no base64", 5)
+            return _absent()
+    elif encoding == "HEX":
+        try:
+            data = base64.b64encode(bytes.fromhex(parts[4])).decode("ascii")
+        except ValueError:
+            scope.doubt("embedded-data-unreadable", "embedded data that is no hexadecimal", 5)
+            return _absent()
+    else:
+        data = base64.b64encode(scope.plain(parts[4]).encode()).decode("ascii")
+    if not data:
+        return None
+    return _attachment({"contentType": kind, "data": data})
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        binascii.a2b_base64(data, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _pointer(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """RP: pointer, application, type of data, subtype."""
+    parts = scope.components(raw)
+    parts += [""] * (4 - len(parts))
+    if not parts[0]:
+        return None
+    address = "".join(parts[0].split()) if ":" in parts[0] else ""
+    if not address:
+        scope.doubt("pointer-relative", "a pointer without a scheme; kept as text", 1, Severity.INFORMATION)
+        return {"valueString": parts[0]}
+    return _attachment({"contentType": _content_type(parts[2], parts[3]), "url": address})
+
+
+def _content_type(kind: str, subtype: str) -> str:
+    if "/" in kind:
+        return kind.lower()
+    known = _CONTENT_TYPES.get(subtype.upper()) or _CONTENT_TYPES.get(kind.upper())
+    return known or "application/octet-stream"
+
+
+def _attachment(attachment: dict[str, str]) -> dict[str, Any]:
+    return {"extension": [{"url": _ATTACHMENT, "valueAttachment": attachment}]}
+
+
+def _absent() -> dict[str, Any]:
+    return {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "error"}]}}
+
+
+@function()
+def reference_range(options: Options) -> Apply:
+    """The reference range, as text and, where it is `low-high`, `<high` or `>low`, as numbers."""
+    known: dict[str, tuple[str, Decimal | None, Decimal | None]] = {}
+
+    def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        found = known.get(raw)
+        if found is None:
+            if len(known) >= 4096:
+                known.clear()
+            text = scope.plain(raw)
+            found = known[raw] = (text, *_limits(folded(text)))
+        text, low, high = found
+        if not text:
+            return None
+        entry: dict[str, Any] = {"text": text}
+        if low is not None:
+            entry["low"] = {"value": low}
+        if high is not None:
+            entry["high"] = {"value": high}
+        return [entry]
+
+    return apply
+
+
+def _limits(text: str) -> tuple[Decimal | None, Decimal | None]:
+    for separator in ("--", "-", "~", "—", "至"):
+        low, found, high = text.partition(separator)
+        if found and (lower := number(low.strip())) is not None and (upper := number(high.strip())) is not None:
+            return lower, upper
+    against = compared(text)
+    if against is not None:
+        comparator, limit = against
+        return (None, limit) if comparator.startswith("<") else (limit, None)
+    return None, None

@@ -1,0 +1,72 @@
+"""SPM: what was taken, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.identifiers import facility_system
+from engine.mapping.functions.numbers import folded, number, quantity
+from engine.mapping.functions.patients import typed
+from engine.mapping.functions.times import period_of, read_moment
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+
+@function(repeats=True)
+def specimen_number(options: Options) -> Apply:
+    """The numbers of a specimen (EIP): the placer's and the filler's."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        found = []
+        parts = raw.split("~", 1)[0].split("^")
+        for part, kind in zip(parts, ("PLAC", "FILL"), strict=False):
+            value = scope.first(part)
+            if value:
+                found.append({"type": typed(kind), "system": facility_system(facility, "specimen"), "value": value})
+        return found or None
+
+    return apply
+
+
+@function(elements=True)
+def collected(options: Options) -> Apply:
+    """When the specimen was taken (DR): a moment, or a period where there is an end."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = [*scope.components(raw), ""]
+        if parts[1] and parts[1] != parts[0]:
+            period = period_of(parts[0], parts[1], scope, 1)
+            return {"collectedPeriod": period} if period else None
+        at = read_moment(parts[0], scope, 1).date_time if parts[0] else ""
+        return {"collectedDateTime": at} if at else None
+
+    return apply
+
+
+@function()
+def amount(options: Options) -> Apply:
+    """A quantity with its unit (CQ)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = raw.split("^")
+        exact = number(folded(scope.plain(parts[0])))
+        if exact is None:
+            scope.doubt("number-unreadable", "a quantity that is no number", 1)
+            return None
+        unit = scope.first(parts[1]) if len(parts) > 1 else ""
+        return quantity(exact, {"unit": unit} if unit else {})
+
+    return apply
+
+
+@function()
+def accession(options: Options) -> Apply:
+    """The accession number of the specimen."""
+    system = facility_system(options.facility, "accession")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = scope.first(raw)
+        return {"type": typed("ACSN"), "system": system, "value": value} if value else None
+
+    return apply

@@ -1,0 +1,263 @@
+"""Which mappings does a folder hold? Reads `hl7v2/*/mapping.yaml` with their parts and the changes of each facility."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config.problems import InvalidConfiguration, Problem, nearest
+from engine.mapping.definition import (
+    MESSAGE,
+    Definition,
+    Direction,
+    Group,
+    Line,
+    ResourceRules,
+    Rule,
+)
+from engine.mapping.overlay import Overlay, read_overlay, with_changes
+from engine.mapping.reading import Node
+from engine.mapping.rules import RULE_KEYS, Known, read_rule
+from engine.terminology import Tables
+
+MAPPING_FILE = "mapping.yaml"
+_MAPPING_KEYS = ("name", "version", "direction", "messages", "groups", "resources", "not_mapped")
+_RESOURCE_KEYS = ("resource", "for", "part", "id", "within", "needs", "only_if_missing", "rules")
+_PART_KEYS = ("resource", "id", "within", "rules", "not_mapped")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything a mappings folder says: for no facility (empty text) and for each that changes something."""
+
+    definitions: Mapping[str, tuple[Definition, ...]]
+    tables: Mapping[str, Tables]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rules that several mappings share: one file of `hl7v2/parts`."""
+
+    resource: str
+    id: Rule | None
+    within: str | None
+    rules: tuple[Rule, ...]
+    not_mapped: Mapping[str, str]
+
+
+def load(folder: Path, facilities: Collection[str], functions: Mapping[str, int | None]) -> Loaded:
+    """Reads everything. `functions` gives the names that rules may use and how many fields each takes (None: any).
+
+    Raises InvalidConfiguration that lists every problem as file:line with the nearest valid name.
+    """
+    problems: list[Problem] = []
+    if not folder.is_dir():
+        raise InvalidConfiguration([Problem(str(folder), 0, "", "expected a folder of mappings")])
+    tables = Tables.load(folder / "tables")
+    known = Known(functions, tables)
+    parts = _parts(folder, known, problems)
+    definitions: list[Definition] = []
+    for path in sorted(folder.glob(f"hl7v2/*/{MAPPING_FILE}")):
+        node = Node.open(path, folder, problems)
+        if node is not None:
+            definition = _definition(node, parts, known)
+            if definition is not None:
+                definitions.append(definition)
+    _each_message_once(definitions, problems)
+    by_facility: dict[str, tuple[Definition, ...]] = {"": tuple(definitions)}
+    tables_of: dict[str, Tables] = {"": tables}
+    for overlay_folder in sorted(path for path in folder.glob("facilities/*") if path.is_dir()):
+        code = overlay_folder.name
+        if code not in facilities:
+            place = overlay_folder.relative_to(folder).as_posix()
+            problems.append(Problem(place, 0, "", f"'{code}' is no facility{nearest(code, facilities)}"))
+            continue
+        tables_of[code] = tables.with_tables(Tables.load(overlay_folder / "tables"))
+        overlays = _overlays(overlay_folder, folder, Known(functions, tables_of[code]), definitions, problems)
+        by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in definitions)
+    if not problems:
+        for code, those in by_facility.items():
+            for definition in those:
+                _check(definition, problems, code)
+    if problems:
+        raise InvalidConfiguration(problems)
+    return Loaded(by_facility, tables_of)
+
+
+def _parts(folder: Path, known: Known, problems: list[Problem]) -> dict[str, _Part]:
+    parts: dict[str, _Part] = {}
+    for path in sorted(folder.glob("hl7v2/parts/*.yaml")):
+        node = Node.open(path, folder, problems)
+        if node is None:
+            continue
+        node.allow(*_PART_KEYS)
+        if not node.require("resource", "rules"):
+            continue
+        parts[path.stem] = _Part(
+            resource=node.text("resource"),
+            id=read_rule(node.at("id"), known, makes_id=True) if node.has("id") else None,
+            within=node.text("within") or None,
+            rules=_rules(node, known),
+            not_mapped=_reasons(node),
+        )
+    return parts
+
+
+def _overlays(
+    folder: Path, root: Path, known: Known, definitions: Sequence[Definition], problems: list[Problem]
+) -> list[Overlay]:
+    overlays = []
+    for path in sorted(folder.glob("*.yaml")):
+        node = Node.open(path, root, problems)
+        if node is not None:
+            overlay = read_overlay(node, known, [definition.name for definition in definitions])
+            if overlay is not None:
+                overlays.append(overlay)
+    return overlays
+
+
+def _definition(node: Node, parts: Mapping[str, _Part], known: Known) -> Definition | None:
+    node.allow(*_MAPPING_KEYS)
+    if not node.require("name", "version", "messages", "groups", "resources"):
+        return None
+    if node.name("direction", [Direction.IN]) is None and node.has("direction"):
+        return None
+    not_mapped = _reasons(node)
+    groups = _groups(node.at("groups"))
+    resources: list[ResourceRules] = []
+    for item in node.items("resources"):
+        resource = _resource(item, parts, groups, known)
+        if resource is not None:
+            resources.append(resource)
+            part = parts.get(item.text("part"))
+            not_mapped = {**(part.not_mapped if part else {}), **not_mapped}
+    return Definition(
+        name=node.text("name"),
+        version=node.text("version"),
+        messages=node.texts("messages"),
+        groups=groups,
+        resources=tuple(resources),
+        not_mapped=not_mapped,
+        line=node.line,
+    )
+
+
+def _groups(node: Node) -> dict[str, Group]:
+    groups: dict[str, Group] = {MESSAGE: Group(MESSAGE, None, (), ("MSH", "SFT", "UAC", "EVN"))}
+    for name in node.keys():
+        entry = node.at(name)
+        entry.allow("in", "starts", "holds")
+        inside = entry.name("in", groups) if entry.has("in") else MESSAGE
+        starts = entry.texts("starts")
+        if name == MESSAGE:
+            groups[MESSAGE] = Group(MESSAGE, None, (), entry.texts("holds"))
+        elif not starts:
+            entry.wrong("expected 'starts' with the segments that open this group")
+        else:
+            groups[name] = Group(name, inside or MESSAGE, starts, entry.texts("holds"))
+    return groups
+
+
+def _resource(node: Node, parts: Mapping[str, _Part], groups: Mapping[str, Group], known: Known) -> ResourceRules | None:
+    node.allow(*_RESOURCE_KEYS)
+    if not node.require("resource", "for"):
+        return None
+    group = node.name("for", groups)
+    part = None
+    if node.has("part"):
+        name = node.name("part", parts)
+        if name is None:
+            return None
+        part = parts[name]
+        if part.resource != node.text("resource"):
+            node.at("part").wrong(f"expected a part of {node.text('resource')}; this one makes {part.resource}")
+    id_rule = read_rule(node.at("id"), known, makes_id=True) if node.has("id") else (part.id if part else None)
+    if id_rule is None:
+        node.wrong("expected 'id' with the rule that makes the id")
+        return None
+    if group is None:
+        return None
+    rules = _override(part.rules if part else (), _rules(node, known))
+    return ResourceRules(
+        resource=node.text("resource"),
+        group=group,
+        line=node.line,
+        id=id_rule,
+        within=node.text("within") or (part.within if part else None),
+        rules=rules,
+        needs=node.texts("needs"),
+        only_if_missing=node.yes("only_if_missing"),
+    )
+
+
+def _override(shared: tuple[Rule, ...], own: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules of a part, those that the mapping writes itself under the same id in their place, then the rest."""
+    by_id = {rule.id: rule for rule in own}
+    shared_ids = {rule.id for rule in shared}
+    return tuple(by_id.get(rule.id, rule) for rule in shared) + tuple(rule for rule in own if rule.id not in shared_ids)
+
+
+def _rules(node: Node, known: Known) -> tuple[Rule, ...]:
+    rules: dict[str, Rule] = {}
+    for item in node.items("rules"):
+        item.allow(*RULE_KEYS)
+        rule = read_rule(item, known)
+        if rule is None:
+            continue
+        if rule.id in rules:
+            item.wrong(f"expected every rule once; '{rule.id}' stands on line {rules[rule.id].line.line}")
+        rules[rule.id] = rule
+    return tuple(rules.values())
+
+
+def _reasons(node: Node) -> dict[str, str]:
+    reasons = node.at("not_mapped")
+    return {key: reasons.text(key) for key in reasons.keys()}
+
+
+def _each_message_once(definitions: Sequence[Definition], problems: list[Problem]) -> None:
+    first: dict[str, Line] = {}
+    names: dict[str, Line] = {}
+    for definition in definitions:
+        line = definition.line
+        if definition.name in names:
+            problems.append(Problem(line.file, 1, "name", f"expected another name; it stands in {names[definition.name]}"))
+        names[definition.name] = line
+        for message in definition.messages:
+            if message in first:
+                problems.append(Problem(line.file, 1, "messages", f"{message} is mapped already in {first[message].file}"))
+            first[message] = line
+
+
+def _check(definition: Definition, problems: list[Problem], facility: str) -> None:
+    """That every field a rule reads can be reached from its group, and every resource it refers to is made."""
+    made = [resource.resource for resource in definition.resources]
+    for resources in definition.resources:
+        reachable = _reachable(definition, resources.group)
+        for rule in (resources.id, *resources.rules):
+            for name in rule.fields:
+                if name.segment not in reachable:
+                    text = f"segment {name.segment} cannot be reached from group '{resources.group}'"
+                    problems.append(Problem(rule.line.file, rule.line.line, "", text + nearest(name.segment, reachable)))
+            if rule.refer is not None and rule.refer not in made:
+                text = f"no resource {rule.refer} is made by {definition.name}{nearest(rule.refer, made)}"
+                problems.append(Problem(rule.line.file, rule.line.line, "refer", text))
+        for segment in resources.needs:
+            if segment not in reachable:
+                text = f"segment {segment} cannot be reached from group '{resources.group}'{nearest(segment, reachable)}"
+                problems.append(Problem(resources.line.file, resources.line.line, "needs", text))
+        if resources.within is not None and resources.within not in made:
+            text = f"no resource {resources.within} is made by {definition.name}{nearest(resources.within, made)}"
+            problems.append(Problem(resources.line.file, resources.line.line, "within", text))
+
+
+def _reachable(definition: Definition, group: str) -> set[str]:
+    reachable: set[str] = set()
+    inside: str | None = group
+    while inside is not None:
+        reachable.update(definition.groups[inside].segments)
+        inside = definition.groups[inside].inside
+    return reachable
+
+

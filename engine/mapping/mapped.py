@@ -1,0 +1,59 @@
+"""What does a mapping take and give? The context of a message, and the resources, findings and sources made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engine.finding import Finding
+
+Resource = dict[str, Any]
+"""A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`. None stands for an element that the sender deletes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of a message before it is read: who sent it, by which channel, and when it came."""
+
+    facility: str
+    facility_name: str
+    channel: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSource:
+    """Where one element of a resource came from.
+
+    resource  `Patient/<id>`
+    path      `name[0].family`
+    rule      id of the rule; `version` is the version of the mapping that holds it
+    field     `PID-5[1].1`: repetition and component counted from 1
+    start, end  the bytes of the payload that hold it, end not included
+    """
+
+    resource: str
+    path: str
+    rule: str
+    version: str
+    field: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What one message becomes.
+
+    unmapped         fields that held something no rule took, each once, in the order of the message: `PID-31`
+    only_if_missing  references (`Encounter/<id>`) of resources this message merely mentions: record them when the record
+                     has none, else leave the record's as they are
+    sources          only when asked for
+    """
+
+    resources: list[Resource]
+    unmapped: list[str]
+    findings: list[Finding]
+    only_if_missing: frozenset[str] = frozenset()
+    sources: list[FieldSource] = field(default_factory=list)

@@ -1,0 +1,109 @@
+"""How does a facility change a mapping? By rule id: a row is changed, added or removed; everything else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.config.problems import Problem, nearest
+from engine.mapping.definition import Definition, Line, ResourceRules, Rule
+from engine.mapping.reading import Node
+from engine.mapping.rules import RULE_KEYS, Known, read_rule
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of a facility's file: `rule` is None where it removes."""
+
+    resource: str
+    id: str
+    line: Line
+    rule: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """One file of `facilities/<code>/`: which mappings it changes, the rows, the segments it adds to groups."""
+
+    mappings: tuple[str, ...]
+    changes: tuple[Change, ...]
+    holds: Mapping[str, tuple[str, ...]]
+    not_mapped: Mapping[str, str]
+    line: Line
+
+
+def read_overlay(node: Node, known: Known, mappings: Sequence[str]) -> Overlay | None:
+    node.allow("mappings", "version", "groups", "changes", "not_mapped")
+    if not node.require("mappings", "version"):
+        return None
+    names = node.texts("mappings")
+    for name in names:
+        if name != ALL and name not in mappings:
+            node.at("mappings").wrong(f"'{name}' is not known{nearest(name, [ALL, *mappings])}")
+    changes: list[Change] = []
+    by_resource = node.at("changes")
+    for resource in by_resource.keys():
+        for item in by_resource.items(resource):
+            change = _change(item, resource, known)
+            if change is not None:
+                changes.append(change)
+    groups = node.at("groups")
+    holds = {name: groups.at(name).texts("holds") for name in groups.keys()}
+    reasons = node.at("not_mapped")
+    not_mapped = {key: reasons.text(key) for key in reasons.keys()}
+    return Overlay(names, tuple(changes), holds, not_mapped, node.line)
+
+
+def _change(node: Node, resource: str, known: Known) -> Change | None:
+    if node.has("remove"):
+        node.allow("rule", "remove")
+        return Change(resource, node.text("rule"), node.line, None) if node.yes("remove") else None
+    node.allow(*RULE_KEYS)
+    rule = read_rule(node, known)
+    return Change(resource, rule.id, node.line, rule) if rule is not None else None
+
+
+def with_changes(definition: Definition, overlays: Sequence[Overlay], problems: list[Problem]) -> Definition:
+    """The mapping as this facility wants it. A row with a known id stands for the row of that id, whole."""
+    for overlay in overlays:
+        if ALL in overlay.mappings or definition.name in overlay.mappings:
+            definition = _applied(definition, overlay, problems, named=definition.name in overlay.mappings)
+    return definition
+
+
+def _applied(definition: Definition, overlay: Overlay, problems: list[Problem], *, named: bool) -> Definition:
+    made = [resources.resource for resources in definition.resources]
+    for change in overlay.changes:
+        if change.resource not in made and named:
+            text = f"{definition.name} makes no {change.resource}{nearest(change.resource, made)}"
+            problems.append(Problem(change.line.file, change.line.line, "changes", text))
+    groups = dict(definition.groups)
+    for name, segments in overlay.holds.items():
+        if name in groups:
+            groups[name] = replace(groups[name], holds=groups[name].holds + segments)
+        elif named:
+            text = f"{definition.name} has no group '{name}'{nearest(name, groups)}"
+            problems.append(Problem(overlay.line.file, overlay.line.line, "groups", text))
+    return replace(
+        definition,
+        groups=groups,
+        resources=tuple(_changed(resources, overlay.changes, problems) for resources in definition.resources),
+        not_mapped={**definition.not_mapped, **overlay.not_mapped},
+    )
+
+
+def _changed(resources: ResourceRules, changes: Sequence[Change], problems: list[Problem]) -> ResourceRules:
+    rules = {rule.id: rule for rule in resources.rules}
+    for change in changes:
+        if change.resource != resources.resource:
+            continue
+        if change.rule is not None:
+            rules[change.id] = change.rule
+        elif change.id in rules:
+            del rules[change.id]
+        else:
+            text = f"{resources.resource} has no rule '{change.id}'{nearest(change.id, rules)}"
+            problems.append(Problem(change.line.file, change.line.line, "rule", text))
+    return replace(resources, rules=tuple(rules.values()))

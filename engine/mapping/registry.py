@@ -1,0 +1,84 @@
+"""Which functions may a mapping name? The closed set, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.terminology import Table, Tables
+
+Value = Any
+"""What a function gives: JSON values of FHIR, or None for nothing."""
+
+Apply = Callable[..., Value]
+"""Takes the raw texts of its fields (empty where absent) and, last, the Scope."""
+
+MakeId = Callable[..., str | None]
+"""Takes the raw texts of its fields, the id of the resource it stands within (empty: none) and, last, the Scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a rule settles for its function when the mapping is loaded."""
+
+    facility: str
+    tables: Tables
+    argument: str | None = None
+    table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A named function of the mapping language.
+
+    fields    how many fields it takes; None for any number
+    make      builds it for one rule
+    elements  True where it gives several elements of the resource at once, by name
+    repeats   True where it takes the whole field with all its repetitions
+    parts     element of what it gives → component of the field it came from (`family` → 1)
+    says      one line for the people who write mappings
+    """
+
+    name: str
+    fields: int | None
+    make: Callable[[Options], Apply]
+    elements: bool = False
+    repeats: bool = False
+    parts: Mapping[str, int] = field(default_factory=dict)
+    says: str = ""
+
+
+FUNCTIONS: dict[str, Function] = {}
+ID_FUNCTIONS: dict[str, Function] = {}
+
+
+def function(
+    fields: int | None = 1, *, elements: bool = False, repeats: bool = False, parts: Mapping[str, int] | None = None
+) -> Callable[[Callable[[Options], Apply]], Callable[[Options], Apply]]:
+    """Registers a maker of functions under its own name; the first line of its docstring is shown to analysts."""
+
+    def register(make: Callable[[Options], Apply]) -> Callable[[Options], Apply]:
+        FUNCTIONS[make.__name__] = Function(
+            make.__name__, fields, make, elements, repeats, parts or {}, (make.__doc__ or "").split("\n", 1)[0]
+        )
+        return make
+
+    return register
+
+
+def makes_id(fields: int, *, repeats: bool = False) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
+    """Registers a maker of functions that make ids."""
+
+    def register(make: Callable[[Options], MakeId]) -> Callable[[Options], MakeId]:
+        ID_FUNCTIONS[make.__name__] = Function(
+            make.__name__, fields, make, repeats=repeats, says=(make.__doc__ or "").split("\n", 1)[0]
+        )
+        return make
+
+    return register
+
+
+def known_functions() -> dict[str, int | None]:
+    """Every name with the number of fields it takes."""
+    return {name: each.fields for name, each in {**FUNCTIONS, **ID_FUNCTIONS}.items()}

@@ -1,0 +1,65 @@
+"""What does a rule's function know besides the field it is given? The message's context, and where its doubts go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.codecs.er7_escape import unescape
+from engine.codecs.er7_header import USUAL
+from engine.finding import Severity
+from engine.mapping.mapped import Context, Resource
+
+
+class Doubt(NamedTuple):
+    """What a function noticed of the value it was given; the rule and the field are added to it.
+
+    component  of the field, from 1; 0 where the whole field is meant
+    """
+
+    code: str
+    text: str
+    severity: Severity
+    component: int
+
+
+class Scope:
+    """One message while it is mapped. Every field reaches the functions with the usual separators."""
+
+    __slots__ = ("charset", "context", "doubts", "ids", "mentioned", "repetition")
+
+    def __init__(self, context: Context, charset: str) -> None:
+        self.context = context
+        self.charset = charset
+        self.doubts: list[Doubt] = []
+        self.repetition = 0
+        """The repetition at work, from 0."""
+        self.ids: set[str] = set()
+        """References of the resources that were given an id so far."""
+        self.mentioned: dict[str, Resource] = {}
+        """Resources that a field merely names (practitioners, organisations), by reference."""
+
+    def doubt(self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING) -> None:
+        """Notes a finding. `text` says what is odd, never the value."""
+        self.doubts.append(Doubt(code, text, severity, component))
+
+    def plain(self, raw: str) -> str:
+        """A component as people read it: no escapes, no blanks around; a null is nothing here."""
+        if "\\" in raw:
+            raw = unescape(raw, USUAL, self.charset)
+        raw = raw.strip()
+        return "" if raw == '""' else raw
+
+    def first(self, raw: str) -> str:
+        """The first component of a field, or the first subcomponent of a component."""
+        if "^" in raw:
+            raw = raw[: raw.index("^")]
+        if "&" in raw:
+            raw = raw[: raw.index("&")]
+        return self.plain(raw)
+
+    def components(self, raw: str) -> list[str]:
+        """The components of a repetition, each as people read it; of subcomponents the first."""
+        parts = raw.split("^")
+        if "&" in raw:
+            parts = [part.split("&", 1)[0] for part in parts]
+        return [self.plain(part) for part in parts]
