@@ -12,8 +12,6 @@ from engine.store.imaging import Instance
 from pacs_gateway.charset import SPECIFIC_CHARACTER_SET
 
 _STUDY_TAGS = (
-    "accession",
-    "patient_id",
     "issuer",
     "patient_name",
     "birth_date",
@@ -37,8 +35,9 @@ _IDENTITY = {"patient_id": "(0010,0020)", "accession": "(0008,0050)"}
 def manifest(instances: Sequence[Instance]) -> bytes:
     """The manifest of a study from all its stored instances of one facility (at least one).
 
-    Attributes of the study are those that most instances give; where instances disagree on patient or accession
-    number a finding says so. Content that came later under a used SOP Instance UID is not listed, only found.
+    Attributes of the study are those that most instances give. Where instances disagree on the patient identifier or
+    the accession number it is empty, so that the study is linked to nobody's order, and a finding says so. Content that
+    came later under a used SOP Instance UID is not listed, only found.
     """
     kept = [instance for instance in instances if not instance.conflict]
     tags = [json.loads(instance.tags) for instance in kept]
@@ -46,6 +45,7 @@ def manifest(instances: Sequence[Instance]) -> bytes:
     study: dict[str, Any] = {
         "study_uid": kept[0].study_uid,
         "facility": kept[0].facility,
+        **{name: _agreed(tag.get(name, "") for tag in tags) for name in _IDENTITY},
         **{name: _most_common(tag.get(name, "") for tag in tags) for name in _STUDY_TAGS},
         "modalities": sorted({instance.modality for instance in kept if instance.modality}),
         "ae_title": _most_common(ae_title(instance.peer) for instance in kept),
@@ -126,6 +126,12 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
         "location": finding.location,
         "severity": str(finding.severity),
     }
+
+
+def _agreed(values: Iterable[str]) -> str:
+    """The value all instances give, those apart that give none; empty when they disagree."""
+    found = {value for value in values if value}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _most_common(values: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from engine.errors import ConfigurationError, NotFoundError, StorageError
@@ -132,17 +133,18 @@ class Spool:
         return self._objects / "store" / key.path
 
 
-def locate(objects: Path, location: str) -> Path:
-    """The file of an indexed object, wherever it is between spool and store.
+def open_object(objects: Path, location: str) -> BinaryIO:
+    """An indexed object, opened for reading, wherever it is between spool and store.
 
-    Raises NotFoundError when it is nowhere. It may be moved once more before it is opened: open it at once.
+    Raises NotFoundError when it is nowhere.
     """
-    stored = objects / "store" / _checked(location)
-    for _ in range(2):  # the object may move from the spool to the store between the two looks
-        if stored.exists():
-            return stored
-        for spooled in sorted((objects / "spool").glob(f"*/{_spool_name(location)}")):
-            return spooled
+    for _ in range(2):  # it may move from the spool to the store between the two looks
+        spooled = sorted((objects / "spool").glob(f"*/{_spool_name(location)}"))
+        for path in (objects / "store" / location, *spooled):
+            try:
+                return path.open("rb")
+            except FileNotFoundError:
+                continue
     raise NotFoundError("the object is not in the store", code="object-missing")
 
 

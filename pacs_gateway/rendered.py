@@ -1,0 +1,212 @@
+"""What of the imaging store can be had over HTTP? The list of a study, an object as stored, and what it looks like.
+
+Who is asking is settled before a request comes here; every look at a person's object is in the
+audit before it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import asyncpg
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response, StreamingResponse
+
+from engine import clock
+from engine.errors import AccessError, NotFoundError, ParseError
+from engine.store import audit, imaging
+from engine.store.imaging import Instance
+from pacs_gateway.discretion import keep_libraries_discreet
+from pacs_gateway.rendering import picture, tracing, waveform
+from pacs_gateway.rendering.picture import Window
+from pacs_gateway.rendering.tracing import Caption, Layout
+from pacs_gateway.spool import open_object
+
+DICOM_JSON = "application/dicom+json"
+DICOM = "application/dicom"
+_READ_BYTES = 256 * 1024
+_RENDERINGS = 2
+"""At once: decoding a radiograph fills a core and takes a hundred megabytes for a moment."""
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_PRIVATE = "private, max-age=600"
+"""The picture of an object never changes, and it is one person's."""
+
+
+class _Caller(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    instance: Instance
+    file: BinaryIO
+
+
+def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.now) -> APIRouter:
+    """Routes below /dicomweb."""
+    keep_libraries_discreet()
+    routes = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
+    turns = asyncio.Semaphore(_RENDERINGS)
+
+    async def find(request: Request, study: str, series: str, sop: str, action: str) -> _Found:
+        async with pool.acquire() as connection:
+            instance = await imaging.find_instance(connection, study, series, sop)
+            if instance is None:
+                raise NotFoundError("no such instance")
+            detail: dict[str, str | int | bool | None] = {"instance": sop}
+            act = audit.Audited(_caller_name(request), action, f"ImagingStudy/{study}", detail)
+            await audit.write(connection, [act], now())
+        return _Found(instance, await asyncio.to_thread(open_object, objects_root, instance.location))
+
+    async def render(request: Request, found: _Found, draw: Callable[[], Response]) -> Response:
+        """Draws in a thread, and closes the object's file."""
+        with found.file:
+            return await drawn(request, found, draw)
+
+    async def drawn(request: Request, found: _Found, draw: Callable[[], Response]) -> Response:
+        etag = f'"{found.instance.sha256.hex()[:32]}"'
+        headers = {"ETag": etag, "Cache-Control": _PRIVATE, "Vary": "Authorization"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        try:
+            async with turns:
+                response = await asyncio.to_thread(draw)
+        except ParseError as error:
+            raise HTTPException(406, error.message) from error
+        response.headers.update(headers)
+        return response
+
+    @routes.get("/studies/{study}/instances")
+    async def instances_of(request: Request, study: str) -> Response:
+        """The instances of a study as DICOM JSON (PS3.18 §10.6), without those of conflicting content."""
+        async with pool.acquire() as connection:
+            stored = await imaging.study_instances(connection, study)
+            if not stored:
+                raise NotFoundError("no such study")
+            act = audit.Audited(_caller_name(request), "search", f"ImagingStudy/{study}")
+            await audit.write(connection, [act], now())
+        listed = [_as_json(instance) for instance in stored if not instance.conflict]
+        return Response(json.dumps(listed, ensure_ascii=False), media_type=DICOM_JSON)
+
+    @routes.get("/studies/{study}/series/{series}/instances/{sop}")
+    async def original(request: Request, study: str, series: str, sop: str) -> Response:
+        """The object as stored, its data set the very bytes that were sent (WADO-RS, PS3.18 §10.4)."""
+        found = await find(request, study, series, sop, "read")
+        headers = {"Cache-Control": _PRIVATE, "Vary": "Authorization, Accept"}
+        accept = request.headers.get("accept", "*/*")
+        if DICOM in accept and "multipart/related" not in accept:
+            return StreamingResponse(_bytes_of(found), media_type=DICOM, headers=headers)
+        content_type = f'multipart/related; type="{DICOM}"; boundary={_boundary(found)}'
+        return StreamingResponse(_single_part(found), media_type=content_type, headers=headers)
+
+    @routes.get("/studies/{study}/series/{series}/instances/{sop}/rendered")
+    async def rendered(
+        request: Request, study: str, series: str, sop: str, window: str = "", layout: Layout = Layout.THREE_BY_FOUR
+    ) -> Response:
+        """PNG of an image's first frame, SVG of an ECG; `window=centre,width[,function]` as in PS3.18 §8.3.5.1.4."""
+        chosen = _window(window)
+        found = await find(request, study, series, sop, "read")
+        return await render(request, found, lambda: _draw(found, 0, chosen, layout))
+
+    @routes.get("/studies/{study}/series/{series}/instances/{sop}/frames/{frame}/rendered")
+    async def frame_rendered(
+        request: Request, study: str, series: str, sop: str, frame: int, window: str = ""
+    ) -> Response:
+        """PNG of one frame, counted from 1."""
+        chosen = _window(window)
+        found = await find(request, study, series, sop, "read")
+        return await render(request, found, lambda: _draw(found, frame - 1, chosen, Layout.THREE_BY_FOUR))
+
+    return routes
+
+
+def _caller_name(request: Request) -> str:
+    caller: _Caller | None = request.scope.get("caller")
+    if caller is None:
+        raise AccessError("a bearer token is required", code="unauthenticated")
+    return caller.name
+
+
+def _draw(found: _Found, frame: int, window: Window | None, layout: Layout) -> Response:
+    try:
+        ecg = waveform.read(found.file, json.loads(found.instance.charset)["used"])
+    except ParseError:
+        return Response(picture.png(found.file, frame, window), media_type="image/png")
+    drawing = tracing.svg(ecg, _caption(found.instance), layout)
+    return Response(drawing, media_type="image/svg+xml", headers={"Content-Security-Policy": _SVG_POLICY})
+
+
+def _caption(instance: Instance) -> Caption:
+    tags: dict[str, str] = json.loads(instance.tags)
+    names = ("patient_name", "patient_id", "sex", "birth_date", "age", "institution", "accession")
+    return Caption(**{name: tags.get(name, "") for name in names})
+
+
+def _window(value: str) -> Window | None:
+    if not value:
+        return None
+    centre, _, rest = value.partition(",")
+    width, _, function = rest.partition(",")
+    try:
+        chosen = Window(float(centre), float(width), function.upper().replace("-", "_") or "LINEAR")
+    except ValueError:
+        raise ParseError("window: expected centre,width[,function]", location="window") from None
+    if not chosen.width > 0:
+        raise ParseError("window: expected a width above 0", location="window")
+    return chosen
+
+
+async def _bytes_of(found: _Found) -> AsyncIterator[bytes]:
+    with found.file as file:
+        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+            yield chunk
+
+
+async def _single_part(found: _Found) -> AsyncIterator[bytes]:
+    boundary, syntax = _boundary(found), found.instance.transfer_syntax
+    yield f"--{boundary}\r\nContent-Type: {DICOM}; transfer-syntax={syntax}\r\n\r\n".encode()
+    async for chunk in _bytes_of(found):
+        yield chunk
+    yield f"\r\n--{boundary}--\r\n".encode()
+
+
+def _boundary(found: _Found) -> str:
+    """An object does not hold its own digest."""
+    return f"hutong-{found.instance.sha256.hex()[:48]}"
+
+
+def _as_json(instance: Instance) -> dict[str, Any]:
+    """Attributes of an instance result (PS3.18 table 10.6.3-5), those that are in the index."""
+    tags: dict[str, str] = json.loads(instance.tags)
+    path = f"/dicomweb/studies/{instance.study_uid}/series/{instance.series_uid}/instances/{instance.sop_uid}"
+    values: dict[str, tuple[str, str | int | None]] = {
+        "00080005": ("CS", "ISO_IR 192"),
+        "00080016": ("UI", instance.sop_class),
+        "00080018": ("UI", instance.sop_uid),
+        "00080060": ("CS", instance.modality),
+        "0008103E": ("LO", tags.get("series_description")),
+        "00081190": ("UR", path),
+        "00083002": ("UI", instance.transfer_syntax),
+        "0020000D": ("UI", instance.study_uid),
+        "0020000E": ("UI", instance.series_uid),
+        "00200011": ("IS", _integer(tags.get("series_number"))),
+        "00200013": ("IS", instance.number),
+        "00280008": ("IS", _integer(tags.get("frames"))),
+    }
+    return {
+        tag: {"vr": vr, "Value": [value]} if value not in (None, "") else {"vr": vr}
+        for tag, (vr, value) in values.items()
+    }
+
+
+def _integer(value: str | None) -> int | None:
+    try:
+        return int(value or "")
+    except ValueError:
+        return None
