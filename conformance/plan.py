@@ -67,7 +67,7 @@ def chest_radiograph(
             phone="13900000001",
             address="青溪县白石乡东巷村12号",
         ),
-        code="DR-CHEST-PA",
+        code="DR-CHEST",
         text="胸部正位DR",
         modality="DX",
         accession=accession,
@@ -76,7 +76,7 @@ def chest_radiograph(
         source=image or objects.chest_radiograph(),
         observed=CHEST_OBSERVED,
         conclusion=conclusion,
-        recognised="CHEST-XR",
+        recognised="DR-CHEST-PA",
     )
 
 
@@ -96,8 +96,8 @@ def lower_leg_radiograph() -> Examination:
             phone="13900000003",
             address="青溪县白石乡西坡村8号",
         ),
-        code="DR-LEG-AP",
-        text="右胫腓骨正位DR",
+        code="DR-ANKLE",
+        text="右小腿及踝关节正位DR",
         modality="DX",
         accession="",
         reason="摔伤后右小腿疼痛",
@@ -134,5 +134,5 @@ def resting_ecg() -> Examination:
         source=objects.twelve_lead_ecg(),
         observed=ECG_OBSERVED,
         conclusion=ECG_CONCLUSION,
-        recognised="ECG-12",
+        recognised="ECG-12-LEAD",
     )

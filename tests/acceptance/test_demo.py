@@ -71,7 +71,7 @@ def test_every_step_of_the_story_happens(scratch: Path) -> None:
 def test_the_returned_report_follows_patient_accession_image_and_conclusion(scratch: Path) -> None:
     another = get_testdata_file("RG3_J2KI.dcm", download=False)
     assert isinstance(another, str)
-    conclusion = "右侧胫腓骨未见明显骨折征象；建议随访|复查^一月~后。"
+    conclusion = "右胫骨下段偏心性囊状透亮区，考虑非骨化性纤维瘤；随访|复查^半年~后。"
     options = {
         "--patient-name": "詹瑋",
         "--patient-id": "BS-7 7",
