@@ -95,12 +95,14 @@ _NARROW = {"GBK": "gbk", "XGBK": "gbk", "CP936": "gbk", "MS936": "gbk", "GB2312"
 _LABEL_SEPARATORS = re.compile(r"[\\~]")
 _LABEL_NOISE = re.compile(r"[^A-Z0-9]")
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
-_C1_CONTROL = re.compile("[\x80-\x9f]")
+_NEVER_LATIN = re.compile(rb"[\x80-\x9f][\x80-\xfe]|[\x80-\xfe][\x80-\x9f]")
 _HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}")
 _GB2312_DESIGNATORS = re.compile(rb"\x1b\$\)A|\x1b\(B")
 
 _USUAL_SHARE = 0.5
 """Chinese text is believed when at least half of it lies within the 6,763 characters of GB 2312 and its symbols."""
+_USUAL_SHARE_UNDER_LATIN = 0.25
+"""European text seldom has two accented letters side by side, and then seldom two that GB 2312 assigns."""
 _USUAL_COUNT = 2
 """One pair of high bytes is as likely two accented letters (`créée`) as one Chinese character."""
 
@@ -225,12 +227,21 @@ def _choose(body: bytes, labelled: str | None, channel: str | None) -> _Choice:
 
 def _disbelieve(body: bytes, said: str, channel: str | None) -> _Choice:
     """The bytes are not in the charset that was said."""
+    if said == UTF_8 and _torn(torn := body.decode(UTF_8, "replace")):
+        return _Choice(UTF_8, torn, doubtful=True)
     if channel is not None and not _single_byte(channel) and (text := _strict(body, channel)) is not None:
         return _Choice(channel, text, mislabelled=True)
     found = _detect(body)
     if "\ufffd" in found.text or (_single_byte(found.codec) and said != ASCII):
         return _Choice(said, body.decode(said, "replace"), doubtful=True)
     return found._replace(mislabelled=True)
+
+
+def _torn(text: str) -> bool:
+    """UTF-8 with a character cut here and there, as by a field of so many bytes; GB text read so is mostly U+FFFD."""
+    beyond = _ASCII_RUN.sub("", text)
+    lost = beyond.count("\ufffd")
+    return len(beyond) - lost > 2 * lost
 
 
 def _doubt_single_byte(body: bytes, text: str, said: str, channel: str | None) -> _Choice:
@@ -241,7 +252,9 @@ def _doubt_single_byte(body: bytes, text: str, said: str, channel: str | None) -
     if chinese is None:
         return _Choice(said, text)
     share, count = _usual(chinese), len(_ASCII_RUN.sub("", chinese))
-    if channel == GB18030 or (count >= _USUAL_COUNT and (share >= _USUAL_SHARE or _C1_CONTROL.search(text))):
+    if channel == GB18030 or _NEVER_LATIN.search(body):
+        return _Choice(GB18030, chinese, mislabelled=True)
+    if share >= _USUAL_SHARE_UNDER_LATIN and share * count >= _USUAL_COUNT:
         return _Choice(GB18030, chinese, mislabelled=True)
     return _Choice(said, text, doubtful=share > 0)
 
