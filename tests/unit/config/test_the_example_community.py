@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 
 from engine.config import Acknowledge, Community, DicomChannel, Event, Level, MllpChannel, Role, load
 
-EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
+HOUSE = Path(__file__).parents[3]
+EXAMPLE = HOUSE / "docker" / "example"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,12 @@ def test_channels_are_sorted_by_kind(community: Community) -> None:
         "county-lis",
     }
     assert [channel.name for channel in community.dicom_channels] == ["imaging"]
+
+
+def test_every_recognised_code_is_one_that_orders_can_have(community: Community) -> None:
+    with (HOUSE / "mappings" / "tables" / "imaging_procedures.csv").open(encoding="utf-8", newline="") as file:
+        codes = {row["recognition"] for row in csv.DictReader(file)}
+    assert {item.code for item in community.recognition.items} <= codes
 
 
 def test_what_was_read_cannot_be_changed(community: Community) -> None:

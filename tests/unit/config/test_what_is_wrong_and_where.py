@@ -114,7 +114,7 @@ WRONG_VALUES = [
         ["users.yaml:23: users.liu.roles: expected this key, which is missing",
          "users.yaml:26: users.liu.password: unknown key; known: display, facility, roles"]),
     ("recognition.yaml", "default_days: 30", "default_days: 0",
-        ["recognition.yaml:2: default_days: expected a number of at least 1"]),
+        ["recognition.yaml:3: default_days: expected a number of at least 1"]),
     ("centres/county-ecg.yaml", "reviewers: [zhao]", "reviewers: []",
         ["centres/county-ecg.yaml:1: expected a second person in reviewers, because two_person is true"]),
 ]  # fmt: skip
