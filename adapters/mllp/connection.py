@@ -132,16 +132,21 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         written: list[bytes] = []
-        while self._waiting and self._waiting[0].ready:
+        unpersisted = False
+        while self._waiting and self._waiting[0].ready and not unpersisted:
             acknowledgment = self._waiting.popleft().acknowledgment
             if acknowledgment is None:
-                self._waiting.clear()
-                self.end()
-                break
-            written += (b"\x0b", acknowledgment, b"\x1c\r")
+                unpersisted = True
+            else:
+                written += (b"\x0b", acknowledgment, b"\x1c\r")
         if written:
             transport.write(b"".join(written))
-        self._take()
+        if unpersisted:
+            # What follows on this connection stays unanswered too: the client must see where the gap is.
+            self._waiting.clear()
+            self.end()
+        else:
+            self._take()
 
     def end(self) -> None:
         """Reads no more, answers what was taken, then closes."""
@@ -164,7 +169,7 @@ class Connection(asyncio.Protocol):
         if stalled and (not self._writable or not self._waiting):
             self._warn("does not read its acknowledgments")
             self.abort()
-        elif self._ending or self._waiting:
+        elif self._ending or self._waiting or not self._reading:
             return
         elif self.unfinished and silent_secs > self._limits.stall_timeout_secs:
             self._warn("fell silent inside a message")
@@ -216,6 +221,7 @@ class Connection(asyncio.Protocol):
         reading = not self._ending and self._has_room()
         if reading != self._reading:
             self._reading = reading
+            self._heard_at = self._loop.time()
             (transport.resume_reading if reading else transport.pause_reading)()
 
     def _discard(self) -> None:
