@@ -159,7 +159,9 @@ def _groups(node: Node) -> dict[str, Group]:
     return groups
 
 
-def _resource(node: Node, parts: Mapping[str, _Part], groups: Mapping[str, Group], known: Known) -> ResourceRules | None:
+def _resource(
+    node: Node, parts: Mapping[str, _Part], groups: Mapping[str, Group], known: Known
+) -> ResourceRules | None:
     node.allow(*_RESOURCE_KEYS)
     if not node.require("resource", "for"):
         return None
@@ -222,11 +224,15 @@ def _each_message_once(definitions: Sequence[Definition], problems: list[Problem
     for definition in definitions:
         line = definition.line
         if definition.name in names:
-            problems.append(Problem(line.file, 1, "name", f"expected another name; it stands in {names[definition.name]}"))
+            problems.append(
+                Problem(line.file, 1, "name", f"expected another name; it stands in {names[definition.name]}")
+            )
         names[definition.name] = line
         for message in definition.messages:
             if message in first:
-                problems.append(Problem(line.file, 1, "messages", f"{message} is mapped already in {first[message].file}"))
+                problems.append(
+                    Problem(line.file, 1, "messages", f"{message} is mapped already in {first[message].file}")
+                )
             first[message] = line
 
 
@@ -239,13 +245,17 @@ def _check(definition: Definition, problems: list[Problem], facility: str) -> No
             for name in rule.fields:
                 if name.segment not in reachable:
                     text = f"segment {name.segment} cannot be reached from group '{resources.group}'"
-                    problems.append(Problem(rule.line.file, rule.line.line, "", text + nearest(name.segment, reachable)))
+                    problems.append(
+                        Problem(rule.line.file, rule.line.line, "", text + nearest(name.segment, reachable))
+                    )
             if rule.refer is not None and rule.refer not in made:
                 text = f"no resource {rule.refer} is made by {definition.name}{nearest(rule.refer, made)}"
                 problems.append(Problem(rule.line.file, rule.line.line, "refer", text))
         for segment in resources.needs:
             if segment not in reachable:
-                text = f"segment {segment} cannot be reached from group '{resources.group}'{nearest(segment, reachable)}"
+                text = (
+                    f"segment {segment} cannot be reached from group '{resources.group}'{nearest(segment, reachable)}"
+                )
                 problems.append(Problem(resources.line.file, resources.line.line, "needs", text))
         if resources.within is not None and resources.within not in made:
             text = f"no resource {resources.within} is made by {definition.name}{nearest(resources.within, made)}"
@@ -259,5 +269,3 @@ def _reachable(definition: Definition, group: str) -> set[str]:
         reachable.update(definition.groups[inside].segments)
         inside = definition.groups[inside].inside
     return reachable
-
-

@@ -12,7 +12,7 @@ from engine.codecs.er7_header import USUAL
 from engine.errors import HutongError, MappingError
 from engine.finding import Finding
 from engine.mapping.compiled import EMPTY, CompiledResource, CompiledRule, Fields, More, Rows, compile_resource
-from engine.mapping.definition import Definition
+from engine.mapping.definition import Definition, Rule
 from engine.mapping.grouping import Instance, grouped
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.places import Places
@@ -78,7 +78,7 @@ class Mapping:
         rows: list[Fields] = [segment.fields for segment in segments]
         if message.separators != USUAL:
             rows = [with_usual_separators(segment) for segment in segments]
-        scope = Scope(context, message.charset)
+        scope = Scope(context, message.charset, message.payload)
         trail = SourceTrail(message, self.version) if with_sources else None
         findings: list[Finding] = []
         frames: list[tuple[Rows, More | None]] = []
@@ -87,7 +87,7 @@ class Mapping:
             frame = [rows[position] if position >= 0 else EMPTY for position in job.rows]
             more = {place: [rows[at] for at in positions] for place, positions in job.more} if job.more else None
             frames.append((frame, more))
-            ids.append(self._id(job, frame, ids, scope, names))
+            ids.append(self._id(job, frame, ids, scope, names, findings))
         resources: list[Resource] = []
         made: dict[str, Resource] = {}
         only_if_missing: list[str] = []
@@ -104,7 +104,9 @@ class Mapping:
             except HutongError:
                 raise
             except Exception as error:  # a function met something nobody thought of: say where, hold the message
-                raise _failed(job, compiled.compiled[compiled.runs.index(run)] if run else None, names, error) from error
+                raise _failed(
+                    job, compiled.compiled[compiled.runs.index(run)] if run else None, names, error
+                ) from error
             if scope.doubts or trail is not None:
                 resource = {"resourceType": kind, "id": identity}
                 self._run_slowly(job, frame, more, scope, resource, Places(names), findings, trail)
@@ -139,12 +141,22 @@ class Mapping:
             trail.sources if trail is not None else [],
         )
 
-    def _id(self, job: _Job, frame: Rows, ids: Sequence[str | None], scope: Scope, names: Sequence[str]) -> str | None:
+    def _id(
+        self,
+        job: _Job,
+        frame: Rows,
+        ids: Sequence[str | None],
+        scope: Scope,
+        names: Sequence[str],
+        findings: list[Finding],
+    ) -> str | None:
         within = (ids[job.within] or "") if job.within >= 0 else ""
         try:
             identity = job.resource.make_id(frame, within, scope)
         except Exception as error:  # as above
             raise _failed(job, None, names, error) from error
+        if scope.doubts:
+            findings.extend(_settled(scope, job.resource.rules.id, job, Places(names)))
         if identity is None:
             rule = job.resource.rules.id
             if rule.needed:
@@ -173,11 +185,7 @@ class Mapping:
             compiled.run(frame, more, scope, resource)
             if trail is not None:
                 trail.follow(compiled, resource, job.resource.segments, job.rows, extra, frame)
-            for doubt in scope.doubts:
-                field = places.of_rule(compiled.rule, job.resource.segments, job.rows)
-                location = f"{field}.{doubt.component}" if doubt.component else field
-                findings.append(Finding(doubt.code, doubt.text, doubt.severity, location, compiled.rule.id))
-        scope.doubts.clear()
+            findings.extend(_settled(scope, compiled.rule, job, places))
 
     def _remember(self, names: tuple[str, ...]) -> _Plan:
         if len(self._plans) >= LIMIT_PLANS:
@@ -260,7 +268,9 @@ def _refer(job: _Job, resource: Resource, ids: Sequence[str | None], jobs: Seque
         if not found:
             if reference.rule.needed:
                 text = f"there is no {reference.rule.refer} that this {job.resource.rules.resource} could refer to"
-                raise MappingError(text, location=job.resource.rules.group, rule=reference.rule.id, code="not-identified")
+                raise MappingError(
+                    text, location=job.resource.rules.group, rule=reference.rule.id, code="not-identified"
+                )
             continue
         target = resource
         for name in reference.path[:-1]:
@@ -286,9 +296,7 @@ def _fields_read(definition: Definition) -> dict[tuple[str, str], tuple[bool, ..
             if segment in definition.not_mapped:
                 read[group.name, segment] = set(range(LIMIT_FIELDS + 1))
                 continue
-            left_out = {
-                int(name.partition("-")[2]) for name in definition.not_mapped if name.startswith(f"{segment}-")
-            }
+            left_out = {int(left.partition("-")[2]) for left in definition.not_mapped if left.startswith(f"{segment}-")}
             read[group.name, segment] = left_out
     for resources in definition.resources:
         for rule in (resources.id, *resources.rules):
@@ -303,9 +311,9 @@ def _fields_read(definition: Definition) -> dict[tuple[str, str], tuple[bool, ..
     table = {
         key: (False, *(number not in fields for number in range(1, LIMIT_FIELDS + 1))) for key, fields in read.items()
     }
-    for name in definition.not_mapped:
-        if "-" not in name:
-            table["", name] = (False,) * (LIMIT_FIELDS + 1)
+    for left in definition.not_mapped:
+        if "-" not in left:
+            table["", left] = (False,) * (LIMIT_FIELDS + 1)
     return table
 
 
@@ -313,11 +321,30 @@ def _unmapped(segment: str, fields: Fields, unread: tuple[bool, ...]) -> list[st
     return [f"{segment}-{number}" for number, raw in enumerate(fields[: len(unread)]) if raw and unread[number]]
 
 
+def _settled(scope: Scope, rule: Rule, job: _Job, places: Places) -> list[Finding]:
+    """The doubts of a rule as findings with their place; the scope has none afterwards."""
+    field = places.of_rule(rule, job.resource.segments, job.rows)
+    findings = [
+        Finding(
+            doubt.code,
+            doubt.text,
+            doubt.severity,
+            f"{field}[{doubt.repetition + 1}].{doubt.component}" if doubt.component else field,
+            rule.id,
+        )
+        for doubt in scope.doubts
+    ]
+    scope.doubts.clear()
+    return findings
+
+
 def _failed(job: _Job, compiled: CompiledRule | None, names: Sequence[str], error: Exception) -> MappingError:
     rule = compiled.rule if compiled is not None else job.resource.rules.id
     location = Places(names).of_rule(rule, job.resource.segments, job.rows)
     return MappingError(
-        f"rule {rule.id} cannot take what stands in {location} ({type(error).__name__})", location=location, rule=rule.id
+        f"rule {rule.id} cannot take what stands in {location} ({type(error).__name__})",
+        location=location,
+        rule=rule.id,
     )
 
 
@@ -332,5 +359,7 @@ def _digest(definition: Definition, tables: Tables) -> str:
     digest = blake2b(digest_size=3)
     digest.update(repr(definition).encode())
     for name in tables.names():
-        digest.update(repr((name, sorted((key, sorted(row.items())) for key, row in tables[name].rows.items()))).encode())
+        digest.update(
+            repr((name, sorted((key, sorted(row.items())) for key, row in tables[name].rows.items()))).encode()
+        )
     return digest.hexdigest()

@@ -67,7 +67,9 @@ def function(
     return register
 
 
-def makes_id(fields: int, *, repeats: bool = False) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
+def makes_id(
+    fields: int, *, repeats: bool = False
+) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
     """Registers a maker of functions that make ids."""
 
     def register(make: Callable[[Options], MakeId]) -> Callable[[Options], MakeId]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 from engine.codecs.er7_escape import unescape
@@ -13,21 +14,24 @@ from engine.mapping.mapped import Context, Resource
 class Doubt(NamedTuple):
     """What a function noticed of the value it was given; the rule and the field are added to it.
 
-    component  of the field, from 1; 0 where the whole field is meant
+    component   of the field, from 1; 0 where the whole field is meant
+    repetition  of the field, from 0
     """
 
     code: str
     text: str
     severity: Severity
     component: int
+    repetition: int
 
 
 class Scope:
     """One message while it is mapped. Every field reaches the functions with the usual separators."""
 
-    __slots__ = ("charset", "context", "doubts", "ids", "mentioned", "repetition")
+    __slots__ = ("_payload", "charset", "context", "doubts", "ids", "mentioned", "repetition")
 
-    def __init__(self, context: Context, charset: str) -> None:
+    def __init__(self, context: Context, charset: str, payload: bytes) -> None:
+        self._payload = payload
         self.context = context
         self.charset = charset
         self.doubts: list[Doubt] = []
@@ -40,7 +44,11 @@ class Scope:
 
     def doubt(self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING) -> None:
         """Notes a finding. `text` says what is odd, never the value."""
-        self.doubts.append(Doubt(code, text, severity, component))
+        self.doubts.append(Doubt(code, text, severity, component, self.repetition))
+
+    def fingerprint(self) -> str:
+        """What tells this message from every other: the last resort for something that nobody numbered."""
+        return blake2b(self._payload, digest_size=16).hexdigest()
 
     def plain(self, raw: str) -> str:
         """A component as people read it: no escapes, no blanks around; a null is nothing here."""

@@ -65,7 +65,9 @@ def _read(path: Path, problems: list[Problem]) -> Table:
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
     missing = [column for column in _REQUIRED if column not in (reader.fieldnames or ())]
     if missing:
-        problems.append(Problem(file, 1, "", f"expected the columns {', '.join(_REQUIRED)}; missing: {', '.join(missing)}"))
+        problems.append(
+            Problem(file, 1, "", f"expected the columns {', '.join(_REQUIRED)}; missing: {', '.join(missing)}")
+        )
         return Table(path.stem)
     rows: list[dict[str, str]] = []
     seen: dict[str, int] = {}
@@ -78,7 +80,9 @@ def _read(path: Path, problems: list[Problem]) -> Table:
         if not key:
             problems.append(Problem(file, reader.line_num, "from", "expected a code"))
         elif key in seen:
-            problems.append(Problem(file, reader.line_num, "from", f"expected every code once; it stands on line {seen[key]}"))
+            problems.append(
+                Problem(file, reader.line_num, "from", f"expected every code once; it stands on line {seen[key]}")
+            )
         else:
             seen[key] = reader.line_num
             rows.append(cells)

@@ -38,7 +38,9 @@ def patient_id(options: Options) -> MakeId:
             key = patient_key(field, scope) if field else None
             if key is not None:
                 return resource_id("Patient", facility, *key)
-        return None
+        # Somebody without any number is a patient of this message alone: never guessed to be another.
+        scope.doubt("patient-unidentified", "no field says which patient this is; recorded as a patient of its own")
+        return resource_id("Patient", facility, "message", scope.fingerprint())
 
     return make
 
@@ -75,13 +77,18 @@ def report_id(options: Options) -> MakeId:
     """From the facility, the filler's or placer's number of the order and the code of the service."""
     facility = options.facility
 
-    def make(obr3: str, orc3: str, obr2: str, orc2: str, service: str, at: str, within: str, scope: Scope) -> str | None:
+    def make(
+        obr3: str, orc3: str, obr2: str, orc2: str, service: str, at: str, within: str, scope: Scope
+    ) -> str | None:
         code = code_key(service, scope)
         number = _first_of((obr3, orc3, obr2, orc2), scope)
         if number:
             return resource_id("DiagnosticReport", facility, number, code)
         when = scope.first(at)
-        return resource_id("DiagnosticReport", facility, within, code, when) if when and within else None
+        if when and within:
+            return resource_id("DiagnosticReport", facility, within, code, when)
+        scope.doubt("report-unidentified", "no number and no time say which report this is; recorded as one of its own")
+        return resource_id("DiagnosticReport", facility, "message", scope.fingerprint(), str(len(scope.ids)))
 
     return make
 

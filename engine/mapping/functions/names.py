@@ -87,7 +87,9 @@ def person_name(options: Options) -> Apply:
             if use is not None:
                 name["use"] = use
             else:
-                scope.doubt("code-unmapped", "a kind of name that HL7 table 0200 does not list", 7, Severity.INFORMATION)
+                scope.doubt(
+                    "code-unmapped", "a kind of name that HL7 table 0200 does not list", 7, Severity.INFORMATION
+                )
         if len(parts) > 7 and (representation := _REPRESENTATION.get(parts[7].upper())):
             name["extension"] = [{"url": _REPRESENTATION_EXTENSION, "valueCode": representation}]
         if len(parts) > 11 and (valid := period_of(parts[11], parts[12] if len(parts) > 12 else "", scope, 12)):

@@ -58,9 +58,11 @@ def practitioner_role(options: Options) -> Apply:
         reference: Resource = {"reference": f"PractitionerRole/{identity}"}
         if "display" in person:
             reference["display"] = person["display"]
-        role: Resource = {
-            "resourceType": "PractitionerRole",
-            "id": identity,
+        role: Resource = {"resourceType": "PractitionerRole", "id": identity}
+        if "identifier" in person:
+            reference["identifier"] = dict(person["identifier"])
+            role["identifier"] = [dict(person["identifier"])]
+        role |= {
             "practitioner": person,
             "organization": {
                 "reference": f"Organization/{organization_id(facility)}",
