@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from engine.api import account, health
 from engine.api.boundary import PROTECTED, Boundary, first_segment, is_open
+from engine.api.console import deliveries, envelopes, findings, trace
 from engine.api.fhir import router as fhir
 from engine.api.refusals import refusal_of, response_of
 from engine.api.services import Services
@@ -22,6 +23,10 @@ from engine.errors import ConfigurationError, HutongError
 _OWN_ROUTERS = (
     health.router,
     account.router,
+    findings.router,
+    deliveries.router,
+    envelopes.router,
+    trace.router,
     fhir.router,
 )
 

@@ -1,4 +1,4 @@
-"""What tests of the API start from: the example county's configuration, an application, callers, and stored resources."""
+"""What tests of the API start from: the example county, an application, callers and stored resources."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def token_of(pool: asyncpg.Pool) -> Callable[[str], Awaitable[str]]:
 
 
 @pytest.fixture
-async def admin(
-    app: FastAPI, token_of: Callable[[str], Awaitable[str]]
-) -> AsyncIterator[httpx.AsyncClient]:
+async def admin(app: FastAPI, token_of: Callable[[str], Awaitable[str]]) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the administrator's token."""
     async with client_with(app, await token_of(access.ADMINISTRATOR)) as client:
         yield client

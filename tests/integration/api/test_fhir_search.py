@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import asyncpg
 import httpx
-import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
@@ -57,12 +56,10 @@ async def test_a_patient_is_found_by_identifier_with_and_without_its_system(
     assert await found(admin, "Patient", identifier="MRN-1\\,MRN-2") == []
 
 
-@pytest.mark.parametrize("typed", ["单", "单雅", "单雅芳", "雅芳", "shan", "shanya", "Shan Yafang", "syf", "dan", "ＳＨＡＮ"])
-async def test_a_name_is_found_by_characters_pinyin_and_initials(
-    admin: httpx.AsyncClient, store: Store, typed: str
-) -> None:
+async def test_a_name_is_found_by_characters_pinyin_and_initials(admin: httpx.AsyncClient, store: Store) -> None:
     await store(patient("1", "单", "雅芳"), patient("2", "李", "强"))
-    assert await found(admin, "Patient", name=typed) == ["1"]
+    for typed in ("单", "单雅", "单雅芳", "雅芳", "shan", "shanya", "Shan Yafang", "syf", "dan", "ＳＨＡＮ"):
+        assert await found(admin, "Patient", name=typed) == ["1"], typed
 
 
 async def test_a_birth_date_is_found_by_day_month_and_year(admin: httpx.AsyncClient, store: Store) -> None:
@@ -204,58 +201,66 @@ async def test_post_search_is_the_same_search(admin: httpx.AsyncClient, store: S
     assert (await admin.post("/fhir/Patient/_search", data={"identifier": "x" * 70_000})).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("nonsense=1", "unknown-parameter"),
-        ("identifier:contains=1", "unsupported-parameter"),
-        ("identifier=urn:x|", "unsupported-parameter"),
-        ("identifier=a|b|c", "bad-parameter"),
-        ("identifier=,", "bad-parameter"),
-        ("identifier=a%00b", "bad-parameter"),
-        ("%00=a", "bad-parameter"),
-        ("identifier=%FF%FE", "bad-parameter"),
-        ("birthdate=1980-13-01", "bad-parameter"),
-        ("birthdate=yesterday", "bad-parameter"),
-        ("birthdate=ge1980", "unsupported-parameter"),
-        ("_lastUpdated=2026-01-01", "bad-parameter"),
-        ("_lastUpdated=ge2026-02-30", "bad-parameter"),
-        ("_lastUpdated=ge9999-12-31T23:59:59-14:00", "bad-parameter"),
-        ("_lastUpdated=ge0001-01-01", "bad-parameter"),
-        ("_count=many", "bad-parameter"),
-        ("_count=-1", "bad-parameter"),
-        ("_count=" + "9" * 6000, "bad-parameter"),
-        ("_summary=text", "unsupported-parameter"),
-        ("_total=perhaps", "bad-parameter"),
-        ("_sort=name", "unsupported-parameter"),
-        ("_format=xml", "unsupported-parameter"),
-        ("_cursor=nonsense", "bad-parameter"),
-        ("_cursor=OTk5OTk5OTk5OTk5OTk5OTk5LmE", "bad-parameter"),
-        ("_include=Patient:organization", "unknown-parameter"),
-        ("&".join(f"identifier={n}" for n in range(100)), "bad-parameter"),
-        ("identifier=" + ",".join(str(n) for n in range(1000)), "bad-parameter"),
-        ("name=%20", "bad-parameter"),
-    ],
+REFUSED = (
+    ("nonsense=1", "unknown-parameter"),
+    ("identifier:contains=1", "unsupported-parameter"),
+    ("identifier=urn:x|", "unsupported-parameter"),
+    ("identifier=a|b|c", "bad-parameter"),
+    ("identifier=,", "bad-parameter"),
+    ("identifier=a%00b", "bad-parameter"),
+    ("%00=a", "bad-parameter"),
+    ("identifier=%FF%FE", "bad-parameter"),
+    ("birthdate=1980-13-01", "bad-parameter"),
+    ("birthdate=yesterday", "bad-parameter"),
+    ("birthdate=ge1980", "unsupported-parameter"),
+    ("_lastUpdated=2026-01-01", "bad-parameter"),
+    ("_lastUpdated=ge2026-02-30", "bad-parameter"),
+    ("_lastUpdated=ge9999-12-31T23:59:59-14:00", "bad-parameter"),
+    ("_lastUpdated=ge0001-01-01", "bad-parameter"),
+    ("_count=many", "bad-parameter"),
+    ("_count=-1", "bad-parameter"),
+    ("_count=" + "9" * 6000, "bad-parameter"),
+    ("_summary=text", "unsupported-parameter"),
+    ("_total=perhaps", "bad-parameter"),
+    ("_sort=name", "unsupported-parameter"),
+    ("_format=xml", "unsupported-parameter"),
+    ("_cursor=nonsense", "bad-parameter"),
+    ("_cursor=OTk5OTk5OTk5OTk5OTk5OTk5LmE", "bad-parameter"),
+    ("_include=Patient:organization", "unknown-parameter"),
+    ("&".join(f"identifier={n}" for n in range(100)), "bad-parameter"),
+    ("identifier=" + ",".join(str(n) for n in range(1000)), "bad-parameter"),
+    ("name=%20", "bad-parameter"),
 )
-async def test_what_cannot_be_searched_is_refused_with_its_parameter(
-    admin: httpx.AsyncClient, query: str, code: str
-) -> None:
-    answer = await admin.get(f"/fhir/Patient?{query}")
-    assert answer.status_code == 400, answer.text
-    OperationOutcome.model_validate(answer.json())
-    assert answer.json()["issue"][0]["details"]["text"] == code
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["'; drop table resource; --", "{a,b}", '"', "\\", "%", "_" * 8000, "\x1f", "🩻", "a|' or 1=1", "\u202e", "\ud7ff"],
+async def test_what_cannot_be_searched_is_refused_with_its_parameter(admin: httpx.AsyncClient) -> None:
+    for query, code in REFUSED:
+        answer = await admin.get(f"/fhir/Patient?{query}")
+        assert answer.status_code == 400, query
+        OperationOutcome.model_validate(answer.json())
+        assert answer.json()["issue"][0]["details"]["text"] == code, query
+
+
+HOSTILE = (
+    "'; drop table resource; --",
+    "{a,b}",
+    '"',
+    "\\",
+    "%",
+    "_" * 8000,
+    "\x1f",
+    "🩻",
+    "a|' or 1=1",
+    "\u202e",
+    "\ud7ff",
 )
-async def test_hostile_values_find_nothing_and_break_nothing(
-    admin: httpx.AsyncClient, store: Store, value: str
-) -> None:
+
+
+async def test_hostile_values_find_nothing_and_break_nothing(admin: httpx.AsyncClient, store: Store) -> None:
     await store(patient("1"))
-    assert await found(admin, "Patient", identifier=value) == []
-    assert await found(admin, "Patient", _id=value) == []
+    for value in HOSTILE:
+        assert await found(admin, "Patient", identifier=value) == [], value
+        assert await found(admin, "Patient", _id=value) == [], value
     assert await found(admin, "Patient", identifier="MRN-1") == ["1"]
 
 

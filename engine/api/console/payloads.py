@@ -1,0 +1,41 @@
+"""How are an envelope's bytes shown to a person? Decoded as its message was, or said to be doubtful."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from engine.codecs import er7_header, text
+from engine.config.community import Community, MllpChannel
+from engine.envelope import Kind
+from engine.errors import ParseError
+from engine.store.walks import StoredPayload
+
+
+class PayloadText(BaseModel):
+    """`charset` is the Python codec used; `doubtful` says that it was a guess. Lines end as they came."""
+
+    text: str
+    charset: str
+    doubtful: bool
+
+
+def decoded(stored: StoredPayload, config: Community) -> PayloadText:
+    if stored.kind == Kind.DICOM_STUDY:
+        return _shown(text.decode(stored.payload, "UTF-8"))
+    channel = config.channels.get(stored.channel)
+    configured = channel.charset if isinstance(channel, MllpChannel) else None
+    return _shown(text.decode(stored.payload, _declared(stored.payload, configured), configured))
+
+
+def _declared(payload: bytes, configured: str | None) -> str | None:
+    """MSH-18; None where it says nothing or there is no MSH to say it."""
+    try:
+        start = er7_header.message_start(payload)
+        header = payload[start : er7_header.segment_end(payload, start)]
+        return er7_header.declared_charset(header, configured) or None
+    except ParseError:
+        return None
+
+
+def _shown(decoded_text: text.Decoded) -> PayloadText:
+    return PayloadText(text=decoded_text.text, charset=decoded_text.charset, doubtful=decoded_text.doubtful)

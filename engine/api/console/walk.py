@@ -1,0 +1,242 @@
+"""How is the walk of one envelope told? Its steps in order, and below them everything that it left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from engine.api.caller import Caller
+from engine.api.console.deliveries import Delivery, shown
+from engine.api.console.payloads import PayloadText, decoded
+from engine.codecs import acknowledgment
+from engine.config.community import Community, Role
+from engine.errors import ParseError
+from engine.store import audit, delivery_list, finding_list, walks
+from engine.store.database import Connection
+from engine.store.finding_list import FindingLine
+from engine.store.walks import StoredPayload, WalkRow
+
+MAY_READ_PAYLOADS = (Role.ADMIN, Role.INTEGRATOR)
+LARGEST_SHOWN_BYTES = 262_144
+"""A larger payload is fetched by itself; an answer with a hundred of them would not fit a browser."""
+
+
+class StepState(StrEnum):
+    DONE = "done"
+    WAITING = "waiting"
+    """It will come by itself."""
+    STOPPED = "stopped"
+    """It will not, until a person settles something."""
+
+
+class Step(BaseModel):
+    """One step of the walk. `note` says in a few words what came of it, never a value of the message."""
+
+    step: str
+    state: StepState
+    at: datetime | None
+    note: str
+
+
+class WrittenResource(BaseModel):
+    """A version that this envelope wrote."""
+
+    reference: str
+    version: int
+
+
+class EnvelopeWalk(BaseModel):
+    """One envelope, from its bytes to what came of it.
+
+    state           accepted, held, processed, refused or skipped
+    acknowledgment  the code answered; null while the channel waits for processing to answer
+    waits_for       earlier unfinished envelopes of the same patient, the first few
+    waiting_behind  how many later ones wait for this one
+    unmapped        fields that held something no rule took
+    payload         null for whoever may not read payloads, and where it is too large to show here
+    because         why it is in this answer
+    """
+
+    id: UUID
+    kind: str
+    channel: str
+    facility: str
+    facility_name: str
+    peer: str
+    received_at: datetime
+    message_type: str
+    control_id: str
+    sha256: str
+    payload_bytes: int
+    state: str
+    acknowledgment: str | None
+    attempts: int
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    waits_for: list[UUID]
+    waiting_behind: int
+    mapping: str | None
+    unmapped: list[str]
+    resources: list[WrittenResource]
+    findings: list[FindingLine]
+    deliveries: list[Delivery]
+    steps: list[Step]
+    payload: PayloadText | None
+    because: list[str]
+
+
+async def told(
+    connection: Connection,
+    caller: Caller,
+    config: Community,
+    why: Mapping[UUID, Sequence[str]],
+    at: datetime,
+) -> list[EnvelopeWalk]:
+    """The walks of these envelopes, in the order they arrived. Each payload shown leaves an audit row."""
+    rows = await walks.of_envelopes(connection, list(why))
+    ids = [row.id for row in rows]
+    findings = _by_envelope(await finding_list.about(connection, ids, []))
+    deliveries: dict[UUID, list[Delivery]] = {}
+    for line in await delivery_list.caused_by(connection, ids, [], []):
+        if line.envelope is not None:
+            deliveries.setdefault(line.envelope, []).append(shown(line, caller))
+    payloads: dict[UUID, StoredPayload] = {}
+    if caller.may(*MAY_READ_PAYLOADS):
+        payloads = await walks.payloads(connection, ids, LARGEST_SHOWN_BYTES)
+        acts = [audit.Audited(caller.name, "read-payload", f"Envelope/{envelope}") for envelope in payloads]
+        await audit.write(connection, acts, at)
+    return [
+        _walk(row, config, findings.get(row.id, []), deliveries.get(row.id, []), payloads.get(row.id), why[row.id])
+        for row in rows
+    ]
+
+
+def _walk(
+    row: WalkRow,
+    config: Community,
+    findings: list[FindingLine],
+    deliveries: list[Delivery],
+    stored: StoredPayload | None,
+    because: Sequence[str],
+) -> EnvelopeWalk:
+    facility = config.facilities.get(row.facility)
+    code = _code(row)
+    return EnvelopeWalk(
+        id=row.id,
+        kind=row.kind,
+        channel=row.channel,
+        facility=row.facility,
+        facility_name=facility.name if facility else "",
+        peer=row.peer,
+        received_at=row.received_at,
+        message_type=row.message_type,
+        control_id=row.control_id,
+        sha256=row.sha256,
+        payload_bytes=row.payload_bytes,
+        state=row.state,
+        acknowledgment=code,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        finished_at=row.finished_at,
+        waits_for=row.waits_for,
+        waiting_behind=row.waiting_behind,
+        mapping=row.mapping,
+        unmapped=row.unmapped,
+        resources=[_written(text) for text in row.resources],
+        findings=findings,
+        deliveries=deliveries,
+        steps=[*_arrival(row, code), *_processing(row, findings), *_returns(deliveries)],
+        payload=decoded(stored, config) if stored is not None else None,
+        because=list(because),
+    )
+
+
+def _arrival(row: WalkRow, code: str | None) -> list[Step]:
+    received = Step(
+        step="received",
+        state=StepState.DONE,
+        at=row.received_at,
+        note=f"{row.payload_bytes} bytes from {row.peer} on {row.channel}",
+    )
+    persisted = Step(step="persisted", state=StepState.DONE, at=row.received_at, note=f"sha256 {row.sha256[:12]}…")
+    if row.acknowledgment is None:
+        waiting = Step(step="acknowledged", state=StepState.WAITING, at=None, note="answered once it is processed")
+        return [received, persisted, waiting]
+    if not code:
+        return [received, persisted]
+    return [received, persisted, Step(step="acknowledged", state=StepState.DONE, at=None, note=code)]
+
+
+def _processing(row: WalkRow, findings: Sequence[FindingLine]) -> list[Step]:
+    match row.state:
+        case "accepted":
+            return [Step(step="processed", state=StepState.WAITING, at=row.next_attempt_at, note=_why_waiting(row))]
+        case "held":
+            holding = sorted({f.code for f in findings if f.settled_at is None and f.severity == "error"})
+            note = f"held: {', '.join(holding) or 'see its findings'}; {row.waiting_behind} wait behind it"
+            return [Step(step="processed", state=StepState.STOPPED, at=None, note=note)]
+        case "processed":
+            mapped = row.mapping or "no mapping"
+            if row.unmapped:
+                mapped += f"; {len(row.unmapped)} fields unmapped"
+            return [
+                Step(step="mapped", state=StepState.DONE, at=row.finished_at, note=mapped),
+                Step(
+                    step="recorded",
+                    state=StepState.DONE,
+                    at=row.finished_at,
+                    note=f"{len(row.resources)} resource versions",
+                ),
+            ]
+        case ended:
+            return [Step(step="processed", state=StepState.DONE, at=row.finished_at, note=ended)]
+
+
+def _why_waiting(row: WalkRow) -> str:
+    if row.waits_for:
+        return f"waits for {len(row.waits_for)} earlier ones of the same patient"
+    return f"tried {row.attempts} times, to be tried again" if row.attempts else "next in line"
+
+
+def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
+    states = {
+        "owed": StepState.WAITING,
+        "delivered": StepState.DONE,
+        "refused": StepState.STOPPED,
+    }
+    return [
+        Step(
+            step="delivered",
+            state=states[delivery.state],
+            at=delivery.delivered_at or delivery.next_attempt_at,
+            note=f"{delivery.endpoint}: {delivery.last_error or delivery.state}, {delivery.attempts} attempts",
+        )
+        for delivery in deliveries
+    ]
+
+
+def _code(row: WalkRow) -> str | None:
+    """The code answered; empty for what has no acknowledgment, a study for one."""
+    if row.acknowledgment is None:
+        return None
+    try:
+        return acknowledgment.read(row.acknowledgment).code
+    except ParseError:
+        return ""
+
+
+def _written(text: str) -> WrittenResource:
+    reference, _, version = text.rpartition("@")
+    return WrittenResource(reference=reference, version=int(version))
+
+
+def _by_envelope(findings: Sequence[FindingLine]) -> dict[UUID, list[FindingLine]]:
+    by_envelope: dict[UUID, list[FindingLine]] = {}
+    for finding in findings:
+        if finding.envelope is not None:
+            by_envelope.setdefault(finding.envelope, []).append(finding)
+    return by_envelope

@@ -1,0 +1,96 @@
+"""How far did these envelopes walk? The journal's row, the inbox or the outcome, and who waits for whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from engine.store.database import Connection
+
+_LISTED_BLOCKERS = 10
+
+_WALKS = f"""
+select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
+       encode(j.sha256, 'hex') as sha256, length(j.payload) as payload_bytes,
+       coalesce(o.reply, nullif(j.acknowledgment, ''::bytea)) as acknowledgment,
+       coalesce(o.state, i.state, 'accepted') as state,
+       coalesce(i.attempts, 0) as attempts, i.next_attempt_at,
+       o.finished_at, o.mapping, o.resources, coalesce(o.unmapped, '{{}}') as unmapped,
+       array(select distinct earlier.envelope
+             from lane mine join lane earlier on earlier.key = mine.key and earlier.envelope < mine.envelope
+             where mine.envelope = j.id order by 1 limit {_LISTED_BLOCKERS}) as waits_for,
+       (select count(distinct later.envelope)
+        from lane mine join lane later on later.key = mine.key and later.envelope > mine.envelope
+        where mine.envelope = j.id) as waiting_behind
+from journal j left join inbox i on i.envelope = j.id left join outcome o on o.envelope = j.id
+where j.id = any($1::uuid[]) order by j.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRow:
+    """One envelope and where it stands.
+
+    state           accepted, held, processed, refused or skipped
+    acknowledgment  None while the channel waits for processing to answer
+    attempts        how often processing was tried without ending
+    resources       what it wrote: `Patient/…@3`
+    unmapped        fields that held something no rule took
+    waits_for       earlier unfinished envelopes that share a lane, the first few
+    waiting_behind  how many later ones wait for it
+    """
+
+    id: UUID
+    kind: str
+    channel: str
+    facility: str
+    peer: str
+    received_at: datetime
+    message_type: str
+    control_id: str
+    sha256: str
+    payload_bytes: int
+    acknowledgment: bytes | None
+    state: str
+    attempts: int
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    mapping: str | None
+    resources: list[str]
+    unmapped: list[str]
+    waits_for: list[UUID]
+    waiting_behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPayload:
+    """The exact bytes of an envelope, and what is needed to read them."""
+
+    id: UUID
+    kind: str
+    channel: str
+    payload: bytes
+
+
+async def of_envelopes(connection: Connection, envelopes: Sequence[UUID]) -> list[WalkRow]:
+    """Those that are in the journal, in the order they arrived."""
+    return [_of_row(row) for row in await connection.fetch(_WALKS, list(envelopes))]
+
+
+async def payloads(connection: Connection, envelopes: Sequence[UUID], largest: int) -> dict[UUID, StoredPayload]:
+    """The payloads of these envelopes that are not larger than `largest` bytes."""
+    rows = await connection.fetch(
+        "select id, kind, channel, payload from journal where id = any($1::uuid[]) and length(payload) <= $2",
+        list(envelopes),
+        largest,
+    )
+    return {row["id"]: StoredPayload(**dict(row)) for row in rows}
+
+
+def _of_row(row: Any) -> WalkRow:
+    values = dict(row)
+    return WalkRow(**values | {"resources": json.loads(values["resources"] or "[]")})
