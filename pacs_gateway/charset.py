@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
-
 from engine.codecs import text
 from engine.finding import Finding
 
 SPECIFIC_CHARACTER_SET = "(0008,0005)"
-_ESCAPE = b"\x1b"
 _PADDING = b" \0"
+_BETWEEN = b"\n"
+"""No character of several bytes holds it, and text that switches character sets starts anew after it (PS3.5 §6.1.2.5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charset:
-    """What a data set says its text is written in, and what it was read as.
+    """What a data set says its text is written in, and the Python codec it was read with.
 
     declared  Specific Character Set as written; empty when it is missing
-    used      a Python codec, or `iso2022` where the text itself switches character sets (PS3.5 §6.1.2.5)
     """
 
     declared: str
@@ -37,30 +34,13 @@ class Decoded:
 
 
 def decode(declared: bytes, values: Mapping[str, bytes]) -> Decoded:
-    """Decodes all text of one data set together: many values betray a wrong label where one alone would not."""
+    """Decodes the one-line texts of a data set together: many values betray a wrong label where one alone would not."""
     label = declared.strip(_PADDING).decode("ascii", "replace")
-    stripped = {name: value.strip(_PADDING) for name, value in values.items()}
-    joined = b"\n".join(stripped.values())
-    if _ESCAPE in joined and "\\" in label:
-        return _decode_switching(label, stripped)
-    whole = text.decode(joined, label or None)
-    texts = {name: text.decode(value, whole.charset).text for name, value in stripped.items()}
+    lines = [value.strip(_PADDING).replace(_BETWEEN, b" ") for value in values.values()]
+    whole = text.decode(_BETWEEN.join(lines), label or None)
+    decoded = whole.text.split("\n")
+    if len(decoded) != len(lines):  # bytes that passed for UTF-16, where a line break is another one
+        decoded = [text.decode(line, label or None).text for line in lines]
+    texts = dict(zip(values, decoded, strict=True))
     findings = tuple(replace(finding, location=SPECIFIC_CHARACTER_SET) for finding in whole.findings)
     return Decoded(texts, Charset(label, whole.charset, whole.doubtful), findings)
-
-
-def _decode_switching(label: str, values: Mapping[str, bytes]) -> Decoded:
-    encodings = convert_encodings(label.split("\\"))
-    texts = {
-        name: decode_bytes(value, encodings, PN_DELIMS if name.endswith("name") else TEXT_VR_DELIMS).replace(
-            "\0", "\ufffd"
-        )
-        for name, value in values.items()
-    }
-    doubtful = any("\ufffd" in value for value in texts.values())
-    findings = (
-        (Finding("charset-doubtful", "the text does not fit its code extensions", location=SPECIFIC_CHARACTER_SET),)
-        if doubtful
-        else ()
-    )
-    return Decoded(texts, Charset(label, "iso2022", doubtful), findings)

@@ -7,6 +7,7 @@ has to say of a bad value is a finding.
 from __future__ import annotations
 
 import logging
+import warnings
 
 import pydicom.config
 from pynetdicom import _config as pynetdicom_config
@@ -19,5 +20,6 @@ def keep_libraries_discreet() -> None:
     pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
+    warnings.filterwarnings("ignore", module=r"pydicom|pynetdicom")
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -46,8 +46,7 @@ def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:
     header = pydicom.dcmread(file, stop_before_pixels=True)
     _refuse_unreasonable(header, frame)
     try:
-        file.seek(0)
-        shown = _shown(header, pixel_array(file, index=frame), frame, window)
+        shown = _shown(header, _decoded(file, header, frame), frame, window)
         picture = _with_square_pixels(Image.fromarray(shown), header, frame)
     except (
         ValueError,
@@ -77,10 +76,19 @@ def _refuse_unreasonable(header: Dataset, frame: int) -> None:
         raise ParseError("the object has no such frame", code="not-renderable")
 
 
+def _decoded(file: BinaryIO, header: Dataset, frame: int) -> Pixels:
+    """Of many frames only one is read, unless the data set is deflated and has to be read whole."""
+    file.seek(0)
+    if header.get("NumberOfFrames", 1) == 1 or header.file_meta.TransferSyntaxUID.is_deflated:
+        return pixel_array(pydicom.dcmread(file), index=frame)
+    return pixel_array(file, index=frame)
+
+
 def _shown(header: Dataset, pixels: Pixels, frame: int, window: Window | None) -> NDArray[np.uint8]:
     photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
     if photometric == "PALETTE COLOR":
-        return _scaled(apply_color_lut(pixels, header), _lut_bits(header))
+        coloured = apply_color_lut(pixels, header)
+        return _scaled(coloured, 8 * coloured.itemsize)
     if pixels.ndim == 3:
         return _scaled(pixels, int(header.BitsStored))
     grey = _grey(header, pixels, frame, window)
@@ -129,11 +137,6 @@ def _scaled(pixels: Pixels, bits: int) -> NDArray[np.uint8]:
         return cast("NDArray[np.uint8]", pixels.astype(np.uint8))
     highest = float(2**bits - 1)
     return cast("NDArray[np.uint8]", (np.clip(pixels / highest, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-
-
-def _lut_bits(header: Dataset) -> int:
-    """apply_color_lut answers in 16 bits where the descriptor says so, whatever the entries use."""
-    return 8 if int(header.RedPaletteColorLookupTableDescriptor[2]) == 8 else 16
 
 
 def _macro(header: Dataset, frame: int, name: str) -> Dataset:
