@@ -27,12 +27,16 @@ Resource = dict[str, Any]
 
 _SIGNED = frozenset({"final", "amended", "corrected", "appended"})
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f]{1,400}$"
+
 
 @router.get("")
 async def recognise(
     caller: CurrentCaller,
     hub: Hub,
-    patient: Annotated[str, Query(description="A Patient id, golden or of one facility, or `system|value`")],
+    patient: Annotated[
+        str, Query(description="A Patient id, golden or of one facility, or `system|value`", pattern=_PRINTABLE)
+    ],
     code: Annotated[str, Query(description="The item: a recognition code or a local procedure code")],
     facility: Annotated[str | None, Query(description="Who asks; the caller's own facility when not given")] = None,
 ) -> RecognitionAnswer:

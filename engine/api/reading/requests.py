@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from engine.api.caller import Caller, CurrentCaller, needs
 from engine.api.reading import desk
@@ -27,6 +27,8 @@ from engine.store import centres as store
 
 router = APIRouter(prefix="/api/requests", tags=["reading room"])
 
+RequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+"""A FHIR id: http://hl7.org/fhir/R4/datatypes.html#id."""
 ReadingCaller = Annotated[Caller, Depends(needs(Role.READER, Role.REVIEWER, Role.ADMIN))]
 
 _CLOSED = frozenset({RequestState.RETURNED, RequestState.CANCELLED})
@@ -64,7 +66,7 @@ async def worklist(
 
 
 @router.get("/{request_id}")
-async def read(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def read(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """One request with its images, its report and the earlier reports of the same person."""
     at = hub.clock()
     async with hub.pool.acquire() as connection:
@@ -77,7 +79,7 @@ async def read(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
 
 
 @router.post("/{request_id}/claim")
-async def claim(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def claim(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Of two who claim at once one gets the request; the other is told `already-claimed`."""
 
     def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:
@@ -92,7 +94,7 @@ async def claim(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView
 
 
 @router.post("/{request_id}/release")
-async def release(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def release(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Puts the request back; what was written stays for the next reader."""
 
     def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:
@@ -102,7 +104,7 @@ async def release(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestVi
 
 
 @router.post("/{request_id}/draft")
-async def write(request_id: str, draft: Draft, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def write(request_id: RequestId, draft: Draft, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Keeps the words so far. Raises RequestStateError `draft-changed` when it was written from another revision."""
 
     def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:
@@ -115,7 +117,7 @@ async def write(request_id: str, draft: Draft, caller: ReadingCaller, hub: Hub) 
 
 
 @router.post("/{request_id}/submit")
-async def submit(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def submit(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Hands the draft over for review by another person."""
 
     def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:
@@ -125,7 +127,7 @@ async def submit(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestVie
 
 
 @router.post("/{request_id}/review")
-async def review(request_id: str, review: Review, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def review(request_id: RequestId, review: Review, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Approves the report, or returns it to its writer with a comment."""
     action = Action.APPROVE if review.decision == "approve" else Action.SEND_BACK
 
@@ -138,7 +140,7 @@ async def review(request_id: str, review: Review, caller: ReadingCaller, hub: Hu
 
 
 @router.post("/{request_id}/sign")
-async def sign(request_id: str, caller: ReadingCaller, hub: Hub) -> RequestView:
+async def sign(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Makes the report final and owes it to the requester, both or neither."""
 
     def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:

@@ -14,6 +14,7 @@ from engine.centres.case import Case
 from engine.centres.request import facility_of
 from engine.envelope import EnvelopeIds
 from engine.finding import Finding, Severity
+from engine.mapping import outbound
 from engine.store import findings, outbox
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -37,6 +38,8 @@ async def owe_report(
 
     Raises MappingError when the report cannot be written as a message: then nothing is signed.
     """
+    assert case.report is not None
+    assert case.observation is not None
     about = f"Task/{case.task['id']}"
     facility = facility_of(case.task)
     targets = routing.report_signed(hub.config, requester_facility=facility, modality=modality_of(order, studies))
@@ -50,7 +53,9 @@ async def owe_report(
         delivery = _ids.next(at)
         control_id = _control_id(delivery)
         endpoint = hub.config.endpoints[target.endpoint]
-        payload = _message(hub, endpoint, order, patient, studies, case, control_id, at)
+        payload = outbound.build_oru(
+            case.report, order, patient, [case.observation], endpoint=endpoint, control_id=control_id, at=at
+        )
         owed.append(Owed(delivery, target.endpoint, control_id, payload, target.route, about=about))
     await outbox.owe(connection, owed, at)
 
@@ -58,20 +63,3 @@ async def owe_report(
 def _control_id(delivery: UUID) -> str:
     """MSH-10 of a delivery: 20 characters, which every version of HL7 v2 can hold. Its moment and 32 random bits."""
     return delivery.hex[:12] + delivery.hex[-8:]
-
-
-def _message(
-    hub: Services,
-    endpoint: MllpEndpoint,
-    order: Resource,
-    patient: Resource,
-    studies: list[Resource],
-    case: Case,
-    control_id: str,
-    at: datetime,
-) -> bytes:
-    assert case.report is not None
-    assert case.observation is not None
-    return outbound.build_oru(
-        case.report, order, patient, [case.observation], endpoint=endpoint, control_id=control_id, at=at
-    )

@@ -35,5 +35,6 @@ export function fill(element, ...children) {
 
 /** Whether keys typed now are text and no shortcuts. */
 export function isTyping(event) {
-  return event.target instanceof HTMLElement && event.target.closest("input, textarea, select, dialog") !== null;
+  const target = event.target instanceof HTMLElement ? event.target.closest("input, textarea, select, dialog") : null;
+  return target !== null && !target.readOnly;
 }

@@ -236,5 +236,6 @@ const words = {
   "refused.invalid-request": ["内容无法接收：可能过长，或含有不可见的控制字符。请检查后重试。", "The text cannot be taken: it is too long or holds control characters."],
   "refused.version-conflict": ["别人同时修改了它，请重试一次。", "Somebody changed it at the same time. Try again."],
   "refused.mapping-failed": ["报告无法转换为回传消息，未签发。请联系信息科检查映射。", "The report could not be turned into a message, so it was not signed. Ask IT to check the mapping."],
+  "refused.charset-cannot-carry": ["报告中有对方系统不能接收的字符（如表情符号），未签发。请退回修改后再签发。", "The report holds characters the requester's system cannot take, so it was not signed. Send it back to change them."],
   "refused.unexpected": ["操作没有成功（{code}）。请重试；仍失败请联系信息科并告知此代码。", "That did not work ({code}). Try again, or tell IT this code."],
 };

@@ -1,0 +1,277 @@
+"""A reader and a reviewer work in a real browser, against the application and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import pytest
+from fastapi import APIRouter, Response
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from engine import centres
+from engine.api.app import create_app
+from engine.api.reading import routers
+from engine.api.services import Services
+from engine.store import records
+from engine.store.records import Change
+from tests.integration.reading.conftest import CONCLUSION, NOW, OBSERVED, Arrive, Examination
+from web import static_folder
+
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = '<img src=x onerror="window.broken=1">赵<script>window.broken=1</script>\'"&amp;'
+
+TokenOf = Callable[[str], Awaitable[str]]
+SignIn = Callable[[str], Awaitable[Page]]
+
+
+@dataclass
+class Pictures:
+    """Stands for the gateway: answers every picture alike, or refuses as long as it is told to."""
+
+    failing: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+
+        @router.get("/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered")
+        async def rendered(study: str, series: str, instance: str) -> Response:
+            self.asked.append(instance)
+            if self.failing:
+                return Response(status_code=503)
+            png = io.BytesIO()
+            Image.radial_gradient("L").save(png, "PNG")
+            return Response(png.getvalue(), media_type="image/png")
+
+        return router
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    return Pictures()
+
+
+@pytest.fixture
+async def address(services: Services, pictures: Pictures, free_port: int) -> AsyncIterator[str]:
+    app = create_app(services, [*routers, pictures.router()], static_folder=static_folder())
+    server = Server(app, "127.0.0.1", free_port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not await _listens(free_port):
+            assert not serving.done()
+    yield f"http://127.0.0.1:{free_port}"
+    server.stop()  # type: ignore[no-untyped-call]  # granian's own
+    await serving
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        await asyncio.sleep(0.02)  # yields to the server that starts in this very loop
+        return False
+    writer.close()
+    return True
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        # Containers and root have no user namespaces to build Chromium's sandbox from.
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def sign_in(browser: Browser, address: str, token_of: TokenOf) -> AsyncIterator[SignIn]:
+    """A page where a user has pasted the token. Whatever the page's console complains of fails the test."""
+    complaints: list[str] = []
+
+    async def signed_in(user: str) -> Page:
+        context = await browser.new_context(viewport={"width": 1600, "height": 900}, locale="zh-CN")
+        page = await context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+        await page.goto(address)
+        await page.get_by_label("访问令牌").fill(await token_of(user))
+        await page.get_by_role("button", name="登录").click()
+        await expect(page.locator(".worklist")).to_be_visible()
+        return page
+
+    yield signed_in
+    # A refusal or a lost connection is something the page handles; Chromium lists it all the same.
+    assert [c for c in complaints if not c.startswith("Failed to load resource")] == []
+
+
+async def write_report(page: Page, observed: str = OBSERVED, conclusion: str = CONCLUSION) -> None:
+    await page.get_by_label("检查所见").fill(observed)
+    await page.get_by_label("诊断意见").fill(conclusion)
+    await expect(page.locator(".saved.good")).to_be_visible()
+
+
+async def test_an_examination_is_claimed_written_reviewed_signed_and_returned(
+    sign_in: SignIn, arrive: Arrive, pool: asyncpg.Pool, pictures: Pictures
+) -> None:
+    request = await arrive(Examination(name=HOSTILE))
+    wang, li = await sign_in("wang"), await sign_in("li")
+
+    await expect(wang.locator("td.c-patient b")).to_have_text(HOSTILE)
+    await wang.get_by_role("button", name="领取").click()
+    await expect(wang.locator(".patient-strip .name")).to_have_text(HOSTILE)
+    await expect(wang.locator("img.picture")).to_be_visible()
+    await write_report(wang)
+    await wang.get_by_role("button", name="提交审核").click()
+    await wang.get_by_role("dialog").get_by_role("button", name="提交审核").click()
+    await expect(wang.locator(".patient-strip .chip")).to_have_text("待审核")
+    await expect(wang.get_by_text("您是本报告的书写医师")).to_be_visible()
+    await expect(wang.locator(".actions button")).to_have_count(0)
+
+    await li.locator(".filter[data-state=preliminary]").click()
+    await li.get_by_role("button", name="打开").click()
+    await expect(li.get_by_label("检查所见")).to_have_value(OBSERVED)
+    await expect(li.get_by_label("检查所见")).not_to_be_editable()
+    await li.get_by_role("button", name="审核通过").click()
+    await li.get_by_role("button", name="签发报告").click()
+    await expect(li.get_by_text("立即发回 白石乡卫生院")).to_be_visible()
+    await li.get_by_role("dialog").get_by_role("button", name="签发报告").click()
+    await expect(li.locator(".patient-strip .chip")).to_have_text("待回传")
+    assert await pool.fetchval("select count(*) from delivery where endpoint = 'baishi-his'") == 1
+
+    async with pool.acquire() as connection, connection.transaction():
+        task = await records.read(connection, "Task", request)
+        assert task is not None
+        await records.put_many(connection, [Change(centres.returned(task.body, NOW))], NOW)
+    await expect(li.locator(".patient-strip .chip")).to_have_text("已回传")
+    await expect(li.locator(".notice")).to_contain_text("已确认收到报告")
+
+    for page in (wang, li):
+        assert await page.evaluate("window.broken") is None
+    assert set(pictures.asked) == {f"{Examination().study_uid}.1.1", f"{Examination().study_uid}.1.2"}
+
+
+async def test_a_report_can_be_written_without_a_mouse(sign_in: SignIn, arrive: Arrive, pool: asyncpg.Pool) -> None:
+    await arrive(Examination(placer="BS1"))
+    second = await arrive(Examination(placer="BS2"))
+    page = await sign_in("wang")
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    order = await page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.dataset.request)")
+    if order.index(second) == 1:
+        await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("c")
+    await expect(page.get_by_label("检查所见")).to_be_editable()
+    await page.keyboard.press("e")
+    await page.keyboard.type("双肺清。")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("未见异常。")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".patient-strip .chip")).to_have_text("待审核")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".worklist")).to_be_visible()
+    conclusion = await pool.fetchval("select body->>'conclusion' from resource where type = 'DiagnosticReport'")
+    assert conclusion == "未见异常。"
+    assert await pool.fetchval("select body->'focus'->>'reference' from resource where id = $1", second) == (
+        f"ServiceRequest/{Examination(placer='BS2').order_id}"
+    )
+
+
+async def test_what_was_typed_is_kept_over_a_reload(sign_in: SignIn, waiting: str) -> None:
+    page = await sign_in("wang")
+    await page.get_by_role("button", name="领取").click()
+    await write_report(page)
+    await page.reload()
+    await expect(page.get_by_label("检查所见")).to_have_value(OBSERVED)
+    await expect(page.get_by_label("诊断意见")).to_have_value(CONCLUSION)
+
+
+async def test_two_windows_of_one_reader_do_not_overwrite_each_other(sign_in: SignIn, waiting: str) -> None:
+    first, second = await sign_in("wang"), await sign_in("wang")
+    await first.get_by_role("button", name="领取").click()
+    await second.locator("tbody").get_by_role("button", name="打开").click()
+    await expect(second.get_by_label("检查所见")).to_be_editable()
+    await write_report(first)
+    await second.get_by_label("诊断意见").fill("另一个意见")
+    await expect(second.get_by_text("草稿已在另一个窗口修改")).to_be_visible()
+    await second.get_by_role("button", name="载入最新内容").click()
+    await expect(second.get_by_label("诊断意见")).to_have_value(CONCLUSION)
+
+
+async def test_a_reviewer_sends_back_with_a_comment_that_the_writer_reads(sign_in: SignIn, waiting: str) -> None:
+    wang, li = await sign_in("wang"), await sign_in("li")
+    await wang.get_by_role("button", name="领取").click()
+    await write_report(wang)
+    await wang.keyboard.press("Control+Enter")
+    await wang.get_by_role("dialog").get_by_role("button", name="提交审核").click()
+    await expect(wang.locator(".patient-strip .chip")).to_have_text("待审核")
+    await li.locator("tbody").get_by_role("button", name="打开").click()
+    await li.get_by_role("button", name="退回修改").click()
+    dialog = li.get_by_role("dialog")
+    await dialog.get_by_role("button", name="退回修改").click()
+    await expect(dialog.get_by_text("退回时必须写明")).to_be_visible()
+    await dialog.get_by_label("请写明需要修改的内容").fill("请描述心影")
+    await dialog.get_by_role("button", name="退回修改").click()
+    await expect(wang.get_by_text("李审核 退回修改：请描述心影")).to_be_visible()
+    await expect(wang.get_by_label("检查所见")).to_be_editable()
+
+
+async def test_losing_the_race_for_a_request_is_told_with_what_to_do(sign_in: SignIn, waiting: str) -> None:
+    wang, li = await sign_in("wang"), await sign_in("li")
+    claim = li.get_by_role("button", name="领取")
+    await expect(claim).to_be_visible()
+    await li.route("**/api/requests?*", lambda route: route.abort())  # li's list stays as it was
+    await wang.get_by_role("button", name="领取").click()
+    await expect(wang.get_by_label("检查所见")).to_be_editable()
+    await claim.click()
+    await expect(li.get_by_role("alert")).to_contain_text("刚被其他医师领取。请返回列表选择下一份。")
+
+
+async def test_an_incomplete_report_is_not_submitted(sign_in: SignIn, waiting: str) -> None:
+    page = await sign_in("wang")
+    await page.get_by_role("button", name="领取").click()
+    await page.get_by_label("检查所见").fill("双肺清。")
+    await page.get_by_role("button", name="提交审核").click()
+    await expect(page.get_by_role("alert")).to_contain_text("都写完再提交")
+    await expect(page.get_by_label("诊断意见")).to_be_focused()
+
+
+async def test_a_picture_that_failed_comes_with_a_retry(sign_in: SignIn, waiting: str, pictures: Pictures) -> None:
+    pictures.failing = True
+    page = await sign_in("wang")
+    await page.get_by_role("button", name="领取").click()
+    await expect(page.get_by_text("图像载入失败")).to_be_visible()
+    pictures.failing = False
+    await page.get_by_role("button", name="重试").click()
+    await expect(page.locator("img.picture")).to_be_visible()
+
+
+async def test_a_wrong_token_is_refused_in_plain_words(browser: Browser, address: str) -> None:
+    page = await browser.new_page()
+    await page.goto(address)
+    await page.get_by_label("访问令牌").fill("<b>not a token</b>")
+    await page.get_by_role("button", name="登录").click()
+    await expect(page.get_by_role("alert")).to_contain_text("没有令牌请联系信息科")
+
+
+async def test_the_page_speaks_english_as_well(sign_in: SignIn, waiting: str, services: Services) -> None:
+    page = await sign_in("wang")
+    await page.get_by_role("button", name="English").click()
+    await expect(page.get_by_role("button", name="Claim")).to_be_visible()
+    await page.get_by_role("button", name="Claim").click()
+    await expect(page.get_by_label("Impression")).to_be_editable()
+    shown = (await page.locator("body").inner_text()).replace("中文", "")
+    names = [facility.name for facility in services.config.facilities.values()]
+    for name in ("赵小燕", "胸部正位DR", "青溪县医学影像中心", "咳嗽、发热 3 天", "何医生", "王影像", *names):
+        shown = shown.replace(name, "")
+    assert re.findall(r"[一-鿿]+", shown.replace(services.config.name, "")) == []
