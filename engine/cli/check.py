@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import mappings
 from engine.cli.assembly import mappings_of
 from engine.config import Community, DicomChannel, InvalidConfiguration, load
+from engine.mapping import MappingSet
+from engine.mapping.testing import TestResult, run_tests
 
 PARTS = ("facilities", "channels", "endpoints", "routes", "centres", "users")
 
@@ -30,21 +34,38 @@ def check(
     except InvalidConfiguration as error:
         _tell(folder, error)
         raise typer.Exit(1) from None
+    files = Path(mappings.__file__).parent
     try:
-        mappings = mappings_of(community)
+        mapping_set = mappings_of(community)
+        results = run_tests(files)
     except InvalidConfiguration as error:
-        _tell(Path("mappings"), error)
+        _tell(files, error)
         raise typer.Exit(1) from None
     _show(community)
-    _console.print(f"[green]✓[/] {len(mappings.message_types())} message types have a mapping")
+    _show_mappings(mapping_set, results)
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        for failure in result.failures:
+            _console.print(
+                f"[red]✗[/] {escape(f'{_near(files)}/{result.file}:{result.line}: {result.name}: {failure}')}"
+            )
+    if failed:
+        _console.print(f"{len(failed)} of {len(results)} mapping tests failed")
+        raise typer.Exit(1)
+    _console.print(f"[green]✓[/] {len(results)} mapping tests passed")
 
 
 def _tell(folder: Path, error: InvalidConfiguration) -> None:
-    """Paths start where the user stands, so that a terminal or an editor can open them."""
     for problem in error.problems:
-        _console.print(f"[red]✗[/] {escape(str(folder / str(problem)))}")
+        _console.print(f"[red]✗[/] {escape(f'{_near(folder)}/{problem}')}")
     count = len(error.problems)
     _console.print(f"{count} {'problem' if count == 1 else 'problems'}")
+
+
+def _near(folder: Path) -> Path:
+    """The folder as seen from where the user stands, so that a terminal or an editor can open what is told."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _show(community: Community) -> None:
@@ -60,3 +81,12 @@ def _show(community: Community) -> None:
     _console.print(table)
     counts = ", ".join(f"{len(getattr(community, part))} {part}" for part in PARTS)
     _console.print(f"[green]✓[/] {escape(community.name)}: {counts}")
+
+
+def _show_mappings(mapping_set: MappingSet, results: Sequence[TestResult]) -> None:
+    table = Table("mapping", "version", "messages", "tests", box=None, pad_edge=False, header_style="dim")
+    for definition in mapping_set.definitions():
+        of_this = [result.passed for result in results if result.mapping == definition.name]
+        tests = f"{sum(of_this)} of {len(of_this)} passed"
+        table.add_row(definition.name, str(definition.version), ", ".join(definition.messages), tests)
+    _console.print(table)
