@@ -64,7 +64,7 @@ class JournalIntake:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._journal = await connect(self._database_url)
+        self._journal = await journal.open_journal(self._database_url)
         if any(channel.acknowledge is Acknowledge.WHEN_PROCESSED for channel in self._channels.values()):
             self._outcomes = await connect(self._database_url)
             await self._outcomes.add_listener(inbox.CHANNEL, self._on_outcome)
@@ -215,7 +215,7 @@ class JournalIntake:
         """The journal's connection, opened again after it was lost. Raises StorageError while it cannot be."""
         if self._journal is None or self._journal.is_closed():
             self._journal = None
-            self._journal = await connect(self._database_url)
+            self._journal = await journal.open_journal(self._database_url)
         return self._journal
 
     # ── answers that wait for processing ────────────────────────────────────────────────────────────────────────────

@@ -71,7 +71,8 @@ class _EndsWith(asyncio.Protocol):
 
 
 def _say(ready: dict[str, Any]) -> None:
-    print(json.dumps(ready), flush=True)
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -41,10 +41,11 @@ async def identify(
     patients = {source: book.get(f"Patient/{source}") for source, _ in sources}
     keys = {source: personal_keys(patient) for source, patient in patients.items() if patient}
     links = await people.links_of(connection, patients)
-    holders = await people.hold_keys(
-        connection,
-        [(key, links.get(source, golden_id(source))) for source, owned in keys.items() for key in owned],
-    )
+    claims: dict[people.Key, str] = {}
+    for source, owned in keys.items():
+        for key in owned:
+            claims.setdefault(key, links.get(source, golden_id(source)))
+    holders = await people.hold_keys(connection, claims)
     goldens = {*links.values(), *holders.values()}
     members: dict[str, list[str]] = {golden: [] for golden in goldens}
     members |= await people.sources_of(connection, goldens)

@@ -12,7 +12,6 @@ from engine.identifiers import resource_id
 from engine.orders import modality_of, performed
 from engine.recording.merge import merge
 from engine.recording.work import Work
-from engine.store import worklist
 from engine.store.worklist import Step
 from engine.studies import Manifest, linked
 from engine.understanding import Understood
@@ -28,7 +27,7 @@ async def link_studies(work: Work, walks: Sequence[Understood]) -> None:
 
 
 async def _link(work: Work, walk: Understood, manifest: Manifest) -> None:
-    step = await worklist.by_accession(work.connection, manifest.facility, manifest.accession)
+    step = await work.step_with(manifest.facility, manifest.accession)
     await work.book.load(
         [f"{resource['resourceType']}/{resource['id']}" for resource in walk.resources]
         + ([f"ServiceRequest/{step.service_request}"] if step else [])

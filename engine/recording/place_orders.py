@@ -50,7 +50,7 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
         work.find(_no_accession(), walk, f"ServiceRequest/{order['id']}")
         return
     if accession:
-        holder = await worklist.by_accession(work.connection, facility.code, accession)
+        holder = await work.step_with(facility.code, accession)
         if holder is not None and holder.service_request != order["id"]:
             work.find(_accession_in_use(), walk, f"ServiceRequest/{order['id']}")
             return

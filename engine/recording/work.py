@@ -10,6 +10,7 @@ from uuid import UUID
 from engine.config import Community
 from engine.finding import Finding
 from engine.recording.book import Book
+from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
 from engine.store.worklist import Step
@@ -36,6 +37,14 @@ class Work:
     def put(self, resource: Resource, walk: Understood) -> None:
         self.book.put(resource, walk.envelope.id, walk.mapping)
         self._touched.setdefault(walk.envelope.id, {})[f"{resource['resourceType']}/{resource['id']}"] = None
+
+    async def step_with(self, facility: str, accession: str) -> Step | None:
+        """The step of an accession number at a facility, as this transaction sees it."""
+        for step in self.steps.values():
+            if (step.facility, step.accession) == (facility, accession):
+                return step
+        stored = await worklist.by_accession(self.connection, facility, accession)
+        return None if stored is not None and stored.service_request in self.steps else stored
 
     def find(self, finding: Finding, walk: Understood, about: str | None = None) -> None:
         self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel))

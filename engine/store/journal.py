@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from engine.envelope import Envelope
-from engine.store.database import Connection
+from engine.store.database import Connection, connect
 
 CHANNEL = "hutong_inbox"
 """The notification sent, at commit, when envelopes arrived."""
 
+# Payloads stand in one part of the statement only: every other part that read them would copy them.
 _APPEND = """
 with arrived as (
-    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
-                         $8::text[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
-      a(id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload, acknowledgment,
-        control_key, content_key)
+    select * from unnest($1::uuid[], $3::text[], $6::timestamptz[], $8::text[], $12::bytea[], $13::bytea[])
+      a(id, channel, received_at, control_id, control_key, content_key)
 ), fresh as (
     insert into repeat_guard (control_key, content_key, envelope)
     select control_key, content_key, id from arrived
@@ -27,8 +26,10 @@ with arrived as (
 ), kept as (
     insert into journal (id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload,
                          acknowledgment)
-    select id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload, acknowledgment
-    from arrived where id in (select envelope from fresh)
+    select a.* from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
+                           $8::text[], $9::bytea[], $10::bytea[], $11::bytea[])
+      a(id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload, acknowledgment)
+    where a.id in (select envelope from fresh)
 ), queued as (
     insert into inbox (envelope) select envelope from fresh
 ), ordered as (
@@ -57,6 +58,13 @@ join repeat_guard g on g.control_key = asked.control_key and g.content_key = ask
 join journal j on j.id = g.envelope
 left join outcome o on o.envelope = g.envelope
 """
+
+
+async def open_journal(url: str) -> Connection:
+    """A connection to append over. Planning the statement anew for every batch would cost more than running it."""
+    connection = await connect(url)
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    return connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,13 +20,13 @@ class Link:
     reasons: Sequence[str]
 
 
-async def hold_keys(connection: Connection, wanted: Iterable[tuple[Key, str]]) -> dict[Key, str]:
-    """Claims each personal identifier for the golden Patient named with it, unless one holds it already.
+async def hold_keys(connection: Connection, wanted: Mapping[Key, str]) -> dict[Key, str]:
+    """Claims each personal identifier for its golden Patient, unless another one holds it already.
 
     Returns the holder of every identifier, locked until the transaction ends: two messages that bring the same person
     from two facilities at once wait here for each other. Taken in one order, so they cannot wait in a circle.
     """
-    claims = sorted(set(wanted))
+    claims = sorted(wanted.items())
     if not claims:
         return {}
     systems, values = [key[0] for key, _ in claims], [key[1] for key, _ in claims]
