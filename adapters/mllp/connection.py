@@ -10,8 +10,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from engine.codecs.mllp import MllpDecoder
 from engine.errors import FramingError, StorageError
@@ -23,17 +22,6 @@ _log = logging.getLogger(__name__)
 
 _WRITE_BUFFER_BYTES = 64 * 1024
 """Acknowledgments that a client has not read; beyond it the client is not read from either."""
-
-
-class Submit(Protocol):
-    """The side of the intake that a receiver of many small messages uses: no coroutine per message."""
-
-    def submit(self, channel: str, peer: str, payload: bytes, on_done: Callable[[bytes | None], None]) -> None:
-        """Takes a payload. `on_done` gets the acknowledgment once the covering flush has returned, in the same loop.
-
-        It gets None when the payload could not be persisted: then no acknowledgment may leave.
-        """
-        ...
 
 
 class _Answer:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from adapters.mllp.connection import Connection, Submit
+from adapters.mllp.connection import Connection
 from adapters.mllp.limits import ReceiverLimits
+from engine.ports import Intake
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class MllpReceiver:
     """Implements `Receiver`. A positive answer leaves only when the intake has called back with it."""
 
     def __init__(
-        self, host: str, port: int, channel_name: str, intake: Submit, limits: ReceiverLimits | None = None
+        self, host: str, port: int, channel_name: str, intake: Intake, limits: ReceiverLimits | None = None
     ) -> None:
         self.channel_name = channel_name
         self.intake = intake

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from engine.codecs import er7, text
 from engine.codecs.er7_escape import escape
@@ -136,31 +137,28 @@ def _wants_accept_only(header: Header) -> bool:
 
 
 def _msh(header: Header, control_id: str, at: datetime) -> str:
-    separators, mark = header.separators, header.separators.field
+    separators, field = header.separators, header.field
     number = _number(header.version)
-    kind = "ACK"
-    if separators.component and number >= (2, 3):
-        event = header.component(9, 2)
-        kind = separators.component.join(("ACK", event)) if event else "ACK"
-        if event and number >= (2, 3, 1):
-            kind = separators.component.join((kind, "ACK"))
-    fields = [
+    event = header.component(9, 2) if number >= (2, 3) else ""
+    parts = ["ACK"] if not event else ["ACK", event] if number < (2, 3, 1) else ["ACK", event, "ACK"]
+    kind = separators.component.join(parts) if separators.component else "ACK"
+    said = [
         "MSH",
         separators.encoding_characters,
-        header.field(5),
-        header.field(6),
-        header.field(3),
-        header.field(4),
+        field(5),
+        field(6),
+        field(3),
+        field(4),
         _time(at, number),
         "",
         kind,
         control_id,
-        header.field(11),
-        header.field(12),
+        field(11),
+        field(12),
     ]
-    if header.field(18):
-        fields += ["", "", "", "", "", header.field(18)]
-    return mark.join(fields)
+    if charset := field(18):
+        said += ["", "", "", "", "", charset]
+    return separators.field.join(said)
 
 
 def _bare_msh(control_id: str, at: datetime) -> str:
@@ -169,9 +167,10 @@ def _bare_msh(control_id: str, at: datetime) -> str:
 
 def _time(at: datetime, version: tuple[int, ...]) -> str:
     """A time of TS; a zone exists since v2.2 and is left out for what names no later version."""
-    return at.strftime("%Y%m%d%H%M%S%z") if version >= (2, 2) else at.strftime("%Y%m%d%H%M%S")
+    return at.strftime("%Y%m%d%H%M%S%z" if version >= (2, 2) else "%Y%m%d%H%M%S")
 
 
+@lru_cache(maxsize=256)
 def _number(version: str) -> tuple[int, ...]:
     """`2.5.1` as numbers; a missing or odd version counts as 2.5, whose ERR says most."""
     parts = version.split(".")

@@ -23,10 +23,14 @@ from engine.codecs.er7_header import (
     read_separators,
     segment_end,
 )
+from engine.errors import ParseError
 from engine.finding import Finding, Severity
 
 NULL = '""'
 """HL7 null: the sender deletes the value. An empty field says nothing."""
+
+MAX_SEGMENTS = 200_000
+"""Far beyond any message; 16 MB of line ends would else become gigabytes of segments."""
 
 
 class Segment:
@@ -204,7 +208,10 @@ class Message:
 
 
 def parse(payload: bytes, configured_charset: str | None = None) -> Message:
-    """Splits a message. Raises ParseError when it does not begin with a usable MSH; all else becomes findings."""
+    """Splits a message; what is odd in it becomes findings.
+
+    Raises ParseError: no usable MSH at its beginning (`msh-missing`, `separators-unusable`), `too-many-segments`.
+    """
     start = message_start(payload)
     declared = declared_charset(payload[start : segment_end(payload, start)], configured_charset)
     decoded = text.decode(payload, declared, configured_charset)
@@ -212,6 +219,8 @@ def parse(payload: bytes, configured_charset: str | None = None) -> Message:
     separator = content[3]
     if "\n" in content:
         content = _segment_line_feeds(separator).sub("\r", content)
+    if content.count("\r") > MAX_SEGMENTS:
+        raise ParseError(f"the message has more than {MAX_SEGMENTS} segments", code="too-many-segments")
     lines = content.split("\r")
     separators = read_separators(separator, lines[0][4:].split(separator, 1)[0])
     segments = [
@@ -227,20 +236,32 @@ def _segment_line_feeds(separator: str) -> re.Pattern[str]:
 
 
 def _doubts(segments: list[Segment], content: str) -> Iterator[Finding]:
-    for position, segment in enumerate(segments):
-        name = segment.name
-        if len(name) != 3 or not name.isalnum() or not name.isupper():
-            yield Finding("segment-unnamed", "a segment does not begin with a name", location=f"segment {position + 1}")
-        elif name == "MSH" and position:
+    """What a person should look at: one finding for each kind and place, however often it occurs."""
+    unnamed = [position for position, segment in enumerate(segments, start=1) if not _named(segment.name)]
+    if unnamed:
+        yield Finding(
+            "segment-unnamed",
+            f"{len(unnamed)} of {len(segments)} segments do not begin with a name",
+            location=f"segment {unnamed[0]}",
+        )
+    further = next((position for position, segment in enumerate(segments) if position and segment.name == "MSH"), None)
+    if further is not None:
+        yield Finding(
+            "several-messages",
+            "another message begins inside this one: only one may stand in a block",
+            Severity.ERROR,
+            location=f"segment {further + 1}",
+        )
+    character = segments[0].separators.escape
+    if character and content.count(character) > 1 and _kept_escape(character).search(content):
+        for location in dict.fromkeys(_kept_escapes(segments, _kept_escape(character))):
             yield Finding(
-                "several-messages",
-                "another message begins inside this one: only one may stand in a block",
-                Severity.ERROR,
-                location=f"segment {position + 1}",
+                "escape-kept", "an escape that switches the character set is kept as it stands", location=location
             )
-    escape_character = segments[0].separators.escape
-    if escape_character and content.count(escape_character) > 1 and _kept_escape(escape_character).search(content):
-        yield from _kept_escapes(segments, _kept_escape(escape_character))
+
+
+def _named(name: str) -> bool:
+    return len(name) == 3 and name.isalnum() and name.isupper()
 
 
 @lru_cache(maxsize=64)
@@ -249,15 +270,11 @@ def _kept_escape(character: str) -> re.Pattern[str]:
     return re.compile(f"{mark}[CM](?:[0-9A-Fa-f]{{2}}){{2,3}}{mark}")
 
 
-def _kept_escapes(segments: list[Segment], pattern: re.Pattern[str]) -> Iterator[Finding]:
+def _kept_escapes(segments: list[Segment], pattern: re.Pattern[str]) -> Iterator[str]:
     for segment in segments:
         for number, raw in enumerate(segment.fields):
             if pattern.search(raw):
-                yield Finding(
-                    "escape-kept",
-                    "an escape that switches the character set is kept as it stands",
-                    location=f"{segment.name}-{number}",
-                )
+                yield f"{segment.name}-{number}"
 
 
 def _part(content: str, start: int, end: int, separator: str, position: int) -> tuple[int, int]:

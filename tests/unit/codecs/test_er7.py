@@ -186,6 +186,26 @@ def test_a_segment_without_a_name_is_kept_with_a_finding() -> None:
     assert message.segments[2].text == "心影不大|x"
 
 
+def test_a_thousand_oddities_are_one_finding() -> None:
+    message = parsed(*["|"] * 1000, *["NTE|1||\\C2842\\"] * 1000)
+    assert [(f.code, f.location) for f in message.findings] == [
+        ("segment-unnamed", "segment 2"),
+        ("escape-kept", "NTE-3"),
+    ]
+    assert message.findings[0].text == "1000 of 2001 segments do not begin with a name"
+
+
+def test_a_flood_of_segments_is_refused() -> None:
+    with pytest.raises(ParseError) as refusal:
+        er7.parse(MSH.encode() + b"\rA|" * 1_000_000)
+    assert refusal.value.code == "too-many-segments"
+
+
+def test_a_long_text_in_one_field_is_no_flood() -> None:
+    payload = MSH.encode() + b"\rOBX|1|ED|PDF||^^^Base64^" + b"QUJD" * 1_000_000 + b"||||||F\r"
+    assert er7.parse(payload).segments[1].value(11) == "F"
+
+
 def test_nul_is_a_finding_and_does_not_shift_the_bytes() -> None:
     payload = (MSH + "\rPID|1||7||张\0三^伟\r").encode()
     message = er7.parse(payload)
@@ -258,7 +278,7 @@ def test_the_real_messages_are_there() -> None:
     assert len(REAL) == 74
 
 
-leaves = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\r\0\ufeff"), max_size=12)
+leaves = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0\ufeff"), max_size=12)
 components = st.one_of(leaves, st.tuples(leaves, leaves))
 
 

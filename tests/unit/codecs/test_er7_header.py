@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.codecs.er7_header import Header, peek
+from engine.errors import ParseError
 
 MESSAGE = (
     "MSH|^~\\&|HIS^1.2^ISO|BAISHI^3.4^ISO|HUB|QINGXI^x|20260401083000+0800||ADT^A24^ADT_A24|M1|P^T|2.5.1^CHN|7||AL|NE|CHN|"
@@ -97,3 +98,9 @@ def test_bytes_that_fit_no_charset_do_not_stop_the_header() -> None:
     read = peek(payload, "gb18030", "c")
     assert read.control_id == "M1"
     assert read.patient_ids[:2] == ("P7", "P8")
+
+
+def test_a_flood_of_patients_is_refused() -> None:
+    with pytest.raises(ParseError) as refusal:
+        header(MESSAGE + "PID|1||x\r" * 1_000_000)
+    assert refusal.value.code == "too-many-patients"
