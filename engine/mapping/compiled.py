@@ -118,7 +118,7 @@ def _rule(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> 
 def _or_default(first: Run, path: tuple[str, ...], default: str) -> Run:
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
         first(rows, more, scope, out)
-        target = _container(out, path)
+        target = container(out, path)
         if path[-1] not in target:
             target[path[-1]] = default
 
@@ -129,7 +129,7 @@ def _literal(value: str) -> Any:
     return {"true": True, "false": False}.get(value, value)
 
 
-def _container(out: Resource, path: tuple[str, ...]) -> Resource:
+def container(out: Resource, path: tuple[str, ...]) -> Resource:
     for name in path[:-1]:
         inner = out.get(name)
         if inner is None:
@@ -139,7 +139,7 @@ def _container(out: Resource, path: tuple[str, ...]) -> Resource:
 
 
 def _put(out: Resource, path: tuple[str, ...], value: Any, elements: bool) -> None:
-    target = _container(out, path) if len(path) > 1 else out
+    target = container(out, path) if len(path) > 1 else out
     if not elements:
         target[path[-1]] = value
         return
@@ -156,7 +156,7 @@ def _delete(out: Resource, path: tuple[str, ...], scope: Scope) -> None:
     if name.endswith("[x]"):
         scope.doubt("deletion-not-applied", "the sender deletes a value here; nothing was deleted")
         return
-    _container(out, path).setdefault(name, None)
+    container(out, path).setdefault(name, None)
 
 
 def _constant(path: tuple[str, ...], many: bool, value: Any) -> Run:
@@ -170,7 +170,7 @@ def _constant(path: tuple[str, ...], many: bool, value: Any) -> Run:
 
 
 def _append(out: Resource, path: tuple[str, ...], value: Any) -> None:
-    target = _container(out, path) if len(path) > 1 else out
+    target = container(out, path) if len(path) > 1 else out
     name = path[-1]
     already = target.get(name)
     if already is None:
@@ -294,7 +294,15 @@ def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, .
         scope.repetition = 0
         return added
 
+    only = candidates[0] if len(candidates) == 1 else None
+
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
+        if only is not None and more is None:
+            place, number, component = only
+            fields = rows[place]
+            if number < len(fields) and fields[number]:
+                add(fields, number, component, scope, out)
+            return
         for place, number, component in candidates:
             added = add(rows[place], number, component, scope, out)
             if more is not None and place in more:

@@ -103,8 +103,8 @@ class ResourceRules:
 class Group:
     """Segments that belong together.
 
-    starts  segments that open it, in their order; one that is there already, or that should have come earlier, opens the
-            next group
+    starts  segments that open it, in their order; one that is there already, or should have come earlier, opens
+            the next group
     holds   further segments that belong to it, in any order
     """
 

@@ -145,7 +145,7 @@ def _definition(node: Node, parts: Mapping[str, _Part], known: Known) -> Definit
 
 def _groups(node: Node) -> dict[str, Group]:
     groups: dict[str, Group] = {MESSAGE: Group(MESSAGE, None, (), ("MSH", "SFT", "UAC", "EVN"))}
-    for name in node.keys():
+    for name in node.names():
         entry = node.at(name)
         entry.allow("in", "starts", "holds")
         inside = entry.name("in", groups) if entry.has("in") else MESSAGE
@@ -215,7 +215,7 @@ def _rules(node: Node, known: Known) -> tuple[Rule, ...]:
 
 def _reasons(node: Node) -> dict[str, str]:
     reasons = node.at("not_mapped")
-    return {key: reasons.text(key) for key in reasons.keys()}
+    return {key: reasons.text(key) for key in reasons.names()}
 
 
 def _each_message_once(definitions: Sequence[Definition], problems: list[Problem]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from engine.finding import Finding
 
 Resource = dict[str, Any]
-"""A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`. None stands for an element that the sender deletes."""
+"""A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`, None is an element the sender deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Mapped:
     """What one message becomes.
 
     unmapped         fields that held something no rule took, each once, in the order of the message: `PID-31`
-    only_if_missing  references (`Encounter/<id>`) of resources this message merely mentions: record them when the record
-                     has none, else leave the record's as they are
+    only_if_missing  references (`Encounter/<id>`) of resources this message merely mentions: record them when the
+                     record has none, else leave the record's as they are
     sources          only when asked for
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
@@ -11,7 +11,17 @@ from engine.codecs.er7 import Message
 from engine.codecs.er7_header import USUAL
 from engine.errors import HutongError, MappingError
 from engine.finding import Finding
-from engine.mapping.compiled import EMPTY, CompiledResource, CompiledRule, Fields, More, Rows, compile_resource
+from engine.mapping.compiled import (
+    EMPTY,
+    CompiledResource,
+    CompiledRule,
+    Fields,
+    More,
+    Reference,
+    Rows,
+    compile_resource,
+    container,
+)
 from engine.mapping.definition import Definition, Rule
 from engine.mapping.grouping import Instance, grouped
 from engine.mapping.mapped import Context, Mapped, Resource
@@ -28,20 +38,31 @@ LIMIT_FIELDS = 256
 
 
 @dataclass(frozen=True, slots=True)
+class _Pointer:
+    """A reference rule of one job: the jobs it points to, each with what stands before its id in a reference."""
+
+    reference: Reference
+    name: str
+    nested: bool
+    many: bool
+    targets: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """One resource to be made in a message of this shape.
 
     rows     position of the segment for each place of the frame; -1 where there is none
     more     further segments of the same name, by place
     within   the job whose id becomes part of this one's; -1: none
-    refers   for each reference rule the jobs it points to
+    refers   what its reference rules point to, where they point anywhere
     """
 
     resource: CompiledResource
     rows: tuple[int, ...]
     more: tuple[tuple[int, tuple[int, ...]], ...]
     within: int
-    refers: tuple[tuple[int, ...], ...]
+    refers: tuple[_Pointer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +132,7 @@ class Mapping:
                 resource = {"resourceType": kind, "id": identity}
                 self._run_slowly(job, frame, more, scope, resource, Places(names), findings, trail)
             if job.refers:
-                _refer(job, resource, ids, plan.jobs)
+                _refer(job, resource, ids)
             for needed in compiled.needed:
                 if needed.target not in resource:
                     raise _missing(job, needed, names)
@@ -216,10 +237,7 @@ class Mapping:
                     rows=tuple(found[0] if found else -1 for found in positions),
                     more=tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1),
                     within=within[0] if within else -1,
-                    refers=tuple(
-                        _pointed_to(instance, reference.rule.refer or "", reference.rule.many, made)
-                        for reference in resource.references
-                    ),
+                    refers=tuple(_pointers(resource, instance, made)),
                 )
             )
         unread = tuple(
@@ -244,7 +262,7 @@ def _nearest(instance: Instance, resource: str, made: dict[int, dict[str, list[i
 def _pointed_to(
     instance: Instance, resource: str, many: bool, made: dict[int, dict[str, list[int]]]
 ) -> tuple[int, ...]:
-    """What a reference points to: the nearest outwards; a list takes all inside; beside it only one that stands alone."""
+    """What a reference points to: the nearest outwards; all inside for a list; beside it one that stands alone."""
     inside = [number for each in instance.all_inside() for number in made.get(id(each), {}).get(resource, ())]
     if many:
         return tuple(inside) or _nearest(instance, resource, made)
@@ -260,22 +278,27 @@ def _pointed_to(
     return tuple(beside) if len(beside) == 1 else ()
 
 
-def _refer(job: _Job, resource: Resource, ids: Sequence[str | None], jobs: Sequence[_Job]) -> None:
-    for reference, numbers in zip(job.resource.references, job.refers, strict=True):
-        found = [
-            {"reference": f"{jobs[number].resource.rules.resource}/{ids[number]}"} for number in numbers if ids[number]
-        ]
-        if not found:
-            if reference.rule.needed:
-                text = f"there is no {reference.rule.refer} that this {job.resource.rules.resource} could refer to"
-                raise MappingError(
-                    text, location=job.resource.rules.group, rule=reference.rule.id, code="not-identified"
-                )
-            continue
-        target = resource
-        for name in reference.path[:-1]:
-            target = target.setdefault(name, {})
-        target[reference.path[-1]] = found if reference.rule.many else found[0]
+def _pointers(
+    compiled: CompiledResource, instance: Instance, made: dict[int, dict[str, list[int]]]
+) -> Iterator[_Pointer]:
+    for reference in compiled.references:
+        rule = reference.rule
+        numbers = _pointed_to(instance, rule.refer or "", rule.many, made)
+        if numbers or rule.needed:
+            targets = tuple((f"{rule.refer}/", number) for number in numbers)
+            yield _Pointer(reference, reference.path[-1], len(reference.path) > 1, rule.many, targets)
+
+
+def _refer(job: _Job, resource: Resource, ids: Sequence[str | None]) -> None:
+    for pointer in job.refers:
+        found = [{"reference": kind + identity} for kind, number in pointer.targets if (identity := ids[number])]
+        if found:
+            target = container(resource, pointer.reference.path) if pointer.nested else resource
+            target[pointer.name] = found if pointer.many else found[0]
+        elif pointer.reference.rule.needed:
+            rule, made = pointer.reference.rule, job.resource.rules
+            text = f"there is no {rule.refer} that this {made.resource} could refer to"
+            raise MappingError(text, location=made.group, rule=rule.id, code="not-identified")
 
 
 def _merge(first: Resource, again: Resource) -> None:

@@ -44,15 +44,15 @@ def read_overlay(node: Node, known: Known, mappings: Sequence[str]) -> Overlay |
             node.at("mappings").wrong(f"'{name}' is not known{nearest(name, [ALL, *mappings])}")
     changes: list[Change] = []
     by_resource = node.at("changes")
-    for resource in by_resource.keys():
+    for resource in by_resource.names():
         for item in by_resource.items(resource):
             change = _change(item, resource, known)
             if change is not None:
                 changes.append(change)
     groups = node.at("groups")
-    holds = {name: groups.at(name).texts("holds") for name in groups.keys()}
+    holds = {name: groups.at(name).texts("holds") for name in groups.names()}
     reasons = node.at("not_mapped")
-    not_mapped = {key: reasons.text(key) for key in reasons.keys()}
+    not_mapped = {key: reasons.text(key) for key in reasons.names()}
     return Overlay(names, tuple(changes), holds, not_mapped, node.line)
 
 

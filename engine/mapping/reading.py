@@ -1,4 +1,4 @@
-"""How is a value taken out of a mapping file so that whatever is wrong with it is said with file, line and nearest name?"""
+"""How is a value taken out of a mapping file? What is wrong with it is said with file, line and nearest name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Node:
         value = self.value.get(key) if isinstance(self.value, dict) else None
         return Node(self.file, self.document, (*self.place, key), value, self.problems)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         return list(self.value) if isinstance(self.value, dict) else []
 
     def allow(self, *keys: str) -> None:

@@ -70,4 +70,6 @@ class Scope:
         parts = raw.split("^")
         if "&" in raw:
             parts = [part.split("&", 1)[0] for part in parts]
-        return [self.plain(part) for part in parts]
+        if "\\" in raw or '"' in raw:
+            return [self.plain(part) for part in parts]
+        return [part.strip() for part in parts]

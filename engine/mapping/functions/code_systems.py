@@ -1,4 +1,4 @@
-"""Which URI does the name of a coding system stand for? Table `code_systems`, the HL7 tables, and the facility's own."""
+"""Which URI does the name of a coding system stand for? One that everybody knows, or the facility's own."""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ class Concept(NamedTuple):
 
     codings: tuple[dict[str, str], ...]
     text: str
+    unlisted: bool = False
+    """The table it was looked up in does not list it."""
 
     def as_json(self) -> dict[str, Any]:
         if not self.codings:
@@ -32,11 +34,12 @@ class Concept(NamedTuple):
 class Concepts:
     """Reads coded values for one facility, remembering what it read."""
 
-    __slots__ = ("_facility", "_known", "_systems")
+    __slots__ = ("_facility", "_known", "_systems", "_table")
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, table: Table | None = None) -> None:
         self._facility = options.facility
         self._systems = options.tables["code_systems"]
+        self._table = table
         self._known: dict[str, Concept] = {}
 
     def read(self, raw: str, scope: Scope) -> Concept:
@@ -59,31 +62,29 @@ class Concepts:
                 if display:
                     coding["display"] = display
                 codings.append(coding)
-        return Concept(tuple(codings), parts[8] or parts[1] or parts[4])
+        text = parts[8] or parts[1] or parts[4]
+        if self._table is None or not parts[0]:
+            return Concept(tuple(codings), text)
+        row = self._table.find(parts[0])
+        known = row if row is not None else self._table.fallback
+        if known is not None and known["code"]:
+            codings.insert(0, coding_of(known))
+            text = text or known.get("display") or parts[0]
+        return Concept(tuple(codings), text, row is None)
 
 
 @function(parts=_PARTS)
 def concept(options: Options) -> Apply:
     """A coded value (CodeableConcept). With a table, the table's code stands first and the sender's after it."""
-    concepts = Concepts(options)
-    table = options.table
+    concepts = Concepts(options, options.table)
 
-    def plain(raw: str, scope: Scope) -> dict[str, Any] | None:
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         found = concepts.read(raw, scope)
+        if found.unlisted and options.table is not None:
+            doubt_unlisted(options.table, scope)
         return found.as_json() if found.codings or found.text else None
 
-    def translated(raw: str, scope: Scope) -> dict[str, Any] | None:
-        value = plain(raw, scope)
-        code = scope.first(raw)
-        if value is None or not code or table is None:
-            return value
-        row = looked_up(table, code, scope)
-        if row is not None and row["code"]:
-            value["coding"] = [coding_of(row), *value.get("coding", [])]
-            value.setdefault("text", row.get("display") or code)
-        return value
-
-    return translated if table is not None else plain
+    return apply
 
 
 @function(parts=_PARTS)
@@ -136,9 +137,13 @@ def looked_up(table: Table, local: str, scope: Scope) -> Row | None:
     """The row of a local code; the `*` row and a finding where there is none."""
     row = table.find(local)
     if row is None:
-        scope.doubt("code-unmapped", f"a code that table {table.name} does not list", 1, Severity.INFORMATION)
+        doubt_unlisted(table, scope)
         return table.fallback
     return row
+
+
+def doubt_unlisted(table: Table, scope: Scope) -> None:
+    scope.doubt("code-unmapped", f"a code that table {table.name} does not list", 1, Severity.INFORMATION)
 
 
 def coding_of(row: Row) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which id does a resource get? The business identifiers of the message decide; the same ones always give the same id."""
+"""Which id does a resource get? Business identifiers decide: the same ones always give the same id."""
 
 from __future__ import annotations
 
@@ -131,8 +131,10 @@ def specimen_id(options: Options) -> MakeId:
 
 def code_key(raw: str, scope: Scope) -> str:
     """What a code is known by: its code, else its text, else its other code or text."""
+    if first := scope.first(raw):
+        return first
     parts = scope.components(raw)
-    for at in (0, 1, 3, 4, 8):
+    for at in (1, 3, 4, 8):
         if at < len(parts) and parts[at]:
             return parts[at]
     return ""

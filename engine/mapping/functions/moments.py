@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from engine.clock import CHINA
@@ -61,7 +61,9 @@ def moment(text: str) -> Moment:
 def _moment(match: re.Match[str], doubts: tuple[tuple[str, str], ...]) -> Moment:
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     try:
-        datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))
+        datetime(
+            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
+        )
         offset = _offset(zone)
     except ValueError:
         return UNREADABLE

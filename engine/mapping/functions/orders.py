@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.finding import Severity
 from engine.identifiers import facility_system
-from engine.mapping.functions.codes import Concepts, coding_of, looked_up
+from engine.mapping.functions.codes import Concepts, coding_of, doubt_unlisted, looked_up
 from engine.mapping.functions.patients import typed
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -89,7 +88,7 @@ def examination_category(options: Options) -> Apply:
         local = scope.first(section)
         section_row = sections.find(local) if local else None
         if local and section_row is None:
-            scope.doubt("code-unmapped", f"a code that table {sections.name} does not list", 1, Severity.INFORMATION)
+            doubt_unlisted(sections, scope)
         modality = (known["modality"] if known is not None else "") or (section_row["modality"] if section_row else "")
         if modality:
             named = modalities.find(modality)

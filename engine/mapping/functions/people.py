@@ -10,6 +10,7 @@ from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
+LIMIT_REMEMBERED = 4096
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
 
@@ -34,15 +35,36 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resou
     return reference
 
 
+class People:
+    """Reads XCN for one facility, remembering whom it read: the same few doctors sign everything."""
+
+    __slots__ = ("_facility", "_known")
+
+    def __init__(self, options: Options) -> None:
+        self._facility = options.facility
+        self._known: dict[str, tuple[Resource, Resource]] = {}
+
+    def read(self, raw: str, scope: Scope) -> Resource | None:
+        known = self._known.get(raw)
+        if known is None:
+            reference = mention_practitioner(scope.components(raw), self._facility, scope)
+            if reference is None or scope.doubts:
+                return reference
+            if len(self._known) >= LIMIT_REMEMBERED:
+                self._known.clear()
+            self._known[raw] = known = (reference, scope.mentioned[reference["reference"]])
+        reference, practitioner = known
+        scope.mentioned.setdefault(reference["reference"], practitioner)
+        copied = reference.copy()
+        if "identifier" in copied:
+            copied["identifier"] = copied["identifier"].copy()
+        return copied
+
+
 @function(parts={"identifier": 1, "display": 2})
 def practitioner(options: Options) -> Apply:
     """A reference to the person named (XCN), who becomes a Practitioner."""
-    facility = options.facility
-
-    def apply(raw: str, scope: Scope) -> Resource | None:
-        return mention_practitioner(scope.components(raw), facility, scope)
-
-    return apply
+    return People(options).read
 
 
 @function(parts={"display": 2})
@@ -129,10 +151,10 @@ def sender(options: Options) -> Apply:
 @function(parts={"individual": 1})
 def participant(options: Options) -> Apply:
     """Someone who took part in the visit, in the part that `as` says: ATND, REF, CON, ADM."""
-    facility, part = options.facility, options.argument or "PART"
+    people, part = People(options), options.argument or "PART"
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
-        person = mention_practitioner(scope.components(raw), facility, scope)
+        person = people.read(raw, scope)
         if person is None:
             return None
         return {"type": [{"coding": [{"system": _PARTICIPATION, "code": part}]}], "individual": person}
