@@ -5,7 +5,6 @@ Nothing of the request is repeated in an answer: a value could be a patient's.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import traceback
@@ -98,11 +97,11 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(error.status_code, issue, issue, detail, headers=dict(error.headers or {}))
         case asyncpg.QueryCanceledError():
             return Refusal(503, "too-costly", "too-costly", "this took too long; ask for less")
+        case TimeoutError():  # before OSError, whose child it is
+            return Refusal(503, "timeout", "timeout", "this took too long", headers={"Retry-After": "5"})
         case asyncpg.PostgresConnectionError() | asyncpg.CannotConnectNowError() | asyncpg.InterfaceError() | OSError():
             _log.error("database not reachable: %s", type(error).__name__)
             return Refusal(503, "transient", "storage", "the store cannot be reached now", headers={"Retry-After": "5"})
-        case asyncio.TimeoutError():
-            return Refusal(503, "timeout", "timeout", "this took too long", headers={"Retry-After": "5"})
         case _:
             _log.error("unexpected %s at %s", type(error).__name__, _where(error))
             return Refusal(500, "exception", "unexpected", "something went wrong here; the log says where")

@@ -163,20 +163,19 @@ async def _resources_named(connection: Connection, word: str, found: Leads) -> N
     system, bar, value = word.rpartition("|")
     identifier = of_system_and_value("identifier", system, value) if bar else of_value("identifier", word)
     resource_type, slash, resource_id = word.partition("/")
-    types = [resource_type] if slash else list(PARAMETERS)
+    ids = [(resource_type, resource_id)] if slash else [(known_type, word) for known_type in PARAMETERS]
+    ids += [("ServiceRequest", step.service_request) for step in found.worklist]
     rows = await connection.fetch(
         """
         (select r.type, r.id from resource r where r.tokens @> array[$1] order by r.last_updated desc limit $4)
         union
         (select r.type, r.id from resource r
-         where (r.type, r.id) in (select t, $3 from unnest($2::text[]) t)
-            or (r.type, r.id) in (select 'ServiceRequest', o from unnest($5::text[]) o))
+         join unnest($2::text[], $3::text[]) k(type, id) on r.type = k.type and r.id = k.id)
         """,
         identifier,
-        types,
-        resource_id if slash else word,
+        [pair[0] for pair in ids],
+        [pair[1] for pair in ids],
         MOST_RESOURCES,
-        [step.service_request.removeprefix("ServiceRequest/") for step in found.worklist],
     )
     for row in rows:
         found.resource(f"{row['type']}/{row['id']}", "named")
@@ -286,7 +285,7 @@ async def _worklist(connection: Connection, word: str, facilities: Sequence[str]
 async def _worklist_of(connection: Connection, orders: Sequence[str]) -> list[WorklistLine]:
     rows = await connection.fetch(
         f"select {_WORKLIST_COLUMNS} from worklist where service_request = any($1) order by scheduled_at",
-        [key for order in orders for key in (order, order.removeprefix("ServiceRequest/"))],
+        [order.removeprefix("ServiceRequest/") for order in orders],
     )
     return [WorklistLine(**dict(row)) for row in rows]
 
