@@ -19,7 +19,8 @@ from engine.store.migrations import migrate
 _numbers = count(1)
 
 
-def _named(url: str, database: str) -> str:
+def named(url: str, database: str) -> str:
+    """The address of another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
@@ -57,7 +58,7 @@ async def database_url(
     administrator = await asyncpg.connect(postgres_url)
     try:
         await administrator.execute(f"create database {name} template {_migrated_template} owner hutong")
-        yield _named(embedded_postgres.url, name)
+        yield named(embedded_postgres.url, name)
         await administrator.execute(f"drop database {name} with (force)")
     finally:
         await administrator.close()

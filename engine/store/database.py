@@ -6,6 +6,11 @@ import asyncpg
 
 from engine.errors import ConfigurationError, HutongError, StorageError
 
+Connection = asyncpg.Connection
+"""One connection; one taken from a pool behaves the same."""
+
+Pool = asyncpg.Pool
+
 OLDEST_SERVER = 150_000
 """PostgreSQL 15, as `server_version_num` counts."""
 
@@ -72,6 +77,7 @@ async def refuse_unsafe(connection: asyncpg.Connection) -> None:
 
 
 TRANSIENT = (
+    OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -83,6 +89,6 @@ TRANSIENT = (
 
 def _ours(error: Exception) -> HutongError:
     """An address of nobody is for a person to correct; a server that is away may come back."""
-    if isinstance(error, OSError | TRANSIENT):
+    if isinstance(error, TRANSIENT):
         return StorageError(f"the database cannot be reached: {error}", code="database-unreachable")
     return ConfigurationError(f"the database address is refused: {error}", code="database-address")

@@ -58,17 +58,17 @@ def installed() -> Binaries:
     )
 
 
-def for_account(account: Account, *, caches: tuple[Path, ...] = CACHES) -> Binaries:
+def for_account(account: Account) -> Binaries:
     """The wheel's own tree where the account can run it, else a copy that it can run."""
     source = installed()
     if _usable(source, account):
         return source
-    for cache in caches:
+    for cache in CACHES:
         copy = _copied(source, cache)
         if _usable(copy, account):
             return copy
     raise ConfigurationError(
-        f"account {account.name} can run PostgreSQL neither in {source.root} nor in {caches[0]}: "
+        f"account {account.name} can run PostgreSQL neither in {source.root} nor in {CACHES[0]}: "
         "install hutong where that account can read it, or name a database in HUTONG_DATABASE_URL",
         code="postgres-not-readable",
     )

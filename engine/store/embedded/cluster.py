@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,9 @@ def create(cluster: Path, account: Account, binaries: Binaries) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     os.chown(fresh, account.uid, account.gid)
-    initdb = [binaries.initdb, "-D", SELF, "-U", ADMINISTRATOR, "--auth=peer", *LOCALE]
+    initdb: list[str | Path] = [binaries.initdb, "-D", SELF, "-U", ADMINISTRATOR, "--auth=peer", *LOCALE]
     _run(initdb, fresh, account)
-    single = [binaries.postgres, "--single", "-D", SELF, "-c", "log_checkpoints=off", ADMINISTRATOR]
+    single: list[str | Path] = [binaries.postgres, "--single", "-D", SELF, "-c", "log_checkpoints=off", ADMINISTRATOR]
     _run(
         single,
         fresh,
@@ -73,7 +74,7 @@ def create(cluster: Path, account: Account, binaries: Binaries) -> None:
     _flush(cluster.parent)
 
 
-def _run(program: list[str | Path], folder: Path, account: Account, *, sql: str = "") -> None:
+def _run(program: Sequence[str | Path], folder: Path, account: Account, *, sql: str = "") -> None:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as statements:
         statements.write(sql.encode())
         statements.seek(0)

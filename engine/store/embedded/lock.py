@@ -43,7 +43,7 @@ class FolderLock:
                 holder = os.pread(descriptor, 200, 0).decode("ascii", "replace").split()
                 if self._living(holder) or time.monotonic() > deadline:
                     raise _in_use(self._file.parent, holder)
-                time.sleep(POLL_SECS)
+                time.sleep(POLL_SECS)  # noqa: TID251 - flock can wait for ever or not at all, and not in between
         except BaseException:
             os.close(descriptor)
             raise
@@ -72,7 +72,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _started_at(pid: int) -> str:
-    """When a process started, in ticks since boot: a process id alone is soon given to another. Empty: no such process."""
+    """When a process started, in ticks since boot: its id alone is soon given to another. Empty: no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

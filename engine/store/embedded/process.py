@@ -33,6 +33,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._failure: OSError | None = None
         self._started = threading.Event()
+        self._ended = threading.Event()
         threading.Thread(target=self._keep, name="postgres-keeper", daemon=True).start()
         self._started.wait()
         if self._failure is not None:
@@ -47,6 +48,7 @@ class Child:
         finally:
             self._started.set()
         self._process.wait()
+        self._ended.set()
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -58,19 +60,16 @@ class Child:
         return self._running.pid
 
     @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._running.poll()
-
-    def wait(self) -> int:
-        return self._running.wait()
+    def ended(self) -> bool:
+        return self._ended.is_set()
 
     def ended_within(self, secs: float) -> bool:
-        try:
-            self._running.wait(secs)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self._ended.wait(secs)
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended; minus the number of a signal."""
+        self._ended.wait()
+        return self._running.wait()
 
     def send(self, number: signal.Signals) -> None:
         self._running.send_signal(number)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 from urllib.parse import urlencode
 
 from engine.errors import ConfigurationError, HutongError, StorageError
@@ -74,7 +75,11 @@ class EmbeddedPostgres:
 
     @property
     def alive(self) -> bool:
-        return self._child is not None and self._child.exit_code is None
+        return self._child is not None and not self._child.ended
+
+    def ended_within(self, secs: float) -> bool:
+        """Waits for the server's end, for a supervisor that starts it again; True when it is not running."""
+        return self._child is None or self._child.ended_within(secs)
 
     @property
     def pid(self) -> int:
@@ -190,7 +195,7 @@ def _end(child: process.Child) -> None:
     raise StorageError(f"the embedded PostgreSQL (process {child.pid}) does not end", code="postgres-stop")
 
 
-def _log_file(path: Path):  # type: ignore[no-untyped-def]
+def _log_file(path: Path) -> BinaryIO:
     if path.exists() and path.stat().st_size > LARGEST_LOG_BYTES:
         path.replace(path.with_suffix(".1"))
     return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))

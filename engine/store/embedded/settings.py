@@ -62,7 +62,7 @@ def arguments(data: Path, sockets: Path, extra: Mapping[str, str]) -> list[str]:
 
 
 def access_files(owner: str, *, application: str, administrator: str) -> dict[str, str]:
-    """Who may connect: the operating-system user that started the server, known by the kernel (peer), and nobody else."""
+    """Who may connect: the operating-system user that started the server, known by the kernel, and nobody else."""
     return {
         "pg_hba.conf": "# Written by hutong at every start.\nlocal all all peer map=hutong\n",
         "pg_ident.conf": "# Written by hutong at every start.\n"

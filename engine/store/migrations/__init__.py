@@ -18,7 +18,7 @@ def migrate(url: str) -> None:
     """Brings a database up to date; one that is stays as it is. One transaction: all of it or nothing.
 
     Refuses an unsafe server first (ConfigurationError). Alembic stays in memory after this: a long-lived process
-    calls it in a child of its own. Not to be called inside a running event loop.
+    calls it in a child of its own. Not inside a running event loop, and in one thread at a time, as Alembic is made.
     """
     asyncio.run(_migrate(url))
 
