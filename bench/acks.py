@@ -1,4 +1,4 @@
-"""How close do durable acknowledgments come to the floor? `python -m bench.acks` runs both in turn and prints ratios."""
+"""How close do durable acknowledgments come to the floor? `python -m bench.acks` runs both in turn, and their ratio."""
 
 from __future__ import annotations
 

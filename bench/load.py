@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -64,9 +65,7 @@ async def main() -> None:
     for number in range(connections):
         done: asyncio.Future[None] = loop.create_future()
         name = f"{prefix}{number:03d}"
-        await loop.create_connection(
-            lambda name=name, done=done: Load(name, begun + secs, latencies, done), "127.0.0.1", port
-        )
+        await loop.create_connection(partial(Load, name, begun + secs, latencies, done), "127.0.0.1", port)
         ends.append(done)
     await asyncio.gather(*ends)
     elapsed = time.perf_counter() - begun

@@ -24,7 +24,6 @@ class Understood:
 
     only_if_missing  references of resources it merely mentions: the record's own stay as they are
     manifest         the study manifest, where the envelope is one
-    moves_patients   it merges or relinks patients (it has MRG): what comes behind it must wait for it
     """
 
     envelope: Envelope
@@ -35,7 +34,6 @@ class Understood:
     only_if_missing: frozenset[str] = frozenset()
     mapping: str | None = None
     manifest: Manifest | None = None
-    moves_patients: bool = False
 
     @property
     def holds(self) -> bool:
@@ -45,9 +43,10 @@ class Understood:
     def keeps_lanes(self) -> bool:
         """Whether later envelopes of the same patients must wait while this one is held.
 
-        A message type that nothing maps makes no record, so nothing behind it depends on it; unless it moves patients.
+        What nothing maps makes no record, so nothing behind it depends on it. That holds for a merge too: clinical
+        records belong to the source Patient, and a merge changes links only.
         """
-        return self.moves_patients or not any(finding.code == NO_MAPPING for finding in self.findings)
+        return not any(finding.code == NO_MAPPING for finding in self.findings)
 
 
 def understand(
@@ -84,11 +83,10 @@ def _understand_message(
     facility = community.facilities[envelope.facility]
     if wrong := _foreign_sender(envelope, facility, charset):
         findings.append(wrong)
-    moves_patients = any(segment.name == "MRG" for segment in message.segments)
     mapping = mappings.find(message.message_type, envelope.facility)
     if mapping is None:
         findings.append(_no_mapping(message.message_type))
-        return Understood(envelope, findings=findings, moves_patients=moves_patients)
+        return Understood(envelope, findings=findings)
     context = Context(
         facility=facility.code,
         facility_name=facility.name,
@@ -99,7 +97,7 @@ def _understand_message(
         mapped = mapping.apply(message, context, with_sources=with_sources)
     except HutongError as error:
         findings.append(held_by(error))
-        return Understood(envelope, findings=findings, mapping=mapping.label, moves_patients=moves_patients)
+        return Understood(envelope, findings=findings, mapping=mapping.label)
     return Understood(
         envelope,
         resources=mapped.resources,
@@ -108,7 +106,6 @@ def _understand_message(
         sources=mapped.sources,
         only_if_missing=mapped.only_if_missing,
         mapping=mapping.label,
-        moves_patients=moves_patients,
     )
 
 

@@ -6,8 +6,8 @@ import asyncio
 
 from engine.identifiers import ID_CARD
 
-from .conftest import Hub
-from .messages import manifest, order, register, result
+from tests.integration.engine.conftest import Hub
+from tests.integration.engine.messages import manifest, order, register, result
 
 CARD = "110105196305121226"
 

@@ -1,0 +1,67 @@
+"""Where is the running hub, and may we ask it? `--data DIR`, or `--url` with HUTONG_TOKEN."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from engine.cli.supervisor import RUN_FILE
+from engine.errors import AccessError, ConfigurationError, NotFoundError
+
+TOKEN = "HUTONG_TOKEN"
+_TIMEOUT_SECS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A hub that runs, and the token to ask it with."""
+
+    url: str
+    token: str
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """JSON of a path of the API. Raises AccessError, NotFoundError or ConfigurationError with what to do next."""
+        try:
+            answer = httpx.get(
+                self.url + path,
+                params=parameters,
+                headers={"Authorization": f"Bearer {self.token}"},
+                timeout=_TIMEOUT_SECS,
+                trust_env=False,
+            )
+        except httpx.HTTPError as error:
+            raise ConfigurationError(f"no hub answers at {self.url}: {error}. Start it with `hutong serve`.") from error
+        if answer.status_code in (401, 403):
+            raise AccessError(f"the hub at {self.url} refuses this token; is {TOKEN} right?")
+        if answer.status_code == 404:
+            raise NotFoundError(f"the hub at {self.url} knows nothing at {path}")
+        if answer.is_error:
+            raise ConfigurationError(f"the hub at {self.url} answered {answer.status_code}")
+        return answer.json()
+
+
+def find_hub(data: Path | None, url: str | None) -> Hub:
+    """The hub of a data folder, or the one at a URL. Raises ConfigurationError when neither leads to one."""
+    if url is not None:
+        token = os.environ.get(TOKEN)
+        if not token:
+            raise ConfigurationError(f"--url needs a token in the environment: set {TOKEN}")
+        return Hub(url.rstrip("/"), token)
+    if data is None:
+        raise ConfigurationError(f"say which hub: --data DIR of a running one, or --url URL and {TOKEN}")
+    run_file, token_file = data / RUN_FILE, data / "admin.token"
+    try:
+        run = json.loads(run_file.read_text(encoding="utf-8"))
+        token = os.environ.get(TOKEN) or token_file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"no hub runs with {data}: {Path(str(error.filename)).name} is not there. Start it with `hutong serve`."
+        ) from error
+    if "http" not in run:
+        raise ConfigurationError(f"the hub of {data} runs without its web part; start `hutong serve --only web`")
+    return Hub(run["http"], token)

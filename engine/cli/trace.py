@@ -1,0 +1,103 @@
+"""`hutong trace`: what does the hub know of an envelope id, control id, accession, study UID or patient identifier?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from engine.cli.hub import find_hub
+
+_MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
+
+
+def trace(
+    word: Annotated[
+        str, typer.Argument(help="An envelope id, control id, accession number, study UID or patient identifier.")
+    ],
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the running hub.")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of the hub; HUTONG_TOKEN holds a token.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """Shows everything known of a word: from the bytes to the records they made, or to the finding that holds them.
+
+    Exit status 1 when nothing is known of it.
+    """
+    known = find_hub(data, url).get("/api/trace", word=word)
+    if as_json:
+        typer.echo(json.dumps(known, ensure_ascii=False, indent=2))
+    else:
+        _print(Console(highlight=False), known)
+    if not any(known[kind] for kind in ("envelopes", "resources", "deliveries", "findings", "worklist", "studies")):
+        raise typer.Exit(1)
+
+
+def _print(console: Console, known: dict[str, Any]) -> None:
+    for envelope in known["envelopes"]:
+        console.print(_envelope(envelope))
+    for step in known["worklist"]:
+        console.print(f"worklist: {_line(step)}")
+    for study in known["studies"]:
+        console.print(f"study: {_line(study)}")
+    if known["resources"]:
+        tree = Tree("resources")
+        for resource in known["resources"]:
+            came_from = resource["envelope"] or resource["actor"] or ""
+            tree.add(escape(f"{resource['reference']}@{resource['version']}  {resource['status'] or ''}  {came_from}"))
+        console.print(tree)
+    for delivery in known["deliveries"]:
+        console.print(_delivery(delivery))
+    for finding in known["findings"]:
+        console.print(_finding(finding))
+    if known.get("more"):
+        console.print("There is more; a longer word finds less.")
+    if not any(value for value in known.values() if isinstance(value, list)):
+        console.print(escape(f"Nothing is known of {known['word']}."))
+
+
+def _envelope(envelope: dict[str, Any]) -> Tree:
+    title = f"{envelope['message_type']} {envelope['control_id']}  {envelope['state']}  {envelope['id']}"
+    tree = Tree(f"[bold]{escape(title)}[/]")
+    for step in envelope["steps"]:
+        mark = _MARKS.get(step["state"], "·")
+        tree.add(f"{mark} {escape(' '.join(str(part) for part in (step['step'], step['at'], step['note']) if part))}")
+    if envelope["waits_for"]:
+        tree.add(escape("waits for " + ", ".join(envelope["waits_for"])))
+    if envelope["waiting_behind"]:
+        tree.add(f"{envelope['waiting_behind']} wait behind it")
+    for resource in envelope["resources"]:
+        tree.add(escape(f"→ {resource['reference']}@{resource['version']}"))
+    if envelope["unmapped"]:
+        tree.add(escape(f"unmapped: {', '.join(envelope['unmapped'])}"))
+    for finding in envelope["findings"]:
+        tree.add(_finding(finding))
+    for delivery in envelope["deliveries"]:
+        tree.add(_delivery(delivery))
+    return tree
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    state = "settled" if finding.get("settled_at") else "open"
+    place = " ".join(str(finding[key]) for key in ("location", "rule") if finding.get(key))
+    return f"[yellow]finding[/] {escape(finding['code'])} ({state}) {escape(place)}: {escape(finding['text'])}"
+
+
+def _delivery(delivery: dict[str, Any]) -> Tree:
+    title = f"delivery to {delivery['endpoint']} {delivery['control_id']}: {delivery['state']}"
+    tree = Tree(escape(title))
+    for attempt in delivery["latest_attempts"]:
+        tree.add(escape(_line(attempt)))
+    if delivery["receipt"]:
+        tree.add(escape(f"receipt: {delivery['receipt']['code']} for {delivery['receipt']['control_id']}"))
+    return tree
+
+
+def _line(row: dict[str, Any]) -> str:
+    return "  ".join(f"{key} {value}" for key, value in row.items() if isinstance(value, str | int) and value != "")
