@@ -134,7 +134,7 @@ class ExaminationPlayed:
         examination, patient = self._examination, self._examination.patient
         with self._telling.step(3, "设备取工作列表", "worklist fetched, MWL C-FIND") as proof:
             step = await until("the order in the worklist", self._scheduled, within_secs=SOON_SECS)
-            expect("the worklist's patient name", wanted=patient.name, got=step.patient_name.replace("^", ""))
+            expect("the worklist's patient name", wanted=patient.name, got=step.name_as_written)
             expect("the worklist's birth date", wanted=f"{patient.birth_on:%Y%m%d}", got=step.birth_date)
             expect("the worklist's character set", wanted=examination.site.dicom_charset, got=step.charset)
             if examination.accession:

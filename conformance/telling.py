@@ -16,7 +16,7 @@ from conformance.plan import Examination
 from conformance.steps import Step, StoryFailedError
 from conformance.story import Told
 
-_THREAD_CELLS = 14
+_THREAD_CELLS = 16
 _TITLE_CELLS = 60
 
 
@@ -38,14 +38,16 @@ class Narrator:
             set_cell_size(title, _TITLE_CELLS),
             (f"{step.seconds:6.2f} s", "bold"),
         )
-        self._console.print(line)
-        self._console.print(Text("  " + " " * _THREAD_CELLS + "   " + " · ".join(step.proof), style="dim"))
+        # One line each, however narrow the window: what is cut off here cannot be searched for.
+        self._console.print(line, soft_wrap=True)
+        proof = Text("  " + " " * _THREAD_CELLS + "   " + " · ".join(step.proof), style="dim")
+        self._console.print(proof, soft_wrap=True)
 
     def failed(self, failure: Exception, log: Path) -> None:
-        self._console.print(Text.assemble(("✗ ", "bold red"), str(failure)))
+        self._console.print(Text.assemble(("✗ ", "bold red"), str(failure)), soft_wrap=True)
         if isinstance(failure, StoryFailedError) and log.exists():
             last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-            self._console.print(Text("\n".join(["", "hub:", *last]), style="dim"))
+            self._console.print(Text("\n".join(["", "hub:", *last]), style="dim"), soft_wrap=True)
 
     def closing(self, told: Told, examinations: Mapping[str, Examination]) -> None:
         self._console.print()

@@ -46,6 +46,12 @@ class ScheduledStep:
     placer: str
     charset: str
 
+    @property
+    def name_as_written(self) -> str:
+        """The ideographic component group where there is one, else the alphabetic (PS3.5 §6.2.1), without carets."""
+        alphabetic, _, others = self.patient_name.partition("=")
+        return (others.partition("=")[0] or alphabetic).replace("^", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ def demo(
     )
     _refuse_impossible(radiograph)
     asked = _Asked(headless, config, data, report, radiograph, (plan.resting_ecg(),))
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False)
     with _scratch() as scratch:
         status = asyncio.run(_until_told_to_stop(asked, scratch, Narrator(console)))
     raise typer.Exit(status)

@@ -34,6 +34,7 @@ class Counterpart:
 
     port: int = 0
     status: int = 0x0000
+    name: str = "周珅"
     queries: list[Dataset] = field(default_factory=list)
     stored: list[Dataset] = field(default_factory=list)
 
@@ -42,7 +43,7 @@ class Counterpart:
         self.queries.append(query)
         found = Dataset()
         found.SpecificCharacterSet = query.SpecificCharacterSet
-        found.PatientName, found.PatientID, found.AccessionNumber = "周珅", "B0001", "A1"
+        found.PatientName, found.PatientID, found.AccessionNumber = self.name, "B0001", "A1"
         found.PatientBirthDate, found.PatientSex = "19560312", "F"
         found.StudyInstanceUID, found.RequestedProcedureID = "1.2.3", "RP1"
         found.RequestedProcedureDescription = "胸部正位"
@@ -111,6 +112,13 @@ def test_an_examination_puts_the_patient_on_a_real_object_and_keeps_what_was_rec
     assert content_sha256(arrived) == content_sha256(original) == stored.content_sha256
     assert arrived.SOPInstanceUID != original.SOPInstanceUID
     assert stored.status == 0
+
+
+@pytest.mark.parametrize("sent", ["周珅", "周^珅", "Zhou^Shen=周^珅", "Zhou^Shen=周珅=zhou shen", "=周珅"])
+def test_a_name_is_shown_as_it_is_written_in_chinese(counterpart: Counterpart, sent: str) -> None:
+    counterpart.name = sent
+    (step,) = modality(counterpart.port).worklist("DX")
+    assert step.name_as_written == "周珅"
 
 
 def test_nothing_of_the_first_patient_is_left_in_the_object(counterpart: Counterpart) -> None:
