@@ -101,7 +101,8 @@ def _rule(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> 
     apply = function.make(_options(rule, facility, tables))
     if len(rule.sources) != 1:
         readers = tuple(_reader(name, places, whole=function.repeats) for name in rule.sources)
-        run = _from_many(readers, apply, path, rule.many, function.elements)
+        place, number = (places[rule.sources[0].segment], rule.sources[0].number) if rule.sources else (0, 0)
+        run = _from_many(readers, place, number, apply, path, rule.many, function.elements)
     elif rule.many:
         run = _adding(rule, places, apply, path, function.repeats)
     elif rule.otherwise or rule.sources[0].component is not None:
@@ -248,11 +249,22 @@ def _from_first(readers: tuple[Read, ...], apply: Apply, path: tuple[str, ...], 
     return run
 
 
-def _from_many(readers: tuple[Read, ...], apply: Apply, path: tuple[str, ...], many: bool, elements: bool) -> Run:
-    """Several fields for one function."""
+def _from_many(
+    readers: tuple[Read, ...],
+    place: int,
+    number: int,
+    apply: Apply,
+    path: tuple[str, ...],
+    many: bool,
+    elements: bool,
+) -> Run:
+    """Several fields for one function; the first, which stands at `place` and `number`, may delete the element."""
 
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
         raws = [read(rows) for read in readers]
+        if readers and not raws[0] and _is_null(rows[place], number):
+            _delete(out, path, scope)
+            return
         if readers and not any(raws):
             return
         value = apply(*raws, scope)
@@ -264,6 +276,10 @@ def _from_many(readers: tuple[Read, ...], apply: Apply, path: tuple[str, ...], m
             _put(out, path, value, elements)
 
     return run
+
+
+def _is_null(fields: Fields, number: int) -> bool:
+    return number < len(fields) and fields[number] == NULL
 
 
 def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, ...], repeats: bool) -> Run:

@@ -27,6 +27,8 @@ _RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
 """A mapping may not depend on it."""
 NOTHING = "(nothing)"
 """What a fact says of an element that must not be there."""
+DELETED = "(deleted)"
+"""What a fact says of an element that the sender deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def fact_of(resources: list[Resource], path: str) -> str:
 
 def _as_text(value: Any) -> str:
     if value is None:
-        return "null"
+        return DELETED
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):

@@ -14,13 +14,18 @@ from functools import lru_cache
 
 from engine.clock import CHINA
 
-_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?")
+_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 """HL7 v2.5.1 chapter 2A, DTM: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."""
 _WRITTEN = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:(?:\s*T\s*|\s+)(\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?"
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:(?:\s*T\s*|\s+)(\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
+    re.ASCII,
 )
-_DATE_AND_TIME_APART = re.compile(r"(\d{4})(\d\d)(\d\d)[ T](\d\d)(\d\d)(\d\d)?()([+-]\d{4})?")
+_DATE_AND_TIME_APART = re.compile(r"(\d{4})(\d\d)(\d\d)[ T](\d\d)(\d\d)(\d\d)?()([+-]\d{4})?", re.ASCII)
 _CHINA_OFFSET = str(CHINA)
+
+
+FIRST_YEAR, LAST_YEAR = 1850, 2150
+"""Nobody alive was born before, and nothing is planned for after: 260401 is no April of the year 2604."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ def moment(text: str) -> Moment:
 
 def _moment(match: re.Match[str], doubts: tuple[tuple[str, str], ...]) -> Moment:
     year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if not FIRST_YEAR <= int(year) <= LAST_YEAR:
+        return UNREADABLE
     try:
         datetime(
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC

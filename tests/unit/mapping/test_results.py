@@ -1,0 +1,152 @@
+"""Values of results: numbers keep their digits, and what is not what it says is kept as text with a finding."""
+
+from __future__ import annotations
+
+import base64
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine.codecs import fhir_json
+from tests.unit.mapping.conftest import Map
+from tests.unit.mapping.segments import obr, obx, pid
+
+
+def observation(mapped: Map, *segments: str) -> tuple[dict[str, Any], list[str]]:
+    result = mapped("ORU^R01", pid(), obr(), *segments)
+    found = next(r for r in result.resources if r["resourceType"] == "Observation")
+    return found, [finding.code for finding in result.findings]
+
+
+@pytest.mark.parametrize("digits", ["5.10", "0.0", "-3.50", "100", "0.0000001", "12345678901234567890.10"])
+def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None:
+    found, findings = observation(mapped, obx("NM", digits, f6="mmol/L"))
+    assert str(found["valueQuantity"]["value"]) == str(Decimal(digits))
+    again = fhir_json.loads(fhir_json.dumps(found))
+    assert again["valueQuantity"]["value"] == Decimal(digits)
+    assert Decimal(str(again["valueQuantity"]["value"])).as_tuple() == Decimal(digits).as_tuple()
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected", "findings"),
+    [
+        ("NM", "+5", {"valueQuantity": {"value": Decimal(5), "unit": "U"}}, []),
+        ("NM", "５.１０", {"valueQuantity": {"value": Decimal("5.10"), "unit": "U"}}, ["number-format"]),
+        ("NM", "<0.5", {"valueQuantity": {"value": Decimal("0.5"), "comparator": "<", "unit": "U"}}, ["number-format"]),
+        ("NM", "≥10", {"valueQuantity": {"value": Decimal(10), "comparator": ">=", "unit": "U"}}, ["number-format"]),
+        ("NM", "1,234", {"valueString": "1,234"}, ["number-unreadable"]),
+        ("NM", "1E5", {"valueString": "1E5"}, ["number-unreadable"]),
+        ("NM", "NaN", {"valueString": "NaN"}, ["number-unreadable"]),
+        ("NM", "阴性", {"valueString": "阴性"}, ["number-unreadable"]),
+        ("NM", "5~6", {"valueString": "5\n6"}, ["number-unreadable"]),
+        ("NM", "9" * 100, {"valueString": "9" * 100}, ["number-unreadable"]),
+        ("SN", "^5.0", {"valueQuantity": {"value": Decimal("5.0"), "unit": "U"}}, []),
+        ("SN", ">^5", {"valueQuantity": {"value": Decimal(5), "comparator": ">", "unit": "U"}}, []),
+        (
+            "SN",
+            "^1^-^2",
+            {"valueRange": {"low": {"value": Decimal(1), "unit": "U"}, "high": {"value": Decimal(2), "unit": "U"}}},
+            [],
+        ),
+        (
+            "SN",
+            "^1^:^64",
+            {
+                "valueRatio": {
+                    "numerator": {"value": Decimal(1), "unit": "U"},
+                    "denominator": {"value": Decimal(64), "unit": "U"},
+                }
+            },
+            [],
+        ),
+        ("SN", "^2^+", {"valueString": "2 +"}, ["number-unreadable"]),
+        (
+            "NR",
+            "1^10",
+            {"valueRange": {"low": {"value": Decimal(1), "unit": "U"}, "high": {"value": Decimal(10), "unit": "U"}}},
+            [],
+        ),
+        ("ST", "未见^异常", {"valueString": "未见^异常"}, []),
+        ("TX", "第一行~第二行", {"valueString": "第一行\n第二行"}, []),
+        ("FT", "一\\.br\\二", {"valueString": "一\n二"}, []),
+        ("CE", "A^A型^L", {"valueCodeableConcept": {"text": "A型"}}, []),
+        ("IS", "P", {"valueCodeableConcept": {}}, []),
+        ("DT", "20260401", {"valueDateTime": "2026-04-01"}, []),
+        ("TM", "0830", {"valueTime": "08:30:00"}, []),
+        ("TM", "2561", {"valueString": "2561"}, ["time-unreadable"]),
+        ("DR", "20260401^20260402", {"valuePeriod": {"start": "2026-04-01", "end": "2026-04-02"}}, []),
+        ("XX", "什么", {"valueString": "什么"}, ["value-type-unknown"]),
+        ("RP", "https://example.org/1^^image^JPEG", {}, []),
+    ],
+)
+def test_a_value_is_what_its_type_says_or_text(
+    mapped: Map, kind: str, value: str, expected: dict[str, Any], findings: list[str]
+) -> None:
+    found, codes = observation(mapped, obx(kind, value, f6="U"))
+    values = {key: item for key, item in found.items() if key.startswith("value")}
+    for item in values.values():
+        if isinstance(item, dict):
+            item.pop("coding", None)
+    assert values == expected
+    assert codes == findings
+
+
+def test_several_coded_values_are_components(mapped: Map) -> None:
+    found, _ = observation(mapped, obx("CWE", "A^甲^L~B^乙^L"))
+    assert [part["valueCodeableConcept"]["text"] for part in found["component"]] == ["甲", "乙"]
+
+
+def test_an_embedded_document_is_an_attachment(mapped: Map) -> None:
+    data = base64.b64encode(b"%PDF-1.4").decode()
+    found, codes = observation(mapped, obx("ED", f"LIS^AP^PDF^Base64^{data}"))
+    attachment = found["extension"][0]["valueAttachment"]
+    assert (attachment["contentType"], attachment["data"], codes) == ("application/pdf", data, [])
+
+
+def test_embedded_data_that_is_no_base64_is_said_to_be_missing(mapped: Map) -> None:
+    found, codes = observation(mapped, obx("ED", "LIS^AP^PDF^Base64^!!!!"))
+    assert found["dataAbsentReason"]["coding"][0]["code"] == "error"
+    assert codes == ["embedded-data-unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("written", "low", "high"),
+    [
+        ("3.90-6.10", "3.90", "6.10"),
+        ("3.5--5.3", "3.5", "5.3"),
+        ("<10.0", None, "10.0"),
+        ("≥60", "60", None),
+        ("阴性", None, None),
+        ("-1.5-1.5", None, None),
+    ],
+)
+def test_a_reference_range_is_text_and_numbers_where_it_can_be_read(
+    mapped: Map, written: str, low: str | None, high: str | None
+) -> None:
+    found, _ = observation(mapped, obx("NM", "5", f7=written))
+    entry = found["referenceRange"][0]
+    assert entry["text"] == written
+    assert [str(entry[side]["value"]) if side in entry else None for side in ("low", "high")] == [low, high]
+
+
+def test_a_unit_is_ucum_only_where_the_sender_says_so(mapped: Map) -> None:
+    plain, _ = observation(mapped, obx("NM", "5", f6="mmol/L"))
+    coded, _ = observation(mapped, obx("NM", "5", f6="mmol/L^毫摩尔每升^UCUM"))
+    assert plain["valueQuantity"] == {"value": Decimal(5), "unit": "mmol/L"}
+    assert coded["valueQuantity"]["system"] == "http://unitsofmeasure.org"
+
+
+@pytest.mark.parametrize(
+    ("flag", "status"),
+    [("P", "preliminary"), ("F", "final"), ("C", "corrected"), ("D", "entered-in-error"), ("", "unknown")],
+)
+def test_the_status_of_a_result_is_kept(mapped: Map, flag: str, status: str) -> None:
+    assert observation(mapped, obx("ST", "x", f11=flag))[0]["status"] == status
+
+
+def test_a_deleted_value_is_not_silently_ignored(mapped: Map) -> None:
+    found, codes = observation(mapped, obx("ST", '""'))
+    assert codes == ["deletion-not-applied"]
+    assert not [key for key in found if key.startswith("value")]
