@@ -28,6 +28,11 @@ class Account:
     def is_ours(self) -> bool:
         return self.uid == os.geteuid()
 
+    def take(self, folder: Path) -> None:
+        """Makes the account the owner of a folder that we have just made."""
+        if not self.is_ours:
+            os.chown(folder, self.uid, self.gid)
+
     def can(self, wish: str, path: Path) -> bool:
         """Whether the account itself gets at `path`; wish is `r` or `x`.
 

@@ -21,7 +21,7 @@ TREE = "pginstall18"
 """The wheel carries PostgreSQL 16 (`pginstall`) beside 18; a data folder belongs to one of them for ever."""
 MAJOR = "18"
 
-CACHES = (Path("/var/cache/hutong"), Path("/var/lib/hutong/cache"))
+CACHE = Path("/var/cache/hutong")
 """Where a readable copy is kept when the virtual environment is below a private folder. Only root makes one,
 and only root may write here, or another user could put a program in front of ours."""
 
@@ -63,12 +63,11 @@ def for_account(account: Account) -> Binaries:
     source = installed()
     if _usable(source, account):
         return source
-    for cache in CACHES:
-        copy = _copied(source, cache)
-        if _usable(copy, account):
-            return copy
+    copy = _copied(source, CACHE)
+    if _usable(copy, account):
+        return copy
     raise ConfigurationError(
-        f"account {account.name} can run PostgreSQL neither in {source.root} nor in {CACHES[0]}: "
+        f"account {account.name} can run PostgreSQL neither in {source.root} nor in {CACHE}: "
         "install hutong where that account can read it, or name a database in HUTONG_DATABASE_URL",
         code="postgres-not-readable",
     )
@@ -81,7 +80,9 @@ def _usable(binaries: Binaries, account: Account) -> bool:
 
 def _copied(source: Binaries, cache: Path) -> Binaries:
     """A copy named after the wheel's version, made once, whole or not at all."""
-    cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not cache.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        cache.chmod(0o755)  # whatever the umask of this process says
     _refuse_foreign(cache)
     target = cache / f"{PACKAGE}-{version(PACKAGE)}"
     with _locked(cache):

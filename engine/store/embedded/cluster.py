@@ -60,7 +60,7 @@ def create(cluster: Path, account: Account, binaries: Binaries) -> None:
     fresh = cluster.with_name(f"{cluster.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
-    os.chown(fresh, account.uid, account.gid)
+    account.take(fresh)
     initdb: list[str | Path] = [binaries.initdb, "-D", SELF, "-U", ADMINISTRATOR, "--auth=peer", *LOCALE]
     _run(initdb, fresh, account)
     single: list[str | Path] = [binaries.postgres, "--single", "-D", SELF, "-c", "log_checkpoints=off", ADMINISTRATOR]

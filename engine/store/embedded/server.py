@@ -51,6 +51,7 @@ class EmbeddedPostgres:
         self._lock = FolderLock(self.folder / "lock")
         self._sockets = self._cluster
         self._child: process.Child | None = None
+        self._owner = os.getpid()
 
     def __enter__(self) -> str:
         return self.start()
@@ -116,13 +117,15 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Ends the server and waits until it has gone. Stopping twice is fine."""
+        if os.getpid() != self._owner:
+            return  # a fork of the owner that comes to its end is not the owner's end
         atexit.unregister(self.stop)
         if self._child is not None:
             _end(self._child)
+            left = cluster.status(self._cluster)  # a server that ended in order has removed its file
+            if left.pid == self._child.pid and left.memory is not None:
+                memory.remove(left.memory)
             self._child = None
-            left = cluster.status(self._cluster).memory  # a server that ended well has removed its file
-            if left is not None:
-                memory.remove(left)
         if self._sockets != self._cluster:
             with suppress(OSError):
                 self._sockets.rmdir()

@@ -39,5 +39,5 @@ def short(cluster: Path, account: Account) -> Path:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == account.uid and not found.st_mode & 0o077:
             return folder
         folder = Path(tempfile.mkdtemp(prefix="hutong-", dir=SHORT))
-    os.chown(folder, account.uid, account.gid)
+    account.take(folder)
     return folder

@@ -53,7 +53,13 @@ class Owner:
         assert process.stdout is not None
         self.process = process
         self._input = process.stdin
-        self.says: dict[str, str | int] = json.loads(process.stdout.readline() or '{"error": "it ended"}')
+        self._output = process.stdout
+        self.says = self.hear()
+
+    def hear(self) -> dict[str, str | int]:
+        """Its next word."""
+        heard: dict[str, str | int] = json.loads(self._output.readline() or '{"error": "it ended"}')
+        return heard
 
     def server(self) -> list[psutil.Process]:
         """All processes of its server."""

@@ -29,6 +29,12 @@ def main() -> None:
             server.stop()
         case "exit":
             sys.exit(0)
+        case "fork":
+            child = os.fork()
+            if child == 0:
+                sys.exit(0)
+            _, status = os.waitpid(child, 0)
+            say({"fork_ended_with": os.waitstatus_to_exitcode(status), "alive": server.alive})
         case "leave at once":
             os._exit(1)
         case "fail":

@@ -63,8 +63,12 @@ def test_a_wheel_below_a_private_home_is_copied_once_for_the_account(
 ) -> None:
     if account.is_ours:
         return  # an ordinary user reads its own home
-    monkeypatch.setattr(binaries, "CACHES", (open_folder / "cache",))
-    copy = binaries.for_account(account)
+    monkeypatch.setattr(binaries, "CACHE", open_folder / "cache")
+    careful = os.umask(0o077)
+    try:
+        copy = binaries.for_account(account)
+    finally:
+        os.umask(careful)
     assert copy.root.is_relative_to(open_folder / "cache")
     assert f"(PostgreSQL) {binaries.MAJOR}." in version_said(copy, account)
     made_at = copy.root.stat().st_ctime_ns
@@ -81,7 +85,7 @@ def test_a_cache_that_others_may_write_is_refused(
     cache = open_folder / "cache"
     cache.mkdir()
     cache.chmod(0o777)
-    monkeypatch.setattr(binaries, "CACHES", (cache,))
+    monkeypatch.setattr(binaries, "CACHE", cache)
     with pytest.raises(ConfigurationError) as caught:
         binaries.for_account(account)
     assert caught.value.code == "postgres-cache-unsafe"

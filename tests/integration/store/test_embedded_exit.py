@@ -111,6 +111,12 @@ def test_an_owner_killed_during_the_first_start_leaves_nothing_running_and_a_fol
     assert "pid" in own(folder).says
 
 
+def test_a_fork_of_the_owner_that_comes_to_its_end_leaves_the_server_alone(made: Path, own: Own) -> None:
+    owner = own(made)
+    owner.tell("fork")
+    assert owner.hear() == {"fork_ended_with": 0, "alive": True}
+
+
 def test_stopping_twice_is_fine(made: Path) -> None:
     server = EmbeddedPostgres(made)
     server.start()
