@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.caller import caller_by_token
@@ -19,6 +20,9 @@ _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+
+LARGEST_BODY_BYTES = 4 * 1024 * 1024
+"""A report is a few kilobytes; whatever is larger would only fill memory."""
 
 
 class Boundary:
@@ -45,12 +49,27 @@ class Boundary:
             if needs_caller(scope["path"]):
                 authorization = Headers(scope=scope).get("authorization")
                 scope["caller"] = await caller_by_token(self._services(), authorization)
-            await self._app(scope, receive, answer)
+            await self._app(scope, _bounded(receive), answer)
         except Exception as error:  # noqa: BLE001 the last place that can answer; the refusal logs what was not foreseen
             refusal = refusal_of(error)
             if started:
                 raise ConnectionAbortedError("an answer broke off") from None
             await response_of(refusal, scope)(scope, receive, answer)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Raises HTTPException 413 from the read that goes over LARGEST_BODY_BYTES."""
+    taken = 0
+
+    async def take() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LARGEST_BODY_BYTES:
+            raise HTTPException(413)  # the one kind that FastAPI lets through while it reads a body
+        return message
+
+    return take
 
 
 def needs_caller(path: str) -> bool:

@@ -45,6 +45,7 @@ _BY_CODE: Mapping[str, tuple[int, str]] = {
     "unknown-parameter": (400, "not-supported"),
     "unsupported-parameter": (400, "not-supported"),
     "unknown-type": (404, "not-supported"),
+    "too-long": (413, "too-long"),
     "version-conflict": (409, "conflict"),
     "already-settled": (409, "conflict"),
 }

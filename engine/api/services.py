@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from engine.clock import Clock
 from engine.config.community import Community
+from engine.mapping import MappingSet
 from engine.store.database import Pool
-
-if TYPE_CHECKING:
-    from engine.mapping import MappingSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ MAY_READ_PAYLOADS = (Role.ADMIN, Role.INTEGRATOR)
 LARGEST_SHOWN_BYTES = 262_144
 """A larger payload is fetched by itself; an answer with a hundred of them would not fit a browser."""
 
+_NAMED_FIELDS = 8
+
 
 class StepState(StrEnum):
     DONE = "done"
@@ -177,19 +179,20 @@ def _processing(row: WalkRow, findings: Sequence[FindingLine]) -> list[Step]:
             return [Step(step="processed", state=StepState.WAITING, at=row.next_attempt_at, note=_why_waiting(row))]
         case "held":
             holding = sorted({f.code for f in findings if f.settled_at is None and f.severity == "error"})
-            note = f"held: {', '.join(holding) or 'see its findings'}; {row.waiting_behind} wait behind it"
+            note = f"held: {', '.join(holding) or 'see its findings'}; waiting behind it: {row.waiting_behind}"
             return [Step(step="processed", state=StepState.STOPPED, at=None, note=note)]
         case "processed":
             mapped = row.mapping or "no mapping"
             if row.unmapped:
-                mapped += f"; {len(row.unmapped)} fields unmapped"
+                mapped += f"; unmapped: {', '.join(row.unmapped[:_NAMED_FIELDS])}"
+                mapped += " …" if len(row.unmapped) > _NAMED_FIELDS else ""
             return [
                 Step(step="mapped", state=StepState.DONE, at=row.finished_at, note=mapped),
                 Step(
                     step="recorded",
                     state=StepState.DONE,
                     at=row.finished_at,
-                    note=f"{len(row.resources)} resource versions",
+                    note=f"resource versions: {len(row.resources)}",
                 ),
             ]
         case ended:
@@ -198,8 +201,8 @@ def _processing(row: WalkRow, findings: Sequence[FindingLine]) -> list[Step]:
 
 def _why_waiting(row: WalkRow) -> str:
     if row.waits_for:
-        return f"waits for {len(row.waits_for)} earlier ones of the same patient"
-    return f"tried {row.attempts} times, to be tried again" if row.attempts else "next in line"
+        return "waits for earlier ones of the same patient"
+    return f"to be tried again; attempts: {row.attempts}" if row.attempts else "next in line"
 
 
 def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
@@ -213,7 +216,7 @@ def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
             step="delivered",
             state=states[delivery.state],
             at=delivery.delivered_at or delivery.next_attempt_at,
-            note=f"{delivery.endpoint}: {delivery.last_error or delivery.state}, {delivery.attempts} attempts",
+            note=f"{delivery.endpoint}: {delivery.last_error or delivery.state}; attempts: {delivery.attempts}",
         )
         for delivery in deliveries
     ]

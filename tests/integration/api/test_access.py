@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -195,6 +195,22 @@ async def test_a_body_that_is_not_as_described_is_refused_without_repeating_it(a
     assert answer.json()["problems"] == [{"location": "body.settlement", "problem": "string_type"}]
     assert (await admin.post("/api/findings/x/settle", content=b"\xff\x00")).status_code == 422
     assert (await admin.put("/api/me")).status_code == 405
+
+
+async def test_a_body_that_would_fill_memory_is_refused_while_it_is_read(admin: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield b"x" * 1_000_000
+
+    path = "/api/findings/00000000-0000-0000-0000-000000000000/settle"
+    answer = await admin.post(path, content=endless(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too-long"
+    assert sent < 10
 
 
 async def test_a_database_that_is_away_is_told_as_unavailable(
