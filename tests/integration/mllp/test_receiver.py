@@ -10,6 +10,7 @@ import resource
 
 import pytest
 
+from adapters.mllp.connection import Connection
 from engine.codecs.mllp import frame
 from tests.integration.mllp.conftest import Client, FakeIntake, Start, message
 
@@ -68,14 +69,55 @@ async def test_answers_keep_the_order_of_the_messages_whichever_is_ready_first(
     assert await client.answers(3) == acks(1, 2, 3)
 
 
-async def test_answers_that_are_ready_together_leave_in_one_write(intake: FakeIntake, start: Start) -> None:
+async def test_an_answer_waits_for_those_before_it(intake: FakeIntake, start: Start) -> None:
     intake.at_once = False
     client = await Client.connect(await start())
-    client.send(*[message(number) for number in range(50)])
-    await intake.until(lambda: len(intake.owed) == 50)
+    client.send(message(1), message(2), message(3))
+    await intake.until(lambda: len(intake.owed) == 3)
+    (_, first), (_, second), (_, third) = intake.owed
+    intake.owed.clear()
+    third(b"ACK M3")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.reader.read(1)
+    first(b"ACK M1")
+    assert await client.answer() == b"ACK M1"
+    second(b"ACK M2")
+    assert await client.answers(2) == acks(2, 3)
+
+
+class RecordingTransport(asyncio.Transport):
+    """Keeps what is written, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        pass
+
+
+async def test_answers_that_are_ready_together_leave_in_one_write(intake: FakeIntake, start: Start) -> None:
+    intake.at_once = False
+    connection = Connection(await start(), asyncio.get_running_loop())
+    transport = RecordingTransport()
+    connection.connection_made(transport)
+    connection.data_received(frame(message(1)) + frame(message(2)) + frame(message(3))[:20])
+    connection.data_received(frame(message(3))[20:])
+    assert transport.writes == []
     intake.answer()
-    async with asyncio.timeout(10):
-        assert (await client.reader.read(65_536)).count(b"\x1c\r") == 50
+    await asyncio.sleep(0)
+    assert transport.writes == [b"".join(frame(answer) for answer in acks(1, 2, 3))]
+    connection.connection_lost(None)
 
 
 async def test_what_cannot_be_persisted_is_not_answered_and_the_connection_closes(
@@ -223,12 +265,13 @@ async def test_the_greediest_is_closed_when_unfinished_messages_fill_the_memory(
     intake: FakeIntake, start: Start
 ) -> None:
     receiver = await start(max_message_bytes=1_000_000, max_unfinished_bytes=2_000_000)
+    greedy = await Client.connect(receiver)
+    greedy.writer.write(b"\x0b" + b"x" * 900_000)
+    await greedy.writer.drain()
     small = [await Client.connect(receiver) for _ in range(8)]
     for client in small:
         client.writer.write(b"\x0b" + message(5, size=200_000))
         await client.writer.drain()
-    greedy = await Client.connect(receiver)
-    greedy.writer.write(b"\x0b" + b"x" * 900_000)
     assert await greedy.closed()
     for client in small:
         client.writer.write(b"\x1c\r")

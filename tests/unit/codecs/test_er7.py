@@ -254,6 +254,8 @@ def test_places_stay_near_where_bytes_cannot_be_decoded() -> None:
     assert [finding.code for finding in message.findings] == ["charset-doubtful"]
     start, end = message.byte_range(1, 5, 0, 2)
     assert payload[start:end] == b"W"
+    start, end = message.byte_range(1, 5, 0, 1)
+    assert payload[start:end] == b"\xe5\xbc\xa0\xe5\xff\xe6\x99\xba\xe5\xae\x8f\xe5\xbc\xa0"
 
 
 @pytest.mark.parametrize("path", REAL, ids=[path.stem for path in REAL])
