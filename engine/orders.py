@@ -7,9 +7,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from pypinyin import lazy_pinyin
-
 from engine.identifiers import DICOM_UID, facility_system, resource_id
+from engine.pinyin import spoken, spoken_surname
 from engine.store.worklist import Step
 from engine.studies import MODALITY
 
@@ -100,7 +99,7 @@ def latin_name(name: Resource) -> str:
     family, given = name.get("family", ""), "".join(name.get("given", ()))
     if not family and not given:
         family = name.get("text", "")
-    parts = ["".join(lazy_pinyin(part)).capitalize() for part in (family, given) if part]
+    parts = [part.capitalize() for part in (spoken_surname(family), spoken(given)) if part]
     return "^".join("".join(c for c in part if " " < c < "\x7f" and c not in "^=\\") for part in parts)
 
 

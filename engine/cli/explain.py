@@ -270,7 +270,7 @@ def _value_at(payload: bytes, source: FieldSource, resources: Mapping[str, Any])
             value = None
             break
     text = (
-        str(value) if isinstance(value, str | int) or value is not None and not isinstance(value, dict | list) else ""
+        str(value) if isinstance(value, str | int) or (value is not None and not isinstance(value, dict | list)) else ""
     )
     if not text:
         text = payload[source.start : source.end].decode("utf-8", "backslashreplace")

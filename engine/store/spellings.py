@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice, product
 
+from engine.pinyin import readings
+
 LONGEST_BEGINNING = 24
 """Beginnings up to this many characters are tokens; a longer search must give the whole name. No name typed by hand is
 longer, and every beginning costs an index entry."""
@@ -42,12 +44,8 @@ def _beginnings(text: str) -> Iterator[str]:
 
 def _readings(text: str) -> Iterator[tuple[str, ...]]:
     """Readings of the whole, the first character's all before the second reading of another: surnames vary most."""
-    # Imported when the first Chinese name comes: it loads a dictionary that most processes never need.
-    from pypinyin import Style, pinyin
-
     # Character by character: among words, a surname such as 单 would get only the reading it has as a word.
-    several = len(text) <= _LONGEST_READ
-    readings = pinyin(list(text), style=Style.NORMAL, heteronym=several, errors="default")
-    per_character = [list(dict.fromkeys(filter(None, of_one))) for of_one in readings]
+    of_each = readings(text, all_readings=len(text) <= _LONGEST_READ)
+    per_character = [list(dict.fromkeys(filter(None, of_one))) for of_one in of_each]
     backwards = product(*reversed([of_one for of_one in per_character if of_one]))
     return (tuple(reversed(reading)) for reading in islice(backwards, _MOST_READINGS))
