@@ -137,34 +137,51 @@ def _wants_accept_only(header: Header) -> bool:
 
 
 def _msh(header: Header, control_id: str, at: datetime) -> str:
-    separators, field = header.separators, header.field
-    number = _number(header.version)
-    event = header.component(9, 2) if number >= (2, 3) else ""
-    parts = ["ACK"] if not event else ["ACK", event] if number < (2, 3, 1) else ["ACK", event, "ACK"]
-    kind = separators.component.join(parts) if separators.component else "ACK"
-    said = [
-        "MSH",
-        separators.encoding_characters,
-        field(5),
-        field(6),
-        field(3),
-        field(4),
-        _time(at, number),
-        "",
-        kind,
-        control_id,
+    field = header.field
+    opening, middle, end = _msh_around(
+        header.separators,
+        (field(5), field(6), field(3), field(4)),
+        header.component(9, 2),
         field(11),
         field(12),
-    ]
-    if charset := field(18):
-        said += ["", "", "", "", "", charset]
-    return separators.field.join(said)
+        field(18),
+    )
+    return f"{opening}{_time(at.replace(microsecond=0), _number(header.version))}{middle}{control_id}{end}"
+
+
+@lru_cache(maxsize=1024)
+def _msh_around(
+    separators: Separators,
+    addresses: tuple[str, str, str, str],
+    event: str,
+    processing_id: str,
+    version: str,
+    charset: str,
+) -> tuple[str, str, str]:
+    """What stands before the time, between it and the control id, and after: the same for all messages of a flow."""
+    mark = separators.field
+    number = _number(_part(version, separators))
+    parts = ["ACK"]
+    if event and separators.component and number >= (2, 3):
+        parts += [event] if number < (2, 3, 1) else [event, "ACK"]
+    opening = mark.join(("MSH", separators.encoding_characters, *addresses, ""))
+    middle = mark.join(("", "", separators.component.join(parts), ""))
+    ending = ["", processing_id, version]
+    if charset:
+        ending += ["", "", "", "", "", charset]
+    return opening, middle, mark.join(ending)
+
+
+def _part(version: str, separators: Separators) -> str:
+    """The version itself, of a field that may go on with country and edition."""
+    return version.split(separators.component, 1)[0].strip() if separators.component else version.strip()
 
 
 def _bare_msh(control_id: str, at: datetime) -> str:
-    return f"MSH|^~\\&|||||{_time(at, (2, 5))}||ACK|{control_id}|P|2.5.1"
+    return f"MSH|^~\\&|||||{_time(at.replace(microsecond=0), (2, 5))}||ACK|{control_id}|P|2.5.1"
 
 
+@lru_cache(maxsize=64)
 def _time(at: datetime, version: tuple[int, ...]) -> str:
     """A time of TS; a zone exists since v2.2 and is left out for what names no later version."""
     return at.strftime("%Y%m%d%H%M%S%z" if version >= (2, 2) else "%Y%m%d%H%M%S")
@@ -199,4 +216,4 @@ def _rule(error: HutongError, separators: Separators) -> str:
 
 def _encoded(answer: str, codec: str) -> bytes:
     """The header's own codec: what is echoed came from it; a byte that could not be read cannot be echoed either."""
-    return answer.encode(codec, "replace")
+    return answer.encode("ascii") if answer.isascii() else answer.encode(codec, "replace")

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from engine.codecs import text
 from engine.errors import ParseError
@@ -28,8 +29,7 @@ MAX_OWNERS = 1000
 _PLAIN = re.compile(rb"[\x01-\x7f]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Separators:
+class Separators(NamedTuple):
     """The characters of MSH-1 and MSH-2. An empty string is one that this message does not have."""
 
     field: str
@@ -92,11 +92,8 @@ class Header:
 
     def component(self, number: int, component: int = 1) -> str:
         """A raw component of the first repetition of a field of MSH."""
-        value = self.field(number)
-        if self.separators.repetition:
-            value = value.split(self.separators.repetition, 1)[0]
-        parts = value.split(self.separators.component) if self.separators.component else [value]
-        return parts[component - 1].strip() if component <= len(parts) else ""
+        parts = _components(self.field(number), self.separators.repetition, self.separators.component)
+        return parts[component - 1] if component <= len(parts) else ""
 
     @property
     def sending_application(self) -> str:
@@ -197,18 +194,24 @@ def peek(payload: bytes, configured_charset: str | None, channel: str) -> Header
     """
     start = message_start(payload)
     end = segment_end(payload, start)
-    raw = payload[start:end]
-    declared = declared_charset(raw, configured_charset)
-    decoded = text.decode(raw, declared, configured_charset)
-    fields = decoded.text.split(decoded.text[3])
-    separators = read_separators(decoded.text[3], fields[1] if len(fields) > 1 else "")
+    raw, rest = payload[start:end], payload[end:]
+    if raw.isascii() and b"\0" not in raw:
+        content = raw.decode("ascii")
+        declared = _field_18(content)
+        codec = text.codec_of_plain(declared, configured_charset)
+    else:
+        declared = declared_charset(raw, configured_charset)
+        decoded = text.decode(raw, declared, configured_charset)
+        content, codec = decoded.text, decoded.charset
+    fields = content.split(content[3])
+    separators = read_separators(content[3], fields[1] if len(fields) > 1 else "")
     return Header(
         separators,
         ("MSH", separators.field, *fields[1:]),
-        decoded.charset,
-        _patient_ids(payload[end:], separators, declared, configured_charset),
+        codec,
+        _patient_ids(rest, separators, declared, configured_charset),
         _control_key(channel, fields),
-        _content_key(payload[end:], separators.field, fields),
+        _content_key(rest, separators.field, fields),
     )
 
 
@@ -277,6 +280,12 @@ def _field(segment: bytes, separator: str, number: int, declared: str, configure
     if len(fields) <= number + 1:
         fields = text.decode(segment, declared, configured).text.split(separator, number + 1)
     return fields[number] if len(fields) > number else ""
+
+
+@lru_cache(maxsize=4096)
+def _components(field: str, repetition: str, component: str) -> tuple[str, ...]:
+    """Types, versions and names of systems are the same in message after message."""
+    return tuple(part.strip() for part in _split(_split(field, repetition)[0], component))
 
 
 def _split(value: str, separator: str) -> list[str]:

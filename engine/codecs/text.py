@@ -161,15 +161,16 @@ def decode(payload: bytes, declared: str | None = None, configured: str | None =
     if payload.isascii() and b"\x1b" not in payload and b"\0" not in payload:
         return Decoded(
             payload.decode(ASCII),
-            _wide(codec_of(declared) or codec_of(configured) or UTF_8),
+            codec_of_plain(declared, configured),
             doubtful=False,
             findings=(),
         )
     return _decode_marked(payload, declared, configured)
 
 
-def _wide(codec: str) -> str:
-    """ASCII text under a UTF-16 label was not written in UTF-16."""
+def codec_of_plain(declared: str | None, configured: str | None) -> str:
+    """The codec that text of ASCII bytes is said to be in; such bytes were not written in UTF-16, whatever is said."""
+    codec = codec_of(declared) or codec_of(configured) or UTF_8
     return UTF_8 if codec.startswith(("utf-16", "utf-32")) else codec
 
 
