@@ -148,6 +148,10 @@ class Mapping:
             if reference not in made:
                 resources.append(mentioned)
                 only_if_missing.append(reference)
+        if not resources:
+            starts = next(group.starts[0] for group in self.definition.groups.values() if group.starts)
+            text = f"the message has no {starts}, so there is nothing to record of it"
+            raise MappingError(text, location=starts, rule=self.name, code="nothing-mapped")
         unmapped = [
             name
             for at, (fields, unread) in enumerate(zip(rows, plan.unread, strict=True))

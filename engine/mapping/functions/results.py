@@ -19,7 +19,7 @@ from engine.mapping.scope import Scope
 UCUM = "http://unitsofmeasure.org"
 _ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
-_TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI"})
+_TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI", "HD", "EI"})
 _CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
 _TIMES = frozenset({"TS", "DTM", "DT"})
 _CONTENT_TYPES = {

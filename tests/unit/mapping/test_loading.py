@@ -1,0 +1,172 @@
+"""What is wrong with a mappings folder is said with file, line and the nearest valid name; all of it at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.codecs import er7
+from engine.config.problems import InvalidConfiguration
+from engine.mapping import Mapped, MappingSet
+from engine.mapping.testing import run_tests
+from tests.unit.mapping.conftest import CONTEXT
+from tests.unit.mapping.segments import pid
+
+Edit = Callable[[str, str, str], int]
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "mappings"))
+
+
+@pytest.fixture
+def edit(copied: Path) -> Edit:
+    def replace(file: str, old: str, new: str) -> int:
+        """Replaces a text in a file; returns the line it stood on."""
+        path = copied / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return text[: text.index(old)].count("\n") + 1
+
+    return replace
+
+
+def problems(folder: Path, facilities: list[str] | None = None) -> list[str]:
+    with pytest.raises(InvalidConfiguration) as caught:
+        MappingSet.load(folder, facilities or [])
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("with: birth_date", "with: birth_dat", "'birth_dat' is not known; did you mean 'birth_date'?"),
+        ("table: sex", "table: sexes", "'sexes' is not known; did you mean 'sex'?"),
+        ("from: PID-7", "from: PID7", "'PID7': expected a field such as PID-5 or OBR-27.4"),
+        ("from: PID-7", "form: PID-7", "expected one of the known keys; did you mean 'from'?"),
+        ("to: birthDate, ", "", "expected also: to"),
+        ("from: PID-7", "from: [PID-7, PID-8]", "'birth_date' takes 1 field; 'from' names 2"),
+        ("from: PID-7", "from: OBX-7", "segment OBX"),
+        ("rule: pid-7,", "rule: pid-8,", "expected every rule once"),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_line(copied: Path, edit: Edit, old: str, new: str, expected: str) -> None:
+    line = edit("hl7v2/parts/patient.yaml", old, new)
+    found = [each for each in problems(copied) if expected in each]
+    assert found
+    if "once" not in expected:
+        assert found[0].startswith(f"hl7v2/parts/patient.yaml:{line}:")
+
+
+def test_an_unreachable_segment_is_named_once_for_each_mapping(copied: Path, edit: Edit) -> None:
+    edit("hl7v2/parts/patient.yaml", "from: PID-7", "from: OBX-7")
+    assert any("segment OBX cannot be reached from group 'patient'" in each for each in problems(copied))
+
+
+def test_two_mistakes_are_told_together(copied: Path, edit: Edit) -> None:
+    edit("hl7v2/parts/patient.yaml", "table: sex", "table: sexes")
+    edit("hl7v2/ORU_R01/mapping.yaml", "part: specimen", "part: speciman")
+    found = problems(copied)
+    assert any("sexes" in each for each in found)
+    assert any("'speciman' is not known; did you mean 'specimen'?" in each for each in found)
+
+
+def test_a_table_with_a_code_twice_is_refused(copied: Path, edit: Edit) -> None:
+    line = edit("tables/sex.csv", "F,female", "m,female")
+    assert problems(copied) == [f"tables/sex.csv:{line}: from: expected every code once; it stands on line 2"]
+
+
+def test_a_table_may_come_from_a_spreadsheet_program(copied: Path) -> None:
+    path = copied / "tables/sex.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert MappingSet.load(copied, []).find("ADT^A04", "any") is not None
+
+
+def test_a_facility_that_is_none_is_refused_with_the_nearest(copied: Path) -> None:
+    (copied / "facilities/baisi").mkdir(parents=True)
+    assert problems(copied, ["baishi"]) == ["facilities/baisi: 'baisi' is no facility; did you mean 'baishi'?"]
+
+
+OVERLAY = """\
+version: 1
+mappings: [ADT]
+groups:
+  patient: {holds: [ZPD]}
+changes:
+  Patient:
+    - {rule: pid-13, from: PID-13, to: telecom+, with: telecom, as: work}
+    - {rule: pid-14, remove: yes}
+    - {rule: z-name, from: ZPD-2, to: name+, with: person_name}
+"""
+
+
+@pytest.fixture
+def overlaid(copied: Path) -> Path:
+    place = copied / "facilities/baishi"
+    (place / "tables").mkdir(parents=True)
+    (place / "adt.yaml").write_text(OVERLAY, encoding="utf-8")
+    (place / "tables/sex.csv").write_text("from,code\nX,other\nM,unknown\n", encoding="utf-8")
+    return copied
+
+
+def registered(mappings: MappingSet, facility: str, *lines: str) -> Mapped:
+    mapping = mappings.find("ADT^A04", facility)
+    assert mapping is not None
+    header = "MSH|^~\\&|HIS|F|H|H|20260401||ADT^A04|C1|P|2.5.1"
+    return mapping.apply(er7.parse("".join(f"{line}\r" for line in (header, *lines)).encode()), CONTEXT)
+
+
+def test_a_facility_changes_rows_by_their_id_and_nobody_else_notices(overlaid: Path) -> None:
+    mappings = MappingSet.load(overlaid, ["baishi", "qingxi"])
+    lines = pid(f5="王^小东", f8="M", f13="1", f14="2"), "ZPD|1|小^东"
+    changed, unchanged = registered(mappings, "baishi", *lines), registered(mappings, "qingxi", *lines)
+    assert changed.resources[0]["telecom"] == [{"system": "phone", "value": "1", "use": "work"}]
+    assert [name["text"] for name in changed.resources[0]["name"]] == ["王小东", "小东"]
+    assert changed.resources[0]["gender"] == "unknown"
+    assert changed.unmapped == ["PID-14", "ZPD-1"]
+    assert [each["use"] for each in unchanged.resources[0]["telecom"]] == ["home", "work"]
+    assert unchanged.resources[0]["gender"] == "male"
+    assert unchanged.unmapped == ["ZPD-1", "ZPD-2"]
+
+
+def test_a_changed_mapping_has_another_label(overlaid: Path) -> None:
+    mappings = MappingSet.load(overlaid, ["baishi"])
+    labels = {found.label for facility in ("baishi", "qingxi") if (found := mappings.find("ADT^A04", facility))}
+    assert len(labels) == 2
+    assert {label.partition("+")[0] for label in labels} == {"ADT@1"}
+
+
+def test_removing_a_rule_that_is_not_there_is_refused_with_the_nearest(overlaid: Path, edit: Edit) -> None:
+    line = edit("facilities/baishi/adt.yaml", "pid-14, remove", "pid-41, remove")
+    found = problems(overlaid, ["baishi"])
+    assert len(found) == 1
+    assert found[0].startswith(f"facilities/baishi/adt.yaml:{line}:")
+    assert "Patient has no rule 'pid-41'; did you mean 'pid-4'?" in found[0]
+
+
+def test_the_tests_beside_the_mappings_pass(folder: Path) -> None:
+    results = run_tests(folder)
+    assert {result.mapping for result in results} >= {"ADT", "ORM_O01", "ORU_R01"}
+    assert [result for result in results if not result.passed] == []
+
+
+def test_a_wrong_fact_fails_its_test_with_line_and_both_values(copied: Path, edit: Edit) -> None:
+    edit("hl7v2/ADT/mapping_test.yaml", "Patient.gender: male", "Patient.gender: female")
+    failed = [result for result in run_tests(copied) if not result.passed]
+    assert [(result.file, result.line, result.failures) for result in failed] == [
+        ("hl7v2/ADT/mapping_test.yaml", 2, ("Patient.gender: expected female, found male",))
+    ]
+
+
+def test_a_mapping_without_a_test_fails(copied: Path) -> None:
+    (copied / "hl7v2/ADT/mapping_test.yaml").unlink()
+    assert [result.mapping for result in run_tests(copied) if not result.passed] == ["ADT"]
+
+
+def test_a_message_type_that_nothing_maps_has_no_mapping(mappings: MappingSet) -> None:
+    assert mappings.find("BAR^P01", "baishi") is None

@@ -1,0 +1,131 @@
+"""Orders: what each order control does, and what is held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.errors import Disposition, MappingError
+from tests.unit.mapping.conftest import Map
+from tests.unit.mapping.segments import obr, pid, segment
+
+
+def order(mapped: Map, *segments: str) -> dict[str, Any]:
+    resources = mapped("ORM^O01", pid(), *segments).resources
+    return next(resource for resource in resources if resource["resourceType"] == "ServiceRequest")
+
+
+@pytest.mark.parametrize(
+    ("control", "stated", "status"),
+    [
+        ("NW", "", "active"),
+        ("NW", "IP", "active"),
+        ("XO", "", "active"),
+        ("XO", "HD", "on-hold"),
+        ("CA", "", "revoked"),
+        ("CA", "IP", "revoked"),
+        ("OC", "", "revoked"),
+        ("DC", "", "revoked"),
+        ("HD", "", "on-hold"),
+        ("RL", "", "active"),
+        ("SC", "IP", "active"),
+        ("SC", "SC", "active"),
+        ("SC", "CM", "completed"),
+        ("SC", "CA", "revoked"),
+        ("SC", "HD", "on-hold"),
+        ("SC", "", "active"),
+        ("", "CM", "completed"),
+    ],
+)
+def test_order_control_and_order_status_make_one_status(mapped: Map, control: str, stated: str, status: str) -> None:
+    assert order(mapped, segment("ORC", f1=control, f2="PL1", f5=stated), obr())["status"] == status
+
+
+def test_an_unknown_order_control_is_a_finding(mapped: Map) -> None:
+    result = mapped("ORM^O01", pid(), "ORC|QQ|PL1", obr())
+    assert [(f.code, f.location) for f in result.findings] == [("code-unmapped", "ORC-1[1].1")]
+
+
+@pytest.mark.parametrize(
+    ("service", "section", "modality", "body_part"),
+    [
+        ("DR-CHEST-PA^胸部正位^L", "", "DX", "CHEST"),
+        ("DR-CHEST-PA^胸部正位^L", "RAD", "DX", "CHEST"),
+        ("36643-5^XR Chest 2 Views^LN", "", "DX", "CHEST"),
+        ("ecg-12-lead^心电图^L", "", "ECG", "HEART"),
+        ("X123^自定义^L", "CT", "CT", None),
+        ("X123^自定义^L", "EC", "ECG", None),
+        ("X123^自定义^L", "RUS", "US", None),
+        ("X123^自定义^L", "NMR", "MR", None),
+        ("GLU^葡萄糖^L", "CH", None, None),
+        ("GLU^葡萄糖^L", "", None, None),
+    ],
+)
+def test_the_examination_says_modality_and_body_part(
+    mapped: Map, service: str, section: str, modality: str | None, body_part: str | None
+) -> None:
+    found = order(mapped, "ORC|NW|PL1", obr(f4=service, f24=section))
+    codings = [coding for category in found.get("category", []) for coding in category["coding"]]
+    modalities = [coding["code"] for coding in codings if coding["system"].endswith("/DCM")]
+    assert modalities == ([modality] if modality else [])
+    sites = [site["coding"][0]["code"] for site in found.get("bodySite", [])]
+    assert sites == ([body_part] if body_part else [])
+
+
+def test_the_code_of_mutual_recognition_stands_beside_the_local_one(mapped: Map) -> None:
+    codings = order(mapped, "ORC|NW|PL1", obr(f4="36643-5^XR Chest^LN"))["code"]["coding"]
+    assert [(coding["system"], coding["code"]) for coding in codings] == [
+        ("http://loinc.org", "36643-5"),
+        ("urn:hutong:recognition-item", "DR-CHEST-PA"),
+    ]
+
+
+def test_numbers_of_placer_filler_and_accession_are_told_apart(mapped: Map) -> None:
+    identifiers = order(mapped, "ORC|NW|PL1^HIS", obr(f2="", f18="A1"))["identifier"]
+    assert [(each["type"]["coding"][0]["code"], each["value"]) for each in identifiers] == [
+        ("PLAC", "PL1"),
+        ("FILL", "FL1"),
+        ("ACSN", "A1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("timing", "expected"),
+    [
+        ({"f36": "20260402"}, "2026-04-02"),
+        ({"f27": "^^^202604030800"}, "2026-04-03T08:00:00+08:00"),
+        ({"f6": "20260404"}, "2026-04-04"),
+        ({"f36": "20260402", "f6": "20260404"}, "2026-04-02"),
+    ],
+)
+def test_the_time_it_is_due_is_looked_for_where_it_may_stand(
+    mapped: Map, timing: dict[str, str], expected: str
+) -> None:
+    assert order(mapped, "ORC|NW|PL1", obr(**timing))["occurrenceDateTime"] == expected
+
+
+def test_an_order_nobody_numbered_is_held_with_rule_and_field(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("ORM^O01", pid(), "ORC|NW|PL1", obr(), "ORC|NW", obr(f2="", f3=""))
+    assert (held.value.rule, held.value.location) == ("order-id", "OBR[2]-2")
+    assert held.value.disposition is Disposition.HOLD
+
+
+def test_a_result_without_a_code_is_held_with_the_place_of_its_segment(mapped: Map) -> None:
+    lines = [segment("OBX", f2="ST", f3=code, f5="x") for code in ("A", "B", "")]
+    with pytest.raises(MappingError) as held:
+        mapped("ORU^R01", pid(), obr(), *lines)
+    assert (held.value.rule, held.value.location) == ("result-id", "OBX[3]-3")
+
+
+def test_an_order_without_a_patient_is_held(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("ORM^O01", "ORC|NW|PL1", obr())
+    assert (held.value.code, held.value.rule) == ("not-identified", "subject")
+
+
+def test_a_registration_without_a_patient_is_held(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("ADT^A04", "EVN|A04")
+    assert (held.value.code, held.value.location) == ("nothing-mapped", "PID")
