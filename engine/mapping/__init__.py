@@ -3,5 +3,6 @@
 from engine.mapping.mapped import Context, FieldSource, Mapped
 from engine.mapping.mapping import Mapping
 from engine.mapping.mapping_set import MappingSet
+from engine.mapping.testing import TestResult, run_tests
 
-__all__ = ["Context", "FieldSource", "Mapped", "Mapping", "MappingSet"]
+__all__ = ["Context", "FieldSource", "Mapped", "Mapping", "MappingSet", "TestResult", "run_tests"]

@@ -18,6 +18,7 @@ from engine.mapping.definition import (
 )
 from engine.mapping.overlay import Overlay, read_overlay, with_changes
 from engine.mapping.reading import Node
+from engine.mapping.registry import FUNCTIONS, ID_FUNCTIONS
 from engine.mapping.rules import RULE_KEYS, Known, read_rule
 from engine.terminology import Tables
 
@@ -46,8 +47,8 @@ class _Part:
     not_mapped: Mapping[str, str]
 
 
-def load(folder: Path, facilities: Collection[str], functions: Mapping[str, int | None]) -> Loaded:
-    """Reads everything. `functions` gives the names that rules may use and how many fields each takes (None: any).
+def load(folder: Path, facilities: Collection[str]) -> Loaded:
+    """Reads everything.
 
     Raises InvalidConfiguration that lists every problem as file:line with the nearest valid name.
     """
@@ -55,7 +56,7 @@ def load(folder: Path, facilities: Collection[str], functions: Mapping[str, int 
     if not folder.is_dir():
         raise InvalidConfiguration([Problem(str(folder), 0, "", "expected a folder of mappings")])
     tables = Tables.load(folder / "tables")
-    known = Known(functions, tables)
+    known = Known(FUNCTIONS, ID_FUNCTIONS, tables)
     parts = _parts(folder, known, problems)
     definitions: list[Definition] = []
     for path in sorted(folder.glob(f"hl7v2/*/{MAPPING_FILE}")):
@@ -74,7 +75,9 @@ def load(folder: Path, facilities: Collection[str], functions: Mapping[str, int 
             problems.append(Problem(place, 0, "", f"'{code}' is no facility{nearest(code, facilities)}"))
             continue
         tables_of[code] = tables.with_tables(Tables.load(overlay_folder / "tables"))
-        overlays = _overlays(overlay_folder, folder, Known(functions, tables_of[code]), definitions, problems)
+        overlays = _overlays(
+            overlay_folder, folder, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
+        )
         by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in definitions)
     if not problems:
         for code, those in by_facility.items():

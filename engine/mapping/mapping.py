@@ -132,7 +132,7 @@ class Mapping:
                 resource = {"resourceType": kind, "id": identity}
                 self._run_slowly(job, frame, more, scope, resource, Places(names), findings, trail)
             if job.refers:
-                _refer(job, resource, ids)
+                _refer(job, resource, ids, names)
             for needed in compiled.needed:
                 if needed.target not in resource:
                     raise _missing(job, needed, names)
@@ -293,7 +293,7 @@ def _pointers(
             yield _Pointer(reference, reference.path[-1], len(reference.path) > 1, rule.many, targets)
 
 
-def _refer(job: _Job, resource: Resource, ids: Sequence[str | None]) -> None:
+def _refer(job: _Job, resource: Resource, ids: Sequence[str | None], names: Sequence[str]) -> None:
     for pointer in job.refers:
         found = [{"reference": kind + identity} for kind, number in pointer.targets if (identity := ids[number])]
         if found:
@@ -302,7 +302,8 @@ def _refer(job: _Job, resource: Resource, ids: Sequence[str | None]) -> None:
         elif pointer.reference.rule.needed:
             rule, made = pointer.reference.rule, job.resource.rules
             text = f"there is no {rule.refer} that this {made.resource} could refer to"
-            raise MappingError(text, location=made.group, rule=rule.id, code="not-identified")
+            location = Places(names).of_rule(made.id, job.resource.segments, job.rows)
+            raise MappingError(text, location=location, rule=rule.id, code="not-identified")
 
 
 def _merge(first: Resource, again: Resource) -> None:

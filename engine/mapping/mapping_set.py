@@ -9,7 +9,6 @@ import engine.mapping.functions  # noqa: F401  registers the functions that mapp
 from engine.mapping.definition import Definition
 from engine.mapping.loader import Loaded, load
 from engine.mapping.mapping import Mapping
-from engine.mapping.registry import known_functions
 
 
 class MappingSet:
@@ -25,7 +24,7 @@ class MappingSet:
 
         Raises InvalidConfiguration (a ConfigurationError) that lists every problem as file:line with the nearest name.
         """
-        mappings = cls(load(folder, facilities, known_functions()))
+        mappings = cls(load(folder, facilities))
         for facility in mappings._loaded.definitions:
             for definition in mappings._definitions(facility):
                 for message_type in definition.messages:

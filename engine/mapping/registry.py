@@ -27,6 +27,13 @@ class Options:
     argument: str | None = None
     table: Table | None = None
 
+    @property
+    def needed_table(self) -> Table:
+        """The table of a rule whose function was registered with `table=True`."""
+        if self.table is None:
+            raise TypeError("a rule without a table was let through")
+        return self.table
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -37,6 +44,7 @@ class Function:
     elements  True where it gives several elements of the resource at once, by name
     repeats   True where it takes the whole field with all its repetitions
     parts     element of what it gives → component of the field it came from (`family` → 1)
+    table     True where its rule must name a table
     says      one line for the people who write mappings
     """
 
@@ -46,6 +54,7 @@ class Function:
     elements: bool = False
     repeats: bool = False
     parts: Mapping[str, int] = field(default_factory=dict)
+    table: bool = False
     says: str = ""
 
 
@@ -54,14 +63,18 @@ ID_FUNCTIONS: dict[str, Function] = {}
 
 
 def function(
-    fields: int | None = 1, *, elements: bool = False, repeats: bool = False, parts: Mapping[str, int] | None = None
+    fields: int | None = 1,
+    *,
+    elements: bool = False,
+    repeats: bool = False,
+    parts: Mapping[str, int] | None = None,
+    table: bool = False,
 ) -> Callable[[Callable[[Options], Apply]], Callable[[Options], Apply]]:
     """Registers a maker of functions under its own name; the first line of its docstring is shown to analysts."""
 
     def register(make: Callable[[Options], Apply]) -> Callable[[Options], Apply]:
-        FUNCTIONS[make.__name__] = Function(
-            make.__name__, fields, make, elements, repeats, parts or {}, (make.__doc__ or "").split("\n", 1)[0]
-        )
+        says = (make.__doc__ or "").split("\n", 1)[0]
+        FUNCTIONS[make.__name__] = Function(make.__name__, fields, make, elements, repeats, parts or {}, table, says)
         return make
 
     return register
@@ -79,8 +92,3 @@ def makes_id(
         return make
 
     return register
-
-
-def known_functions() -> dict[str, int | None]:
-    """Every name with the number of fields it takes."""
-    return {name: each.fields for name, each in {**FUNCTIONS, **ID_FUNCTIONS}.items()}

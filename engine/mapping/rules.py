@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine.mapping.definition import FieldName, Rule
 from engine.mapping.reading import Node
+from engine.mapping.registry import Function
 from engine.terminology import Tables
 
 RULE_KEYS = ("rule", "from", "else", "to", "with", "as", "table", "value", "refer", "default", "needed")
@@ -18,9 +19,10 @@ PLAIN_TEXT = "text"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names a rule may use: functions with the number of fields each takes (None: any), and tables."""
+    """The names a rule may use."""
 
-    functions: Mapping[str, int | None]
+    functions: Mapping[str, Function]
+    id_functions: Mapping[str, Function]
     tables: Tables
 
 
@@ -31,6 +33,7 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
     if not node.require("rule", *(("with",) if makes_id else ("to",))):
         return None
     target = node.text("to")
+    functions = known.id_functions if makes_id else known.functions
     rule = Rule(
         id=node.text("rule"),
         line=node.line,
@@ -38,7 +41,7 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
         many=target.endswith("+"),
         sources=node.parsed("from", FieldName.parse),
         otherwise=node.parsed("else", FieldName.parse),
-        function=node.name("with", known.functions),
+        function=node.name("with", functions),
         argument=node.text("as") or None,
         table=node.name("table", known.tables.names()),
         value=node.text("value") or None,
@@ -46,16 +49,29 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
         default=node.text("default") or None,
         needed=node.yes("needed"),
     )
-    takes = known.functions.get(rule.function) if rule.function else None
+    if node.has("from") and not node.has("with"):
+        rule = replace(rule, function=CODE_FROM_TABLE if rule.table else PLAIN_TEXT)
+    function = functions.get(rule.function) if rule.function else None
+    _check_origin(node, rule, function, makes_id)
+    if function is not None:
+        _check_function(node, rule, function)
+    return rule
+
+
+def _check_origin(node: Node, rule: Rule, function: Function | None, makes_id: bool) -> None:
+    """A row takes fields, a constant or a reference; a function that reads no field needs none of them."""
     origins = [key for key in ("from", "value", "refer") if node.has(key)]
-    if len(origins) != 1 and not makes_id and takes != 0:
+    without = function is not None and function.fields == 0
+    if len(origins) != 1 and not makes_id and not (without and not origins):
         node.wrong("expected exactly one of: from, value, refer")
     if rule.otherwise and len(rule.sources) != 1:
         node.at("else").wrong("expected one field in 'from' when there is an 'else'")
-    if rule.sources and rule.function is None and not node.has("with"):
-        rule = replace(rule, function=CODE_FROM_TABLE if rule.table else PLAIN_TEXT)
-    if takes is None and rule.function:
-        takes = known.functions.get(rule.function)
+
+
+def _check_function(node: Node, rule: Rule, function: Function) -> None:
+    takes = function.fields
     if takes is not None and rule.sources and len(rule.sources) != takes:
-        node.wrong(f"'{rule.function}' takes {takes} field{'s' if takes > 1 else ''}; 'from' names {len(rule.sources)}")
-    return rule
+        fields = "field" if takes == 1 else "fields"
+        node.wrong(f"'{function.name}' takes {takes} {fields}; 'from' names {len(rule.sources)}")
+    if function.table and rule.table is None and not node.has("table"):
+        node.wrong(f"'{function.name}' needs a table")

@@ -34,6 +34,11 @@ class Tables:
         return cls(tables)
 
     def __getitem__(self, name: str) -> Table:
+        """Raises InvalidConfiguration when there is no such table."""
+        if name not in self.by_name:
+            raise InvalidConfiguration(
+                [Problem(f"tables/{name}.csv", 0, "", "expected this table; functions look into it")]
+            )
         return self.by_name[name]
 
     def __contains__(self, name: str) -> bool:

@@ -116,11 +116,10 @@ def coding(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(table=True)
 def code(options: Options) -> Apply:
     """A code of a table."""
-    table = options.table
-    assert table is not None, "a rule without a table has no `code`"
+    table = options.needed_table
 
     def apply(raw: str, scope: Scope) -> str | None:
         found = table.rows.get(raw)

@@ -51,11 +51,10 @@ def order_status(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(table=True)
 def examination(options: Options) -> Apply:
     """What is asked for (CodeableConcept), with the code of mutual recognition where the table has one."""
-    concepts, table = Concepts(options), options.table
-    assert table is not None, "examination needs a table"
+    concepts, table = Concepts(options), options.needed_table
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         found = concepts.read(raw, scope)
@@ -75,12 +74,11 @@ def examination(options: Options) -> Apply:
     return apply
 
 
-@function(2)
+@function(2, table=True)
 def examination_category(options: Options) -> Apply:
     """The kind of examination from OBR-4 (table) and OBR-24: the DICOM modality first, then the service section."""
-    table, sections = options.table, options.tables["diagnostic_services"]
+    table, sections = options.needed_table, options.tables["diagnostic_services"]
     modalities = options.tables["modalities"]
-    assert table is not None, "examination_category needs a table"
 
     def apply(service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
         categories: list[dict[str, Any]] = []
@@ -105,11 +103,10 @@ def examination_category(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(table=True)
 def examination_site(options: Options) -> Apply:
     """The part of the body that the examination of the table looks at."""
-    table = options.table
-    assert table is not None, "examination_site needs a table"
+    table = options.needed_table
 
     def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
         row = table.find(scope.first(raw))

@@ -11,11 +11,10 @@ from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
 
-@function(2)
+@function(2, table=True)
 def visit_status(options: Options) -> Apply:
     """The state of the visit: finished once there is a discharge time, else what the trigger event (MSH-9) says."""
-    table = options.table
-    assert table is not None, "visit_status needs a table"
+    table = options.needed_table
 
     def apply(message_type: str, discharged: str, scope: Scope) -> str:
         if scope.first(discharged):
@@ -27,11 +26,10 @@ def visit_status(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"code": 1})
+@function(parts={"code": 1}, table=True)
 def visit_class(options: Options) -> Apply:
     """The class of the visit (Coding) from a table; a class nobody knows stays as it came."""
-    table = options.table
-    assert table is not None, "visit_class needs a table"
+    table = options.needed_table
     local_system = facility_system(options.facility, "code", "patient-class")
 
     def apply(raw: str, scope: Scope) -> dict[str, str] | None:

@@ -53,6 +53,9 @@ def problems(folder: Path, facilities: list[str] | None = None) -> list[str]:
         ("from: PID-7", "from: [PID-7, PID-8]", "'birth_date' takes 1 field; 'from' names 2"),
         ("from: PID-7", "from: OBX-7", "segment OBX"),
         ("rule: pid-7,", "rule: pid-8,", "expected every rule once"),
+        ("with: person_name", "with: patient_id", "'patient_id' is not known"),
+        ("with: birth_date", "with: examination", "'examination' needs a table"),
+        ("from: PID-7", "value: x, from: PID-7", "expected exactly one of: from, value, refer"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(copied: Path, edit: Edit, old: str, new: str, expected: str) -> None:
@@ -85,6 +88,11 @@ def test_a_table_may_come_from_a_spreadsheet_program(copied: Path) -> None:
     path = copied / "tables/sex.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert MappingSet.load(copied, []).find("ADT^A04", "any") is not None
+
+
+def test_a_table_that_functions_look_into_may_not_be_missing(copied: Path) -> None:
+    (copied / "tables/code_systems.csv").unlink()
+    assert problems(copied) == ["tables/code_systems.csv: expected this table; functions look into it"]
 
 
 def test_a_facility_that_is_none_is_refused_with_the_nearest(copied: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_result_without_a_code_is_held_with_the_place_of_its_segment(mapped: M
 def test_an_order_without_a_patient_is_held(mapped: Map) -> None:
     with pytest.raises(MappingError) as held:
         mapped("ORM^O01", "ORC|NW|PL1", obr())
-    assert (held.value.code, held.value.rule) == ("not-identified", "subject")
+    assert (held.value.code, held.value.rule, held.value.location) == ("not-identified", "subject", "OBR-2")
 
 
 def test_a_registration_without_a_patient_is_held(mapped: Map) -> None:
