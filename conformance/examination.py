@@ -15,6 +15,7 @@ from pydicom.uid import UID, generate_uid
 from conformance.errors import UnexpectedAnswerError, expect
 from conformance.pictures import LEADS, Picture
 from conformance.plan import Examination
+from conformance.reports import Expected, observed_texts, verify
 from conformance.simulators import hl7
 from conformance.simulators.mllp import MllpConnection
 from conformance.simulators.modality import Modality, ScheduledStep, Stored, content_sha256
@@ -206,7 +207,7 @@ class ExaminationPlayed:
             oru = await self._actors.inbox.wait_for(
                 "the report", lambda message: message.value("OBR", 2) == self._order.placer, within_secs=SOON_SECS
             )
-            self._verify(oru, step)
+            verify(oru, self._expected(step.accession))
             view = await until("the request closed", lambda: self._closed(request), within_secs=SOON_SECS)
             proof += [examination.site.name, f"{oru.value('PID', 5)} {oru.value('OBR', 18)}", examination.conclusion]
         return Returned(
@@ -221,30 +222,23 @@ class ExaminationPlayed:
             oru=oru,
         )
 
-    def _verify(self, oru: hl7.Message, step: ScheduledStep) -> None:
-        """What a HIS would file the report by, and what its doctor reads."""
-        patient = self._examination.patient
-        expect("MSH-9 of the report", wanted="ORU^R01", got="^".join(oru.value("MSH", 9, n) for n in (1, 2)))
-        charset = hl7.CHARSET_NAMES[self._examination.site.his.charset]
-        expect("MSH-18 of the report", wanted=charset, got=oru.value("MSH", 18))
-        expect("PID-3 of the report", wanted=patient.local_id, got=oru.value("PID", 3))
-        expect("PID-5 of the report", wanted=patient.name, got=oru.value("PID", 5))
-        expect("OBR-4 of the report", wanted=self._order.code, got=oru.value("OBR", 4))
-        expect("OBR-18 of the report", wanted=step.accession, got=oru.value("OBR", 18))
-        expect("OBR-25 of the report", wanted="F", got=oru.value("OBR", 25))
-        texts = observed_texts(oru)
-        for claim, text in (("检查所见", self._examination.observed), ("诊断意见", self._examination.conclusion)):
-            if text not in texts:
-                raise UnexpectedAnswerError(f"{claim} of the report: not among its OBX-5")
+    def _expected(self, accession: str) -> Expected:
+        examination, patient = self._examination, self._examination.patient
+        return Expected(
+            charset=examination.site.his.charset,
+            patient_id=patient.local_id,
+            patient_name=patient.name,
+            placer=self._order.placer,
+            code=self._order.code,
+            accession=accession,
+            signer=examination.desk.reviewer,
+            observed=examination.observed,
+            conclusion=examination.conclusion,
+        )
 
     async def _closed(self, request: str) -> dict[str, Any] | None:
         opened = await self._actors.reviewer.open(request)
         return opened if opened["request"]["state"] == "returned" else None
-
-
-def observed_texts(oru: hl7.Message) -> list[str]:
-    """OBX-5 of every OBX of the report."""
-    return [hl7.value_of(segment, 5) for segment in oru.all("OBX")]
 
 
 def new_uid() -> UID:

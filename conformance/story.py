@@ -108,6 +108,18 @@ async def play(
     )
 
 
+async def examine(stage: Stage, examination: Examination) -> Returned:
+    """One examination out and back, untold."""
+    return await _examined(stage, examination, Telling(examination.title[0], lambda _: None))
+
+
+async def open_findings(http: str, administrator: str) -> list[str]:
+    """What the hub itself has to say when a step did not happen: its open findings, which name no patient."""
+    async with HubHttp(http, administrator) as hub:
+        answer = await hub.get("/api/findings", state="open")
+        return [f"{each['code']} {each['location'] or ''} {each['text']}" for each in answer["findings"]]
+
+
 async def send_out(stage: Stage, examination: Examination) -> None:
     """One more examination, untold, that waits at its centre for whoever tries the reading room."""
     async with AsyncExitStack() as stack:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.cells import set_cell_size
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from conformance.examination import Returned, observed_texts
+from conformance.examination import Returned
 from conformance.plan import Examination
+from conformance.reports import observed_texts
 from conformance.steps import Step, StoryFailedError
 from conformance.story import Told
 
 _THREAD_CELLS = 16
 _TITLE_CELLS = 60
+_ROLE_CELLS = 40
 
 
 class Narrator:
@@ -43,8 +44,10 @@ class Narrator:
         proof = Text("  " + " " * _THREAD_CELLS + "   " + " · ".join(step.proof), style="dim")
         self._console.print(proof, soft_wrap=True)
 
-    def failed(self, failure: Exception, log: Path) -> None:
+    def failed(self, failure: Exception, log: Path, findings: Sequence[str]) -> None:
         self._console.print(Text.assemble(("✗ ", "bold red"), str(failure)), soft_wrap=True)
+        for finding in findings:
+            self._console.print(Text(f"  finding: {finding}"), soft_wrap=True)
         if isinstance(failure, StoryFailedError) and log.exists():
             last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
             self._console.print(Text("\n".join(["", "hub:", *last]), style="dim"), soft_wrap=True)
@@ -56,18 +59,18 @@ class Narrator:
         text = f"全部完成 · every step happened · {len(told.steps)} steps · {told.seconds:.1f} s"
         self._console.print(Text(text, style="bold green"))
 
-    def invitation(self, hub: str, people: Mapping[str, tuple[str, str]]) -> None:
-        """Where to look now: people is user → (what they do, token)."""
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading in ("用户 user", "", "令牌 token"):
-            table.add_column(heading, no_wrap=True)
-        for user, (role, token) in people.items():
-            table.add_row(user, role, token)
+    def invitation(self, hub: str, people: Mapping[str, tuple[str, str]], kept: Path | None) -> None:
+        """Where to look now: people is user → (what they do, token); kept is where the data stays."""
         self._console.print()
-        self._console.print(Text.assemble("阅片室 reading room: ", (hub + "/", "bold")))
-        self._console.print(table)
+        self._console.print(
+            Text.assemble("阅片室 reading room: ", (hub + "/", "bold"), " · 用令牌登录 sign in with a token:")
+        )
+        for user, (role, token) in people.items():
+            line = Text.assemble((f"  {user:<6}", "bold"), set_cell_size(role, _ROLE_CELLS), token)
+            self._console.print(line, soft_wrap=True)
         self._console.print("一份小腿DR正等您阅片 · a radiograph of a lower leg waits to be read")
-        self._console.print(Text("按 Ctrl-C 结束，演示数据随之删除 · Ctrl-C ends the demo", style="dim"))
+        ends = f"数据保留在 data stay in {kept}" if kept else "演示数据随之删除 its data are removed"
+        self._console.print(Text(f"按 Ctrl-C 结束 Ctrl-C ends the demo · {ends}", style="dim"), soft_wrap=True)
 
 
 def _report(returned: Returned, examination: Examination) -> Panel:

@@ -129,20 +129,33 @@ def read_acknowledgment(payload: bytes, charset: str) -> Acknowledgment:
 class Answer(Enum):
     """How the receiving side of a HIS behaves."""
 
-    ACCEPT = "AA"
-    ERROR = "AE"
-    REJECT = "AR"
+    ACCEPT = "accept"
+    ERROR = "error"
+    REJECT = "reject"
+    BUSY = "busy"
+    """AE with condition 207, application internal error: the sender should try again (HL7 table 0357)."""
+    ANOTHER = "another"
+    """AA, but for a message that nobody sent."""
     SILENCE = "silence"
     """Reads, and never answers."""
+
+
+_CODES = {
+    Answer.ACCEPT: "AA",
+    Answer.ERROR: "AE",
+    Answer.REJECT: "AR",
+    Answer.BUSY: "AE",
+    Answer.ANOTHER: "AA",
+}
 
 
 class HisInbox:
     """The side of a HIS that receives reports: an MLLP server that keeps what came.
 
-    `received` holds every message in the order it came, refused ones too.
+    `received` holds every message in the order it came, refused ones too. `port` 0 takes any free one.
     """
 
-    def __init__(self, his: His, control_ids: Callable[[], int] | None = None) -> None:
+    def __init__(self, his: His, port: int = 0, control_ids: Callable[[], int] | None = None) -> None:
         self._his = his
         self._control_ids = control_ids or count(1).__next__
         self._server: asyncio.Server | None = None
@@ -150,10 +163,10 @@ class HisInbox:
         self._arrived = asyncio.Condition()
         self.received: list[hl7.Message] = []
         self.answer = Answer.ACCEPT
-        self.port = 0
+        self.port = port
 
     async def open(self, host: str = "127.0.0.1") -> None:
-        """Listens: on any free port the first time, on the same one when it comes back."""
+        """Listens; when it comes back, on the same port as before."""
         self._server = await asyncio.start_server(self._serve, host, self.port, limit=FRAME_LIMIT_BYTES)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -211,8 +224,12 @@ class HisInbox:
                 18: self._his.character_set,
             },
         )
-        answer = hl7.segment("MSA", {1: self.answer.value, 2: message.value("MSH", 10)})
-        return hl7.message(header, answer, charset=self._his.charset)
+        control_id = "NOT-YOURS" if self.answer is Answer.ANOTHER else message.value("MSH", 10)
+        segments = [header, hl7.segment("MSA", {1: _CODES[self.answer], 2: control_id})]
+        if self.answer is Answer.BUSY:
+            # ERR-1 up to version 2.4, ERR-3 since 2.5.
+            segments.append(hl7.segment("ERR", {1: ("", "", "", "207"), 3: "207", 4: "E"}))
+        return hl7.message(*segments, charset=self._his.charset)
 
 
 def _pid(person: Person) -> str:

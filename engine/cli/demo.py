@@ -24,7 +24,8 @@ from conformance.community import stage_community
 from conformance.errors import ConformanceError
 from conformance.hub import HubProcess
 from conformance.plan import Examination
-from conformance.story import Stage, issue_tokens, open_inboxes, play, send_out
+from conformance.steps import StoryFailedError
+from conformance.story import Stage, issue_tokens, open_findings, open_inboxes, play, send_out
 from conformance.telling import Narrator
 from engine.clock import CHINA, now
 from engine.errors import ConfigurationError
@@ -150,16 +151,21 @@ async def _demonstrate(asked: _Asked, scratch: Path, narrator: Narrator) -> int:
             administrator = (data / "admin.token").read_text(encoding="utf-8").strip()
             tokens = await issue_tokens(sockets.http, administrator, tuple(_PEOPLE))
             stage = Stage(sockets, tokens, inboxes, clock=lambda: now().astimezone(CHINA), ids=uuid4)
-            told = await play(stage, asked.radiograph, asked.others, narrator.step)
+            try:
+                told = await play(stage, asked.radiograph, asked.others, narrator.step)
+            except StoryFailedError as failure:
+                narrator.failed(failure, log, await open_findings(sockets.http, administrator))
+                return 1
             narrator.closing(told, {each.site.facility: each for each in (asked.radiograph, *asked.others)})
             if asked.report is not None:
                 told.save(asked.report)
             if not asked.headless:
                 await send_out(stage, plan.lower_leg_radiograph())
-                narrator.invitation(sockets.http, {user: (role, tokens[user]) for user, role in _PEOPLE.items()})
+                people = {user: (role, tokens[user]) for user, role in _PEOPLE.items()}
+                narrator.invitation(sockets.http, people, kept=asked.data)
                 await _wait_for_ctrl_c()
     except ConformanceError as failure:
-        narrator.failed(failure, log)
+        narrator.failed(failure, log, [])
         return 1
     return 0
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from conformance.cast import BAISHI, QINGXI
 from conformance.community import stage_community
 from conformance.hub import HubProcess, Sockets
 from engine.cli.demo import EXAMPLE
@@ -17,10 +20,11 @@ from engine.cli.demo import EXAMPLE
 
 @dataclass(frozen=True, slots=True)
 class RunningHub:
-    """A hub with the example community on free ports, and its administrator's token."""
+    """A hub with the example community on free ports; `endpoints` says where it delivers to."""
 
     sockets: Sockets
     data: Path
+    endpoints: Mapping[str, int]
 
     @property
     def administrator(self) -> str:
@@ -32,10 +36,24 @@ def hub() -> Iterator[RunningHub]:
     with tempfile.TemporaryDirectory(prefix="hutong-acceptance-") as name, asyncio.Runner() as runner:
         folder = Path(name)
         folder.chmod(0o711)  # the database's own account has to pass through
-        stage_community(EXAMPLE, folder / "community", http_port=0, endpoints={})
+        endpoints = dict(zip((BAISHI.endpoint, QINGXI.endpoint), _free_ports(2), strict=True))
+        stage_community(
+            EXAMPLE,
+            folder / "community",
+            http_port=0,
+            endpoints={name: f"mllp://127.0.0.1:{port}" for name, port in endpoints.items()},
+        )
         process = HubProcess(folder / "community", folder / "data", folder / "hub.log")
         sockets = runner.run(process.__aenter__())
         try:
-            yield RunningHub(sockets, folder / "data")
+            yield RunningHub(sockets, folder / "data", endpoints)
         finally:
             runner.run(process.__aexit__(None, None, None))
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -49,23 +49,35 @@ def left_over(scratch: Path) -> list[str]:
     ]
 
 
-@pytest.fixture
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_for(factory: pytest.TempPathFactory) -> Path:
     """A folder that the database's own account may pass through."""
-    folder = tmp_path_factory.mktemp("demo")
+    folder = factory.mktemp("demo")
     for each in (folder, folder.parent, folder.parent.parent):
         if each.owner() == folder.owner() and each != Path(each.anchor):
             each.chmod(each.stat().st_mode | 0o011)
     return folder
 
 
-def test_every_step_of_the_story_happens(scratch: Path) -> None:
-    out, told = played(scratch)
+@pytest.fixture
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_for(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any], list[str]]:
+    """The demo without any option: what was printed, what happened, and what still ran afterwards."""
+    folder = folder_for(tmp_path_factory)
+    out, told = played(folder)
+    return out, told, left_over(folder)
+
+
+def test_every_step_of_the_story_happens(usual: tuple[str, dict[str, Any], list[str]]) -> None:
+    out, told, left = usual
     steps = {(step["thread"], step["number"]) for step in told["steps"]}
     assert steps == {*(("胸部DR", n) for n in range(1, 10)), *(("十二导联心电图", n) for n in range(1, 9))}
     assert told["seconds"] < LIMIT_SECS
     assert "全部完成" in out
-    assert left_over(scratch) == []
+    assert left == []
 
 
 def test_the_returned_report_follows_patient_accession_image_and_conclusion(scratch: Path) -> None:
@@ -90,8 +102,10 @@ def test_the_returned_report_follows_patient_accession_image_and_conclusion(scra
     assert conclusion in out
 
 
-def test_the_report_comes_back_in_the_charset_of_the_one_who_asked(scratch: Path) -> None:
-    _, told = played(scratch, "--patient-name", "周珅")
+def test_the_report_comes_back_in_the_charset_of_the_one_who_asked(
+    usual: tuple[str, dict[str, Any], list[str]],
+) -> None:
+    told = usual[1]
     baishi = b64decode(told["examinations"]["baishi"]["oru"]["payload_base64"])
     qingxi = b64decode(told["examinations"]["qingxi"]["oru"]["payload_base64"])
     assert "|周珅|".encode("gb18030") in baishi.replace(b"^", b"|")

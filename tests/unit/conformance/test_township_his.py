@@ -75,11 +75,14 @@ async def test_an_order_carries_number_procedure_accession_and_modality() -> Non
     assert [ordered.value("OBR", n) for n in (18, 24)] == ["ACC-1", "DX"]
 
 
-@pytest.mark.parametrize("answer", [Answer.ERROR, Answer.REJECT])
-async def test_a_refusal_is_not_taken_for_an_acknowledgment(answer: Answer) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(Answer.ERROR, "AE"), (Answer.REJECT, "AR"), (Answer.BUSY, "AE"), (Answer.ANOTHER, "MSA-2")],
+)
+async def test_a_refusal_is_not_taken_for_an_acknowledgment(answer: Answer, said: str) -> None:
     async with inbox() as receiving, client_of(receiving.port) as client:
         receiving.answer = answer
-        with pytest.raises(UnexpectedAnswerError, match=answer.value):
+        with pytest.raises(UnexpectedAnswerError, match=said):
             await client.register(PATIENT, "V1", AT)
 
 
