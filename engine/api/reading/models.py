@@ -74,7 +74,7 @@ class RequestRow(_Model):
 class Worklist(_Model):
     requests: list[RequestRow]
     counts: dict[str, int]
-    """How many requests of the asked centres are in each state."""
+    """How many requests of the asked centres are in each open state."""
 
 
 class InstanceLine(_Model):

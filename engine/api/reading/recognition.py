@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from engine.api.caller import CurrentCaller
+from engine.api.reading.items import codes_of
 from engine.api.reading.lines import concept_text, facility_line, study_uid
 from engine.api.reading.models import ReasonLine, RecognisedResult, RecognitionAnswer
 from engine.api.services import Hub
@@ -44,10 +45,13 @@ async def recognise(
 
     What is recognised is the data. The conclusion is told beside it, for the doctor to agree with or not.
     """
+    asking = facility or caller.facility
+    if asking and asking not in hub.config.facilities:
+        raise NotFoundError("no facility of that code is configured")
     at = hub.clock()
     async with hub.pool.acquire() as connection:
         people = await _people(connection, patient)
-        asked = Asked(frozenset({code.rpartition("|")[2]}), facility or caller.facility, at)
+        asked = Asked(codes_of(code.rpartition("|")[2], asking), asking, at)
         results = await _results(connection, people, asked, hub.config)
         acts = [audit.Audited(caller.name, "recognise", f"Patient/{person}") for person in people]
         await audit.write(connection, acts, at)

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
 
 from engine.api.caller import Caller, CurrentCaller, needs
 from engine.api.reading import desk
 from engine.api.reading.desk import Docket, open_docket
 from engine.api.reading.lines import modality_of, request_row
 from engine.api.reading.models import Draft, RequestView, Review, Worklist
+from engine.api.reading.seen import Answer
 from engine.api.reading.view import request_view
 from engine.api.services import Hub
 from engine.centres import case as cases
@@ -32,50 +34,60 @@ RequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
 ReadingCaller = Annotated[Caller, Depends(needs(Role.READER, Role.REVIEWER, Role.ADMIN))]
 
 _CLOSED = frozenset({RequestState.RETURNED, RequestState.CANCELLED})
+_OPEN = tuple(state for state in RequestState if state not in _CLOSED)
 _MOST_ROWS = 500
 
 
-@router.get("")
+@router.get("", response_model=Worklist)
 async def worklist(
+    request: Request,
     caller: ReadingCaller,
     hub: Hub,
     state: Annotated[list[RequestState] | None, Query()] = None,
     centre: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 200,
-) -> Worklist:
+) -> Response:
     """The requests of the caller's centres: open ones most urgent and oldest first, then closed ones latest first.
 
-    Without `state`, those that are open.
+    Without `state`, those that are open. 304 without a body, and without an audit row, when If-None-Match names what
+    the caller has.
     """
-    wanted = set(state) if state else set(RequestState) - _CLOSED
+    wanted = frozenset(state or _OPEN)
     names = _centres_of(caller, hub.config, centre)
     at = hub.clock()
     async with hub.pool.acquire() as connection:
         tasks = await store.open_requests(connection, wanted - _CLOSED, names, limit)
         tasks += await store.closed_requests(connection, wanted & _CLOSED, names, limit - len(tasks))
         dockets = await desk.fill(connection, tasks)
-        counts = await store.count_by_state(connection, RequestState, names)
-        await audit.write(connection, [audit.Audited(caller.name, "search", "Task", {"found": len(tasks)})], at)
-    return Worklist(
-        requests=[
+        counts = await store.count_by_state(connection, _OPEN, names)
+        rows = [
             request_row(d.task.body, d.order, d.patient, d.studies, d.task.last_updated, hub.config, at)
             for d in dockets
-        ],
-        counts={state.value: number for state, number in counts.items()},
-    )
+        ]
+        answer = Answer(Worklist(requests=rows, counts={state.value: counts[state] for state in _OPEN}))
+        if answer.is_known_to(request):
+            return answer.unchanged()
+        await audit.write(connection, [audit.Audited(caller.name, "search", "Task", {"found": len(tasks)})], at)
+    return answer.whole()
 
 
-@router.get("/{request_id}")
-async def read(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
-    """One request with its images, its report and the earlier reports of the same person."""
+@router.get("/{request_id}", response_model=RequestView)
+async def read(request: Request, request_id: RequestId, caller: ReadingCaller, hub: Hub) -> Response:
+    """One request with its images, its report and the earlier reports of the same person.
+
+    304 without a body, and without an audit row, when If-None-Match names what the caller has.
+    """
     at = hub.clock()
     async with hub.pool.acquire() as connection:
         docket = await open_docket(connection, request_id)
         desk.must_see(caller, desk.centre_of(docket.task.body, hub.config))
         view = await request_view(connection, docket, caller, hub.config, at)
+        answer = Answer(view)
+        if answer.is_known_to(request):
+            return answer.unchanged()
         subjects = [f"Task/{request_id}", f"Patient/{view.request.patient.id}"]
         await audit.write(connection, [audit.Audited(caller.name, "read", subject) for subject in subjects], at)
-    return view
+    return answer.whole()
 
 
 @router.post("/{request_id}/claim")

@@ -75,6 +75,18 @@ async def test_the_item_may_be_named_by_recognition_code_or_local_code(
     assert (await ask(await client_of("liu"), COUNTY.patient_id, code))["recognisable"] is True
 
 
+async def test_a_code_of_the_facilitys_own_means_what_its_table_says(client_of: ClientOf, arrive: Arrive) -> None:
+    examination = Examination(code="BS-DR-01", item="DR-CHEST-PA")
+    await signed(await client_of("wang"), await client_of("li"), await arrive(examination))
+    assert (await ask(await client_of("liu"), examination.patient_id, "dr-chest"))["recognisable"] is True
+
+
+async def test_an_unknown_facility_asks_nothing(client_of: ClientOf, read_below: Examination) -> None:
+    liu = await client_of("liu")
+    asked = {"patient": COUNTY.patient_id, "code": "CHEST-XR", "facility": "../../etc"}
+    assert (await liu.get("/api/recognition", params=asked)).status_code == 404
+
+
 async def test_another_item_is_not_offered(client_of: ClientOf, read_below: Examination) -> None:
     assert await ask(await client_of("liu"), COUNTY.patient_id, "HEAD-CT") == {"recognisable": False, "results": []}
 

@@ -45,7 +45,7 @@ async def test_the_worklist_says_what_a_reader_needs_to_choose(client_of: Client
     assert row["waiting_since"] == "2026-03-02T08:10:00Z"
     assert row["reader"] is None
     assert worklist["counts"]["waiting"] == 1
-    assert worklist["counts"]["returned"] == 0
+    assert worklist["counts"]["claimed"] == 0
 
 
 async def test_the_urgent_come_first_and_then_the_oldest(client_of: ClientOf, arrive: Arrive) -> None:
@@ -217,6 +217,20 @@ async def test_reading_a_request_is_audited(client_of: ClientOf, waiting: str, p
     await (await client_of("wang")).get(f"/api/requests/{waiting}")
     acts = await pool.fetch("select actor, action, subject from audit order by id")
     assert ("wang", "read", f"Patient/{Examination().patient_id}") in [tuple(act) for act in acts]
+
+
+async def test_looking_again_at_what_has_not_changed_is_no_second_disclosure(
+    client_of: ClientOf, waiting: str, pool: asyncpg.Pool
+) -> None:
+    wang = await client_of("wang")
+    for path in ("/api/requests", f"/api/requests/{waiting}"):
+        first = await wang.get(path)
+        audited = await pool.fetchval("select count(*) from audit")
+        again = await wang.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert await pool.fetchval("select count(*) from audit") == audited
+    await wang.post(f"/api/requests/{waiting}/claim")
+    assert (await wang.get(path, headers={"If-None-Match": first.headers["ETag"]})).status_code == 200
 
 
 @pytest.mark.parametrize(

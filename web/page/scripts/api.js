@@ -35,6 +35,12 @@ export async function get(path) {
   return (await call("GET", path)).json();
 }
 
+/** What is there unless it is what `tag` names: {tag, body}, or null when nothing changed. */
+export async function getUnless(tag, path) {
+  const answer = await call("GET", path, undefined, undefined, tag ? { "If-None-Match": tag } : {});
+  return answer.status === 304 ? null : { tag: answer.headers.get("ETag"), body: await answer.json() };
+}
+
 export async function post(path, body) {
   return (await call("POST", path, body)).json();
 }
@@ -45,9 +51,9 @@ export async function picture(path, signal) {
   return { blob: await answer.blob(), headers: answer.headers };
 }
 
-async function call(method, path, body, signal) {
+async function call(method, path, body, signal, more = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const headers = token ? { ...more, Authorization: `Bearer ${token}` } : more;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -56,7 +62,7 @@ async function call(method, path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "unreachable");
   }
-  if (answer.ok) return answer;
+  if (answer.ok || answer.status === 304) return answer;
   const code = await codeOf(answer);
   if (answer.status === 401) {
     dropToken();

@@ -1,13 +1,13 @@
 // What does a reader see of one examination? Who it is, the pictures, and beside them the report and its course.
 
-import { Refused, get, post } from "./api.js";
+import { Refused, getUnless, post } from "./api.js";
 import { modalityBadge, priorityChip, stateChip } from "./chips.js";
 import { courseOf, stages } from "./course.js";
 import { fill, h, isTyping } from "./elements.js";
 import { tell, tellRefusal } from "./notices.js";
 import { priorsOf } from "./priors.js";
 import { createReport } from "./report.js";
-import { age } from "./times.js";
+import { age, dateTime } from "./times.js";
 import { createViewer } from "./viewer.js";
 import { refusal, t } from "./words.js";
 
@@ -15,6 +15,7 @@ const REFRESH_MS = 4000;
 
 export function casePage(id, me) {
   let view = null;
+  let tag = null;
   let timer = null;
   let closed = false;
   let tab = "report";
@@ -34,7 +35,11 @@ export function casePage(id, me) {
   async function load() {
     clearTimeout(timer);
     try {
-      take(await get(`/api/requests/${id}`));
+      const changed = await getUnless(tag, `/api/requests/${id}`);
+      if (changed !== null) {
+        tag = changed.tag;
+        take(changed.body);
+      }
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.status === 401 || closed) return;
@@ -86,7 +91,7 @@ export function casePage(id, me) {
 
   function drawTabs() {
     const one = (name, count) =>
-      h("button", { role: "tab", class: "side-tab", "aria-selected": String(tab === name), data: { tab: name }, on: { click: () => { tab = name; prior = null; drawTabs(); drawPictures(); drawPanel(); } } }, t(`case.${name}`), count ? h("span", { class: "count", text: String(count) }) : null);
+      h("button", { role: "tab", class: "side-tab", "aria-selected": String(tab === name), data: { tab: name }, on: { click: () => { tab = name; drawTabs(); drawPanel(); } } }, t(`case.${name}`), count ? h("span", { class: "count", text: String(count) }) : null);
     fill(tabs, one("report"), one("priors", view.priors.length), one("course"));
   }
 
@@ -94,7 +99,7 @@ export function casePage(id, me) {
     if (tab === "report") {
       if (panel.firstChild !== report.element) fill(panel, report.element);
     } else if (tab === "priors") {
-      fill(panel, priorsOf(view.priors, prior, (chosen) => { prior = chosen; drawPictures(); drawPanel(); }));
+      fill(panel, priorsOf(view.priors, prior, choosePrior));
     } else {
       fill(panel, courseOf(view));
     }
@@ -102,23 +107,37 @@ export function casePage(id, me) {
 
   function drawPictures() {
     const earlier = prior && view.priors.find((one) => one.id === prior);
-    const shown = pictures(view.studies, view.request.procedure, t("view.current"));
-    viewer.show(earlier ? [...pictures(earlier.studies, earlier.procedure, t("view.prior")), ...shown] : shown);
+    const { accession, facility, procedure } = view.request;
+    const own = pictures(view.studies, procedure, [t("view.current"), accession, facility.name]);
+    if (!earlier) return viewer.show(own);
+    const when = earlier.observed_at ?? earlier.issued_at;
+    viewer.show([...own, ...pictures(earlier.studies, earlier.procedure, [t("view.prior"), when && dateTime(when), earlier.facility.name], true)]);
   }
 
-  function pictures(studies, procedure, when) {
-    const { patient, accession, facility } = view.request;
-    const caption = [patient.name, `${t(`sex.${patient.sex}`)} ${age(patient.age)}`.trim(), accession, facility.name, when].filter(Boolean);
+  /** The name stands on every picture; what is said of the examination is that of the picture's own. */
+  function pictures(studies, procedure, about, isEarlier = false) {
+    const { patient } = view.request;
+    const who = `${t(`sex.${patient.sex}`)} ${age(patient.age)}`.trim();
     return studies.flatMap((study) =>
       study.series.flatMap((series) =>
         series.instances.map((instance) => ({
           path: instance.rendered,
           group: series.uid,
           label: series.description || study.description || procedure || t("view.series", { n: series.number ?? "" }),
-          caption,
+          caption: [patient.name, who, ...about].filter(Boolean),
+          modality: series.modality,
+          isEarlier,
         })),
       ),
     );
+  }
+
+  /** Shows the pictures of an earlier report beside the present ones, or puts them away again. */
+  function choosePrior(chosen) {
+    prior = chosen;
+    drawPictures();
+    drawPanel();
+    if (prior) viewer.goToEarlier();
   }
 
   // ── Acting ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,8 +12,7 @@ export function findingsPage() {
 
   async function load() {
     try {
-      const answer = await get("/api/findings?state=open");
-      draw(Array.isArray(answer) ? answer : answer.findings);
+      draw((await get("/api/findings?state=open")).findings);
     } catch (error) {
       fill(element);
       tellRefusal(error);

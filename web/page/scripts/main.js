@@ -47,7 +47,7 @@ function header() {
     { class: "top" },
     h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), h("b", { text: t("brand") }), h("span", { text: t("room") })),
     h("span", { class: "community", text: me.community }),
-    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role === "admin" || role === "integrator") && tab("#/findings", "tab.findings")),
+    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role !== "clinician") && tab("#/findings", "tab.findings")),
     h("span", { class: "space" }),
     h("button", { class: "plain", text: t("language"), on: { click: () => { switchLanguage(); show(); } } }),
     h("span", { class: "me" }, h("b", { text: me.display }), h("small", { text: me.facility_name })),

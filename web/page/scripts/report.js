@@ -24,15 +24,15 @@ export function createReport({ act, save }) {
 
   const facts = h("dl", { class: "facts" });
   const banner = h("div", { class: "banner", hidden: true });
-  const observed = editor("observed", 11);
-  const conclusion = editor("conclusion", 5);
+  const observed = editor("observed");
+  const conclusion = editor("conclusion");
   const saved = h("span", { class: "saved" });
   const rule = h("div", { class: "rule" });
   const actions = h("div", { class: "actions" });
   const element = h("div", { class: "report" }, facts, banner, field("observed", observed), field("conclusion", conclusion), h("div", { class: "report-foot" }, rule, h("div", { class: "action-row" }, saved, h("span", { class: "space" }), actions)));
 
-  function editor(name, rows) {
-    return h("textarea", { name, rows, maxlength: LONGEST, placeholder: t(`report.${name}Hint`), "aria-label": t(`report.${name}`), spellcheck: "false", on: { input: changed, blur: saveNow } });
+  function editor(name) {
+    return h("textarea", { name, rows: 2, maxlength: LONGEST, placeholder: t(`report.${name}Hint`), "aria-label": t(`report.${name}`), spellcheck: "false", on: { input: changed, blur: saveNow } });
   }
 
   function field(name, input) {

@@ -9,6 +9,9 @@ const ZOOM_STEP = 1.15;
 const MOST_ZOOM = 20;
 const LEAST_ZOOM = 0.05;
 const WINDOW_PER_PIXEL = 1 / 400; // of the window's width, so that one sweep over the screen covers it
+const GREYS = { center: 127.5, width: 255 }; // of a picture whose window the hub did not say: its own 256 greys
+const CT_WINDOWS = { lung: { center: -600, width: 1500 }, mediastinum: { center: 40, width: 400 }, bone: { center: 500, width: 2000 }, brain: { center: 40, width: 80 } };
+const SVG = "http://www.w3.org/2000/svg";
 
 export function createViewer() {
   let images = [];
@@ -18,16 +21,21 @@ export function createViewer() {
   let view = blank();
   const kept = new Map();
 
+  const stretch = stretcher();
   const img = h("img", { class: "picture", alt: "", draggable: "false" });
   const message = h("div", { class: "view-message", hidden: true });
   const corners = { tl: h("div", { class: "corner tl" }), tr: h("div", { class: "corner tr" }), bl: h("div", { class: "corner bl" }), br: h("div", { class: "corner br" }) };
-  const stage = h("div", { class: "stage", tabindex: "-1" }, img, ...Object.values(corners), message);
+  const stage = h("div", { class: "stage", tabindex: "-1" }, stretch.element, img, ...Object.values(corners), message);
   const strip = h("div", { class: "strip" });
   const tools = h("div", { class: "view-tools", role: "toolbar" });
   const element = h("section", { class: "viewer" }, strip, h("div", { class: "view-main" }, tools, stage));
 
+  /**
+   * `window`: the one asked of the hub, null for the hub's own choice. `shown`: the one the picture was rendered with, and
+   * `live` the one it is stretched to on the screen, both in values of the image, or in greys where the hub said nothing.
+   */
   function blank() {
-    return { scale: 1, x: 0, y: 0, turn: 0, invert: false, fitted: true, window: null, own: null };
+    return { scale: 1, x: 0, y: 0, turn: 0, invert: false, fitted: true, window: null, shown: GREYS, live: null };
   }
 
   /** `pictures`: [{path, label, group, caption: [line, …]}], one after another; shows the first. */
@@ -52,8 +60,8 @@ export function createViewer() {
     const sameSeries = images[at]?.group === images[target].group;
     at = target;
     if (!sameSeries || force) view = blank();
-    view.own = null;
     markStrip();
+    drawTools();
     await load();
     for (const neighbour of [at + 1, at - 1]) if (images[neighbour]?.group === images[at].group) fetchPicture(images[neighbour].path).catch(() => {});
   }
@@ -67,10 +75,12 @@ export function createViewer() {
     try {
       const { url, own } = await fetchPicture(path, signal);
       if (signal.aborted) return;
-      view.own = own;
       img.src = url;
       await img.decode();
       if (signal.aborted) return;
+      const before = view.shown;
+      view.shown = view.window ?? own ?? GREYS;
+      if (view.shown !== GREYS || before !== GREYS) view.live = null;
       img.hidden = false;
       quiet();
       if (view.fitted) fit();
@@ -140,14 +150,16 @@ export function createViewer() {
   function draw() {
     img.style.width = `${img.naturalWidth}px`;
     img.style.transform = `translate(-50%, -50%) translate(${view.x}px, ${view.y}px) scale(${view.scale}) rotate(${view.turn}deg)`;
-    img.style.filter = [view.invert ? "invert(1)" : "", view.preview ?? ""].join(" ").trim() || "none";
+    stretch.to(view.shown, view.live ?? view.shown);
+    img.style.filter = [view.live && "url(#stretch)", view.invert && "invert(1)"].filter(Boolean).join(" ") || "none";
     img.style.imageRendering = view.scale > 3 ? "pixelated" : "auto";
     const image = images[at];
     const inSeries = images.filter((one) => one.group === image.group);
+    corners.tl.classList.toggle("earlier", image.isEarlier);
     fill(corners.tl, image.caption.map((line) => h("div", { text: line })));
     fill(corners.tr, h("div", { text: image.label }), h("div", { text: t("view.image", { n: inSeries.indexOf(image) + 1, total: inSeries.length }) }));
-    const window = view.window ?? view.own;
-    fill(corners.bl, window && h("div", { text: `WL ${Math.round(window.center)}  WW ${Math.round(window.width)}` }));
+    const window = view.live ?? view.shown;
+    fill(corners.bl, view.shown !== GREYS && h("div", { text: `WL ${Math.round(window.center)}  WW ${Math.round(window.width)}` }));
     fill(corners.br, h("div", { text: `${Math.round(view.scale * 100)}%` }));
   }
 
@@ -168,7 +180,7 @@ export function createViewer() {
     stage.focus();
     stage.setPointerCapture(event.pointerId);
     const used = event.button === 1 ? "pan" : event.button === 2 ? "zoom" : tool;
-    const start = { x: event.clientX, y: event.clientY, view: { ...view }, window: view.window ?? view.own ?? { center: 127.5, width: 255 } };
+    const start = { x: event.clientX, y: event.clientY, view: { ...view }, window: view.live ?? view.shown };
     const moved = (move) => drag(used, start, move.clientX - start.x, move.clientY - start.y);
     const ended = () => {
       stage.removeEventListener("pointermove", moved);
@@ -194,23 +206,22 @@ export function createViewer() {
     }
   }
 
-  /** While dragging the picture that is there is stretched; the hub renders the true grey values when the drag ends. */
   function windowBy(from, dx, dy) {
     const width = Math.max(1, from.width * Math.exp(dx * WINDOW_PER_PIXEL * 2));
-    const center = from.center + dy * WINDOW_PER_PIXEL * from.width;
-    const contrast = from.width / width;
-    const shift = ((from.center - center) / from.width) * contrast;
-    view.preview = `contrast(${contrast}) brightness(${Math.max(0.05, 1 + shift)})`;
-    view.window = view.own === null ? null : { center, width };
+    view.live = { width, center: from.center + dy * WINDOW_PER_PIXEL * from.width };
     draw();
   }
 
+  /** While dragging the picture that is there is stretched; when the drag ends the hub renders the true values. */
   function settleWindow() {
-    if (view.window === null) return;
-    load().then(() => {
-      view.preview = null;
-      draw();
-    });
+    if (view.live === null || view.shown === GREYS) return;
+    view.window = view.live;
+    load();
+  }
+
+  function choose(window) {
+    view.window = window;
+    load();
   }
 
   function page(step) {
@@ -225,7 +236,7 @@ export function createViewer() {
     actual: () => { view.scale = 1; view.x = view.y = 0; view.fitted = false; draw(); },
     invert: () => { view.invert = !view.invert; draw(); drawTools(); },
     rotate: () => { view.turn = (view.turn + 90) % 360; view.fitted ? fit() : draw(); },
-    reset: () => { const had = view.window !== null; view = { ...blank(), own: view.own }; had ? load() : fit(); drawTools(); },
+    reset: () => { const { window, shown } = view; view = { ...blank(), shown }; window === null ? fit() : load(); drawTools(); },
     previous: () => go(at - 1),
     next: () => go(at + 1),
   };
@@ -238,6 +249,8 @@ export function createViewer() {
       tools,
       chooser("window", "W"), chooser("pan", "P"), chooser("zoom", "Z"), h("i"),
       button("fit", "F", null, actions.fit), button("actual", "1", null, actions.actual), button("invert", "I", view.invert, actions.invert), button("rotate", "O", null, actions.rotate), button("reset", "R", null, actions.reset),
+      images[at]?.modality === "CT" && h("i"),
+      images[at]?.modality === "CT" && Object.entries(CT_WINDOWS).map(([name, window]) => button(name, `W ${window.width} L ${window.center}`, null, () => choose(window))),
       images.length > 1 && h("i"),
       images.length > 1 && button("previous", "←", null, actions.previous),
       images.length > 1 && button("next", "→", null, actions.next),
@@ -252,7 +265,7 @@ export function createViewer() {
     fill(strip, [...groups.values()].map(({ image, index, total }) => {
       const thumbnail = h("img", { alt: "", draggable: "false" });
       if (groups.size > 1) fetchPicture(image.path).then(({ url }) => { thumbnail.src = url; }, () => {});
-      return h("button", { class: "thumbnail", data: { group: image.group }, on: { click: () => go(index) } }, thumbnail, h("span", { text: image.label }), h("small", { text: String(total) }));
+      return h("button", { class: image.isEarlier ? "thumbnail earlier" : "thumbnail", data: { group: image.group }, on: { click: () => go(index) } }, thumbnail, h("span", { text: image.label }), h("small", { text: String(total) }));
     }));
   }
 
@@ -294,5 +307,31 @@ export function createViewer() {
 
   img.hidden = true;
   drawTools();
-  return { element, show, keys, close };
+  return { element, show, goToEarlier: () => go(images.findIndex((image) => image.isEarlier)), keys, close };
+}
+
+/** Stretches a picture from the window it was rendered with to another one, exactly as far as its greys go. */
+function stretcher() {
+  const functions = ["feFuncR", "feFuncG", "feFuncB"].map((name) => {
+    const one = document.createElementNS(SVG, name);
+    one.setAttribute("type", "linear");
+    return one;
+  });
+  const transfer = document.createElementNS(SVG, "feComponentTransfer");
+  transfer.append(...functions);
+  const filter = document.createElementNS(SVG, "filter");
+  filter.id = "stretch";
+  filter.setAttribute("color-interpolation-filters", "sRGB");
+  filter.append(transfer);
+  const element = document.createElementNS(SVG, "svg");
+  element.setAttribute("class", "filters-only");
+  element.append(filter);
+  const low = (window) => window.center - window.width / 2;
+  const to = (from, wanted) => {
+    for (const one of functions) {
+      one.setAttribute("slope", from.width / wanted.width);
+      one.setAttribute("intercept", (low(from) - low(wanted)) / wanted.width);
+    }
+  };
+  return { element, to };
 }

@@ -1,6 +1,6 @@
 // Which examinations wait? The list that refreshes itself, filtered by state, centre and words.
 
-import { Refused, get, post } from "./api.js";
+import { Refused, getUnless, post } from "./api.js";
 import { modalityBadge, priorityChip, stateChip } from "./chips.js";
 import { fill, h, isTyping } from "./elements.js";
 import { tell, tellRefusal } from "./notices.js";
@@ -16,6 +16,8 @@ const chosen = { state: "open", centre: "", words: "", row: null };
 
 export function worklistPage(me) {
   let list = { requests: [], counts: {} };
+  let tag = null;
+  let shownPath = null;
   let loadedAt = null;
   let stale = null;
   let timer = null;
@@ -41,7 +43,10 @@ export function worklistPage(me) {
     const query = new URLSearchParams([...wanted.map((state) => ["state", state]), ["limit", LIMIT]]);
     if (chosen.centre) query.set("centre", chosen.centre);
     try {
-      list = await get(`/api/requests?${query}`);
+      const path = `/api/requests?${query}`;
+      const changed = await getUnless(path === shownPath ? tag : null, path);
+      if (changed !== null) ({ body: list, tag } = changed);
+      shownPath = path;
       loadedAt = new Date();
       stale = null;
     } catch (error) {
@@ -94,13 +99,14 @@ export function worklistPage(me) {
   }
 
   function drawFilters() {
+    const counted = (states) => states.every((state) => state in list.counts);
     const count = (states) => states.reduce((sum, state) => sum + (list.counts[state] ?? 0), 0);
     const filter = (state, states) =>
       h(
         "button",
         { role: "tab", class: "filter", "aria-selected": String(chosen.state === state), data: { state }, on: { click: () => { chosen.state = state; list = { requests: [], counts: list.counts }; reload(); } } },
         t(`state.${state}`),
-        h("span", { class: "count", text: String(count(states)) }),
+        counted(states) && h("span", { class: "count", text: String(count(states)) }),
       );
     fill(filters, filter("open", OPEN), ...[...OPEN, ...CLOSED].map((state) => filter(state, [state])));
   }
@@ -135,6 +141,7 @@ export function worklistPage(me) {
 
   function timeOf(row) {
     if (CLOSED.includes(row.state)) return shortTime(row.changed_at);
+    if (row.state === "signed") return waited(row.changed_at);
     return row.waiting_since ? waited(row.waiting_since) : "—";
   }
 
