@@ -24,7 +24,7 @@ from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
 from pacs_gateway import status
 from pacs_gateway.discretion import keep_libraries_discreet
-from pacs_gateway.services import offered
+from pacs_gateway.services import offered, offered_to
 from pacs_gateway.store import Sent, Store
 from pacs_gateway.worklist import answer, query_of
 
@@ -102,6 +102,9 @@ class Acceptor:
 
     def _admit(self, event: Event) -> None:
         """Rejects a peer that no entry names, or that calls from another host than its entry says."""
+        proposal = event.assoc.requestor.primitive
+        assert proposal is not None, "an association is requested without a proposal"
+        event.assoc.acceptor.supported_contexts = offered_to(proposal.presentation_context_definition_list)
         calling, host = _calling(event), str(event.assoc.requestor.address)
         if self._facility(calling, host) is None:
             _log.warning("channel %s: rejected AE title %r from %s: in no entry", self._channel.name, calling, host)

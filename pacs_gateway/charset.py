@@ -11,7 +11,7 @@ from engine.finding import Finding
 SPECIFIC_CHARACTER_SET = "(0008,0005)"
 _PADDING = b" \0"
 _BETWEEN = b"\n"
-"""No character of several bytes holds it, and text that switches character sets starts anew after it (PS3.5 §6.1.2.5.3)."""
+"""No character of several bytes holds it, and text that switches character sets starts anew after it."""
 
 
 @dataclass(frozen=True, slots=True)

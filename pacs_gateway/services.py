@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from pydicom.uid import (
     UID,
     AllTransferSyntaxes,
@@ -14,18 +16,11 @@ from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]  # made at import
 
-_UNCOMPRESSED = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
+_UNCOMPRESSED = frozenset(
+    {ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 )
-TRANSFER_SYNTAXES: list[str | UID] = [
-    *_UNCOMPRESSED,
-    *(syntax for syntax in AllTransferSyntaxes if syntax not in _UNCOMPRESSED),
-]
-"""Every standard one, objects are kept as sent. Where one proposal offers several, the first here wins: choosing a
-compressed one could make a modality compress, with loss, what it holds uncompressed."""
+_TRANSFER_SYNTAXES = frozenset(AllTransferSyntaxes)
+_SERVICES = frozenset({Verification, ModalityWorklistInformationFind})
 
 _RETIRED_STORAGE_CLASSES = (
     "1.2.840.10008.5.1.1.29",  # Hardcopy Grayscale Image
@@ -55,9 +50,28 @@ STORAGE_CLASSES = frozenset(
 
 
 def offered() -> list[PresentationContext]:
-    """Presentation contexts the gateway accepts, always as the provider."""
-    services = (Verification, ModalityWorklistInformationFind)
-    return [
-        *(build_context(service, TRANSFER_SYNTAXES[: len(_UNCOMPRESSED)]) for service in services),
-        *(build_context(storage_class, TRANSFER_SYNTAXES) for storage_class in sorted(STORAGE_CLASSES)),
-    ]
+    """Everything the gateway accepts, always as the provider: every storage class in every standard transfer syntax."""
+    return [_context(uid, _syntaxes_of(uid)) for uid in sorted(_SERVICES | STORAGE_CLASSES)]
+
+
+def offered_to(proposed: Sequence[PresentationContext]) -> list[PresentationContext]:
+    """What is accepted of a proposal, with transfer syntaxes in the proposer's order.
+
+    Objects are kept as sent, so the proposer knows best: what it names first it can send without re-coding. Choosing
+    by an order of ours makes some senders fail (they cannot decompress) and others lose (they compress).
+    """
+    accepted: dict[str, dict[UID, None]] = {}
+    for context in proposed:
+        uid = str(context.abstract_syntax)
+        if uid in _SERVICES or uid in STORAGE_CLASSES:
+            syntaxes = (syntax for syntax in context.transfer_syntax if syntax in _syntaxes_of(uid))
+            accepted.setdefault(uid, {}).update(dict.fromkeys(syntaxes))
+    return [_context(uid, syntaxes) for uid, syntaxes in accepted.items() if syntaxes]
+
+
+def _syntaxes_of(uid: str) -> Collection[UID]:
+    return _UNCOMPRESSED if uid in _SERVICES else _TRANSFER_SYNTAXES
+
+
+def _context(uid: str, syntaxes: Collection[UID]) -> PresentationContext:
+    return build_context(uid, list(syntaxes))

@@ -12,7 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from engine.errors import ParseError
@@ -100,7 +100,7 @@ def _grey(header: Dataset, pixels: Pixels, frame: int, window: Window | None) ->
     values = apply_modality_lut(pixels, transform)
     voi = _macro(header, frame, "FrameVOILUTSequence")
     if window is None and voi.get("VOILUTSequence"):
-        return _scaled(apply_voi(values, voi), int(voi.VOILUTSequence[0].LUTDescriptor[2]))
+        return _looked_up(values, voi.VOILUTSequence[0], header)
     return _windowed(values, window or _window_of(voi) or _full_range(header, pixels, values))
 
 
@@ -114,6 +114,21 @@ def _windowed(values: Pixels, window: Window) -> NDArray[np.uint8]:
     else:
         y = (x - (window.centre - 0.5)) / max(window.width - 1.0, 1e-6) + 0.5
     return cast("NDArray[np.uint8]", (np.clip(y, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+
+
+def _looked_up(values: Pixels, table: Dataset, header: Dataset) -> NDArray[np.uint8]:
+    """The VOI table of PS3.3 C.11.2.1.1. Entries of 8 bits may be packed two to a word, which pydicom does not take."""
+    entries, first, bits = (int(number) for number in table.LUTDescriptor)
+    entries = entries or 65_536
+    if isinstance(table.LUTData, bytes):
+        packed = len(table.LUTData) < 2 * entries
+        order = "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(table.LUTData, np.uint8 if packed else np.dtype(f"{order}u2"))
+    else:
+        data = np.asarray(table.LUTData, dtype=np.uint16)
+    signed_first = first - 65_536 if first > 32_767 and values.min() < 0 else first
+    index = np.clip(values.astype(np.int64) - signed_first, 0, min(entries, len(data)) - 1)
+    return _scaled(data[index], bits)
 
 
 def _window_of(voi: Dataset) -> Window | None:

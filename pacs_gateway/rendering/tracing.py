@@ -61,6 +61,9 @@ class Caption:
     accession: str = ""
 
 
+_UNNAMED = Caption()
+
+
 @dataclass(frozen=True, slots=True)
 class _Strip:
     """One lead in one row: `at` millimetres from the row's start, from second `begin` to `end` of the recording."""
@@ -72,7 +75,7 @@ class _Strip:
     end: float
 
 
-def svg(ecg: Ecg, caption: Caption, layout: Layout = Layout.THREE_BY_FOUR) -> str:
+def svg(ecg: Ecg, caption: Caption = _UNNAMED, layout: Layout = Layout.THREE_BY_FOUR) -> str:
     """The first ten seconds. A recording without the twelve standard leads is drawn a lead to a row."""
     rows, height = _rows(ecg, layout)
     width = 2 * _MARGIN + _CALIBRATION + _STRIP

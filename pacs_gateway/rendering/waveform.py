@@ -84,6 +84,7 @@ def read(file: BinaryIO, charset: str) -> Ecg:
 
     Raises ParseError `not-renderable` when there is no waveform, or one without the sensitivity a scale needs.
     """
+    file.seek(0)
     dataset = pydicom.dcmread(file)
     groups = dataset.get("WaveformSequence") or []
     if not groups:

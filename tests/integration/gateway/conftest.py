@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,8 @@ class Said:
 
 
 Run = Callable[..., Awaitable[Said]]
+Start = Callable[..., Awaitable[Gateway]]
+Write = Callable[..., Path]
 
 
 @pytest.fixture
@@ -109,14 +112,26 @@ def objects(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    mount_point = tmp_path / "small"
+    mount_point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount_point], check=True)
+    try:
+        yield mount_point
+    finally:
+        subprocess.run(["umount", "--lazy", mount_point], check=True)
+
+
+@pytest.fixture
 def intake() -> RecordingIntake:
     return RecordingIntake()
 
 
 @pytest.fixture
-async def start(
-    pool: asyncpg.Pool, intake: RecordingIntake, objects: Path
-) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
+async def start(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path) -> AsyncIterator[Start]:
     """Starts a gateway with changed channel settings."""
     async with AsyncExitStack() as stack:
 
@@ -138,12 +153,12 @@ async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def gateway(start: Callable[..., Awaitable[Gateway]]) -> Gateway:
+async def gateway(start: Start) -> Gateway:
     return await start()
 
 
 @pytest.fixture
-def radiograph(tmp_path: Path) -> Callable[..., Path]:
+def radiograph(tmp_path: Path) -> Write:
     """Writes a small synthetic radiograph and returns its file."""
 
     def write(**attributes: Any) -> Path:

@@ -60,13 +60,13 @@ def encoded(dataset: Dataset, syntax: str) -> bytes:
 
 
 @pytest.mark.parametrize("syntax", UNCOMPRESSED)
-def test_wanted_values_are_found_behind_sequences_of_undefined_length(syntax):
+def test_wanted_values_are_found_behind_sequences_of_undefined_length(syntax: str) -> None:
     found = top_level(encoded(object_with_sequences(), syntax), syntax, WANTED)
     assert found == {SOP_UID: b"1.2.3\0", PATIENT_NAME: b"Test^One", STUDY_UID: b"1.2\0"}
 
 
 @pytest.mark.parametrize("syntax", UNCOMPRESSED)
-def test_a_data_set_cut_at_any_byte_within_an_element_is_truncated(syntax):
+def test_a_data_set_cut_at_any_byte_within_an_element_is_truncated(syntax: str) -> None:
     data = encoded(object_with_sequences(), syntax)
     starts = _top_level_starts(object_with_sequences(), syntax)
     for end in range(1, len(data)):
@@ -86,7 +86,7 @@ def _top_level_starts(dataset: Dataset, syntax: str) -> set[int]:
     return starts
 
 
-def test_an_empty_data_set_is_none():
+def test_an_empty_data_set_is_none() -> None:
     with pytest.raises(ParseError) as raised:
         top_level(b"", ExplicitVRLittleEndian, WANTED)
     assert raised.value.code == "dicom-unparsable"
@@ -98,44 +98,44 @@ def test_an_empty_data_set_is_none():
     ids=["text", "pdf", "binary"],
 )
 @pytest.mark.parametrize("syntax", UNCOMPRESSED)
-def test_what_is_no_data_set_is_refused(data, syntax):
+def test_what_is_no_data_set_is_refused(data: bytes, syntax: str) -> None:
     with pytest.raises(ParseError):
         top_level(data, syntax, WANTED)
 
 
-def test_zeros_that_a_device_appended_are_taken():
+def test_zeros_that_a_device_appended_are_taken() -> None:
     data = encoded(object_with_sequences(), ExplicitVRLittleEndian)
     assert top_level(data + bytes(513), ExplicitVRLittleEndian, WANTED)[SOP_UID] == b"1.2.3\0"
 
 
-def test_odd_lengths_are_taken():
+def test_odd_lengths_are_taken() -> None:
     data = _explicit(0x0008, 0x0018, b"UI", b"1.2.3") + _explicit(0x0010, 0x0010, b"PN", b"A")
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {SOP_UID: b"1.2.3", PATIENT_NAME: b"A"}
 
 
-def test_elements_out_of_order_are_taken():
+def test_elements_out_of_order_are_taken() -> None:
     data = _explicit(0x0020, 0x000D, b"UI", b"1.2\0") + _explicit(0x0008, 0x0018, b"UI", b"1.2.3\0")
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {STUDY_UID: b"1.2\0", SOP_UID: b"1.2.3\0"}
 
 
-def test_of_a_repeated_element_the_first_counts():
+def test_of_a_repeated_element_the_first_counts() -> None:
     data = _explicit(0x0010, 0x0010, b"PN", b"AA") + _explicit(0x0010, 0x0010, b"PN", b"BB")
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {PATIENT_NAME: b"AA"}
 
 
-def test_a_vr_of_the_future_has_a_long_length():
+def test_a_vr_of_the_future_has_a_long_length() -> None:
     future = struct.pack("<HH2sHI", 0x0009, 0x1001, b"XY", 0, 2) + b"ab"
     data = future + _explicit(0x0010, 0x0010, b"PN", b"AA")
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {PATIENT_NAME: b"AA"}
 
 
-def test_implicit_elements_within_an_explicit_data_set_are_taken():
+def test_implicit_elements_within_an_explicit_data_set_are_taken() -> None:
     slipped = struct.pack("<HHI", 0x0009, 0x1001, 2) + b"ab"
     data = slipped + _explicit(0x0010, 0x0010, b"PN", b"AA")
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {PATIENT_NAME: b"AA"}
 
 
-def test_a_un_of_undefined_length_holds_implicit_items():
+def test_a_un_of_undefined_length_holds_implicit_items() -> None:
     item = struct.pack("<HHI", 0x0008, 0x0100, 2) + b"ab"
     un = (
         struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF)
@@ -148,7 +148,7 @@ def test_a_un_of_undefined_length_holds_implicit_items():
     assert top_level(data, ExplicitVRLittleEndian, WANTED) == {PATIENT_NAME: b"AA"}
 
 
-def test_encapsulated_pixels_are_walked_by_their_fragments():
+def test_encapsulated_pixels_are_walked_by_their_fragments() -> None:
     pixels = (
         struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
         + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
@@ -162,7 +162,7 @@ def test_encapsulated_pixels_are_walked_by_their_fragments():
         top_level(data[:-8], JPEG2000Lossless, WANTED)
 
 
-def test_nesting_without_end_is_refused_and_does_not_exhaust_the_stack():
+def test_nesting_without_end_is_refused_and_does_not_exhaust_the_stack() -> None:
     level = struct.pack("<HH2sHI", 0x0009, 0x1001, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
         "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
     )
@@ -171,7 +171,7 @@ def test_nesting_without_end_is_refused_and_does_not_exhaust_the_stack():
     assert raised.value.code == "dicom-unparsable"
 
 
-def test_a_deflated_data_set_is_inflated_to_be_read():
+def test_a_deflated_data_set_is_inflated_to_be_read() -> None:
     data = _deflated(encoded(object_with_sequences(), ExplicitVRLittleEndian))
     assert top_level(data, DeflatedExplicitVRLittleEndian, WANTED)[STUDY_UID] == b"1.2\0"
     with pytest.raises(ParseError) as raised:
@@ -179,7 +179,7 @@ def test_a_deflated_data_set_is_inflated_to_be_read():
     assert raised.value.code == "dicom-truncated"
 
 
-def test_a_deflated_data_set_may_not_grow_without_bound(monkeypatch):
+def test_a_deflated_data_set_may_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elements, "INFLATED_LIMIT_BYTES", 1000)
     with pytest.raises(ParseError) as raised:
         top_level(_deflated(bytes(1_000_000)), DeflatedExplicitVRLittleEndian, WANTED)

@@ -72,7 +72,7 @@ FULL = {
         ("NONSENSE", "OUYANG^XIAODONG", "XR-CHEST"),
     ],
 )
-def test_a_name_comes_in_the_charset_that_was_asked_for_or_in_pinyin(label, name, procedure):
+def test_a_name_comes_in_the_charset_that_was_asked_for_or_in_pinyin(label: str, name: str, procedure: str) -> None:
     told = answer(query(SpecificCharacterSet=label, **FULL), STEP, "DR_BAISHI")
     assert told.PatientName == name
     assert told.RequestedProcedureDescription == procedure
@@ -80,32 +80,32 @@ def test_a_name_comes_in_the_charset_that_was_asked_for_or_in_pinyin(label, name
         assert str(told).isascii()
 
 
-def test_times_are_those_of_the_clock_on_the_wall_in_china():
+def test_times_are_those_of_the_clock_on_the_wall_in_china() -> None:
     step = answer(query(**FULL), STEP, "DR_BAISHI").ScheduledProcedureStepSequence[0]
     assert (step.ScheduledProcedureStepStartDate, step.ScheduledProcedureStepStartTime) == ("20260102", "003000")
 
 
-def test_only_what_is_asked_for_is_told_and_all_of_it():
+def test_only_what_is_asked_for_is_told_and_all_of_it() -> None:
     told = answer(query(PatientName="", PatientWeight="", ScheduledStationAETitle=""), STEP, "DR_BAISHI")
     assert {element.keyword for element in told} == {"PatientName", "PatientWeight", "ScheduledProcedureStepSequence"}
     assert [element.keyword for element in told.ScheduledProcedureStepSequence[0]] == ["ScheduledStationAETitle"]
     assert told.PatientWeight is None
 
 
-def test_an_empty_sequence_asks_for_everything_in_it():
+def test_an_empty_sequence_asks_for_everything_in_it() -> None:
     identifier = Dataset()
     identifier.ScheduledProcedureStepSequence = Sequence([])
     told = answer(identifier, STEP, "DR_BAISHI")
     assert told.ScheduledProcedureStepSequence[0].Modality == "DX"
 
 
-def test_a_step_for_any_station_is_told_as_the_asking_stations_own():
+def test_a_step_for_any_station_is_told_as_the_asking_stations_own() -> None:
     told = answer(query(ScheduledStationAETitle=""), STEP, "DR_BAISHI")
     assert told.ScheduledProcedureStepSequence[0].ScheduledStationAETitle == "DR_BAISHI"
 
 
 @pytest.mark.parametrize("name", ["a=b\\c^d", "x\r\n\0y", "<script>alert(1)</script>"])
-def test_a_name_cannot_break_out_of_its_value(name):
+def test_a_name_cannot_break_out_of_its_value(name: str) -> None:
     step = Step(
         **{field: getattr(STEP, field) for field in Step.__slots__} | {"patient_name": name, "patient_name_latin": ""}
     )
@@ -140,7 +140,7 @@ def test_a_name_cannot_break_out_of_its_value(name):
     ],
     ids=str,
 )
-def test_matching_keys_become_a_query(keys, expected):
+def test_matching_keys_become_a_query(keys: dict[str, str], expected: StepQuery) -> None:
     assert query_of(query(**keys)) == expected
 
 
@@ -154,11 +154,11 @@ def test_matching_keys_become_a_query(keys, expected):
     ],
     ids=str,
 )
-def test_a_date_that_is_none_is_refused(keys):
+def test_a_date_that_is_none_is_refused(keys: dict[str, str]) -> None:
     with pytest.raises(ParseError) as raised:
         query_of(query(**keys))
     assert raised.value.code == "query-malformed"
 
 
-def test_a_query_without_a_step_matches_every_step():
+def test_a_query_without_a_step_matches_every_step() -> None:
     assert query_of(Dataset()) == StepQuery()

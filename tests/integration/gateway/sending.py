@@ -1,0 +1,71 @@
+"""How do the gateway's tests send objects, and look at what became of them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import asyncpg
+from pydicom.data import get_testdata_file
+from pydicom.filereader import _read_file_meta_info, read_file_meta_info
+from pynetdicom import AE, _config, build_context
+
+from pacs_gateway.spool import open_object
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_MISMATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+NO_ANSWER = -1
+
+
+def real(name: str) -> Path:
+    """A file of pydicom or pydicom-data, by its name without `.dcm`."""
+    return Path(str(get_testdata_file(f"{name}.dcm")))
+
+
+def data_set_of(file: Path) -> bytes:
+    """The bytes behind the file meta information."""
+    content = file.read_bytes()
+    stream = BytesIO(content)
+    stream.seek(132)
+    _read_file_meta_info(stream)
+    return content[stream.tell() :]
+
+
+def send_raw(port: int, files: Sequence[Path], calling: str = "DR_BAISHI") -> list[int]:
+    """Sends files over one association, the bytes of each data set untouched. Blocking.
+
+    The statuses answered; NO_ANSWER for an object whose answer never came, and for those after it.
+    """
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    metas = [read_file_meta_info(file) for file in files]
+    proposals = sorted({(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)) for meta in metas})
+    entity = AE(calling)
+    entity.requested_contexts = [build_context(*proposal) for proposal in proposals]
+    association = entity.associate("127.0.0.1", port, ae_title="HUTONG")
+    if not association.is_established:
+        return [NO_ANSWER] * len(files)
+    statuses = [NO_ANSWER] * len(files)
+    for number, file in enumerate(files):
+        if not association.is_established:
+            break
+        statuses[number] = int(association.send_c_store(file).get("Status", NO_ANSWER))
+    association.release()
+    return statuses
+
+
+async def stored(pool: asyncpg.Pool) -> dict[str, asyncpg.Record]:
+    rows = await pool.fetch("select * from instance order by sop_uid, stored_at")
+    return {row["sop_uid"]: row for row in rows}
+
+
+def bytes_of(objects: Path, location: str) -> bytes:
+    with open_object(objects, location) as file:
+        return file.read()
+
+
+def spooled(objects: Path) -> list[str]:
+    """Names in the spool, finished and unfinished."""
+    return sorted(path.name for path in (objects / "spool").glob("*/*") if path.suffix in (".dcm", ".part"))
