@@ -17,14 +17,21 @@ CHANNEL = "hutong_outcome"
 # to hand out a few envelopes.
 _CLAIM = """
 select i.envelope, i.attempts, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
-       j.sha256, j.payload, length(j.acknowledgment) = 0 as awaited
+       j.sha256, j.payload, i.lanes, length(j.acknowledgment) = 0 as awaited
 from inbox i join journal j on j.id = i.envelope
 where i.state = 'accepted' and (i.next_attempt_at is null or i.next_attempt_at <= $2)
-  and (select true from lane mine join lane earlier on earlier.key = mine.key and earlier.envelope < mine.envelope
-       where mine.envelope = i.envelope limit 1) is null
+  and (select true from lane earlier where earlier.key = any(i.lanes) and earlier.envelope < i.envelope limit 1) is null
 order by i.envelope
 limit $1
 for update of i skip locked
+"""
+
+_LEAVE = """
+with gone as (delete from inbox where envelope = any($1) returning envelope, lanes)
+delete from lane l using gone where l.key = any(gone.lanes) and l.envelope = gone.envelope
+"""
+_LEAVE_LANES = """
+delete from lane l using inbox i where i.envelope = any($1) and l.key = any(i.lanes) and l.envelope = i.envelope
 """
 
 
@@ -75,7 +82,7 @@ async def claim(connection: Connection, limit: int, at: datetime) -> list[Claime
                 message_type=row["message_type"],
                 payload=row["payload"],
                 sha256=row["sha256"],
-                lanes=(),
+                lanes=tuple(row["lanes"]),
             ),
             row["attempts"],
             row["awaited"],
@@ -88,7 +95,6 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
     """Takes finished envelopes out of the inbox and their lanes, and keeps how they ended."""
     if not outcomes:
         return
-    ids = [outcome.envelope for outcome in outcomes]
     await connection.executemany(
         """
         insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply)
@@ -96,8 +102,7 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
         """,
         [(o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.reply) for o in outcomes],
     )
-    await connection.execute("delete from inbox where envelope = any($1)", ids)
-    await connection.execute("delete from lane where envelope = any($1)", ids)
+    await connection.execute(_LEAVE, [outcome.envelope for outcome in outcomes])
     for outcome in outcomes:
         if outcome.reply:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, str(outcome.envelope))
@@ -108,11 +113,17 @@ async def hold(connection: Connection, envelope: UUID, *, keeps_lanes: bool) -> 
 
     With `keeps_lanes` everything behind it in its lanes waits too; without, only it stands still.
     """
-    await connection.execute(
-        "update inbox set state = 'held', attempts = attempts + 1, next_attempt_at = null where envelope = $1", envelope
-    )
     if not keeps_lanes:
-        await connection.execute("delete from lane where envelope = $1", envelope)
+        await connection.execute(_LEAVE_LANES, [envelope])
+    await connection.execute(
+        """
+        update inbox set state = 'held', attempts = attempts + 1, next_attempt_at = null,
+                         lanes = case when $2 then lanes else '{}' end
+        where envelope = $1
+        """,
+        envelope,
+        keeps_lanes,
+    )
 
 
 async def postpone(connection: Connection, envelope: UUID, next_attempt_at: datetime) -> None:
@@ -133,8 +144,8 @@ async def waiting_behind(connection: Connection, envelope: UUID) -> int:
     waiting: int = await connection.fetchval(
         """
         select count(distinct later.envelope)
-        from lane mine join lane later on later.key = mine.key and later.envelope > mine.envelope
-        where mine.envelope = $1
+        from inbox i join lane later on later.key = any(i.lanes) and later.envelope > i.envelope
+        where i.envelope = $1
         """,
         envelope,
     )

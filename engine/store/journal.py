@@ -15,8 +15,8 @@ CHANNEL = "hutong_inbox"
 # Payloads stand in one part of the statement only: every other part that read them would copy them.
 _APPEND = """
 with arrived as (
-    select * from unnest($1::uuid[], $3::text[], $6::timestamptz[], $8::text[], $12::bytea[], $13::bytea[])
-      a(id, channel, received_at, control_id, control_key, content_key)
+    select * from unnest($1::uuid[], $3::text[], $6::timestamptz[], $8::text[], $12::bytea[], $13::bytea[], $14::text[])
+      a(id, channel, received_at, control_id, control_key, content_key, lanes)
 ), fresh as (
     insert into repeat_guard (control_key, content_key, envelope)
     select control_key, content_key, id from arrived
@@ -31,11 +31,11 @@ with arrived as (
       a(id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload, acknowledgment)
     where a.id in (select envelope from fresh)
 ), queued as (
-    insert into inbox (envelope) select envelope from fresh
+    insert into inbox (envelope, lanes)
+    select id, string_to_array(lanes, E'\\x1f') from arrived where id in (select envelope from fresh)
 ), ordered as (
     insert into lane (key, envelope)
-    select l.key, l.envelope from unnest($14::text[], $15::uuid[]) l(key, envelope)
-    where l.envelope in (select envelope from fresh)
+    select unnest(string_to_array(lanes, E'\\x1f')), id from arrived where id in (select envelope from fresh)
     on conflict do nothing
 ), reused as (
     insert into finding (id, code, severity, location, text, channel, envelope, found_at)
@@ -44,12 +44,15 @@ with arrived as (
            a.channel, a.id, a.received_at
     from arrived a
     where a.control_id <> '' and a.id in (select envelope from fresh)
-      and (exists (select from repeat_guard g where g.control_key = a.control_key) or a.id = any($16::uuid[]))
+      and ((select true from repeat_guard g where g.control_key = a.control_key limit 1) or a.id = any($15::uuid[]))
 ), told as (
     select pg_notify('hutong_inbox', '')
 )
 select envelope from fresh, told
 """
+
+_LANE_SEPARATOR = "\x1f"
+"""Lists of different lengths cannot be unnested side by side, so the lanes of an envelope travel as one text."""
 
 _REPEATED = """
 select asked.id, g.envelope, j.acknowledgment, o.reply
@@ -61,9 +64,13 @@ left join outcome o on o.envelope = g.envelope
 
 
 async def open_journal(url: str) -> Connection:
-    """A connection to append over. Planning the statement anew for every batch would cost more than running it."""
+    """A connection to append over.
+
+    Its statement is planned once, because planning costs more than running it; and that plan, made perhaps while the
+    tables are empty, must be one for millions of rows.
+    """
     connection = await connect(url)
-    await connection.execute("set plan_cache_mode = force_generic_plan")
+    await connection.execute("set plan_cache_mode = force_generic_plan; set enable_seqscan = off")
     return connection
 
 
@@ -112,15 +119,10 @@ async def append(connection: Connection, entries: Sequence[Entry]) -> dict[UUID,
 async def _append_distinct(connection: Connection, entries: Sequence[Entry]) -> dict[UUID, Repeated]:
     seen: set[bytes] = set()
     reused: list[UUID] = []
-    keys: list[str] = []
-    owners: list[UUID] = []
     for entry in entries:
         if entry.control_key in seen:
             reused.append(entry.envelope.id)
         seen.add(entry.control_key)
-        for key in entry.envelope.lanes:
-            keys.append(key)
-            owners.append(entry.envelope.id)
     envelopes = [entry.envelope for entry in entries]
     rows = await connection.fetch(
         _APPEND,
@@ -137,8 +139,7 @@ async def _append_distinct(connection: Connection, entries: Sequence[Entry]) -> 
         [entry.acknowledgment for entry in entries],
         [entry.control_key for entry in entries],
         [entry.content_key for entry in entries],
-        keys,
-        owners,
+        [_LANE_SEPARATOR.join(e.lanes) for e in envelopes],
         reused,
     )
     if len(rows) == len(entries):

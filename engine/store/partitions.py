@@ -70,7 +70,9 @@ async def ensure_partitions(connection: asyncpg.Connection, now: datetime) -> li
 async def _make(connection: asyncpg.Connection, month: Month) -> None:
     """Attaching a finished table locks the journal more mildly than creating a part of it would."""
     low, high = month.first_id, month.plus(1).first_id
-    await connection.execute(f"create table {month.table} (like journal including defaults including storage)")
+    await connection.execute(
+        f"create table {month.table} (like journal including defaults including storage) with (toast_tuple_target = 8160)"
+    )
     # The default part is locked before its rows are read: none may arrive between moving and attaching.
     await connection.execute("lock table journal_default in access exclusive mode")
     await connection.execute(

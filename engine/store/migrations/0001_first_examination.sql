@@ -17,7 +17,8 @@ create table journal (
 ) partition by range (id);
 alter table journal alter column payload set storage external;  -- compressing costs more time than the disk is worth
 create index journal_control_id on journal (control_id);
-create table journal_default partition of journal default;
+-- A message of a few kilobytes stands in its row: a toast table would cost three more index entries for each.
+create table journal_default partition of journal default with (toast_tuple_target = 8160);
 
 -- Positively acknowledged messages: a repeat has the same control key and the same content key (promise 3).
 create table repeat_guard (
@@ -30,6 +31,7 @@ create table repeat_guard (
 -- Unfinished envelopes, and the lanes they wait in. A finished envelope leaves both.
 create table inbox (
     envelope        uuid        primary key,
+    lanes           text[]      not null,
     state           text        not null default 'accepted',   -- accepted | held
     attempts        int         not null default 0,
     next_attempt_at timestamptz
@@ -39,7 +41,6 @@ create table lane (
     envelope  uuid not null,
     primary key (key, envelope)
 );
-create index lane_envelope on lane (envelope);
 
 -- How a finished envelope ended.
 create table outcome (

@@ -86,7 +86,9 @@ class Journal:
             acknowledgment,
         )
         if state in ("accepted", "held"):
-            await self.pool.execute("insert into inbox (envelope, state) values ($1, $2)", number, state)
+            await self.pool.execute(
+                "insert into inbox (envelope, state, lanes) values ($1, $2, $3)", number, state, list(lanes)
+            )
             await self.pool.executemany("insert into lane values ($1, $2)", [(key, number) for key in lanes])
         else:
             await self.pool.execute(
