@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -26,7 +26,7 @@ from conformance.simulators.mllp import MllpConnection
 from conformance.simulators.modality import Modality
 from conformance.simulators.reading_room import ReadingRoom
 from conformance.simulators.township_his import HisClient, HisInbox
-from conformance.steps import Step, Telling
+from conformance.steps import Step, StoryFailedError, Telling
 from conformance.waiting import until
 
 _HOST = "127.0.0.1"
@@ -61,7 +61,18 @@ class Told:
             "examinations": {facility: returned.told() for facility, returned in self.returned.items()},
             "recognition": self.recognition,
         }
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        _save(path, content)
+
+
+def save_failure(path: Path, failure: StoryFailedError, steps: Sequence[Step], findings: Sequence[str]) -> None:
+    """As JSON: how far it came, what did not happen, and what the hub itself had to say."""
+    failed = {"number": failure.number, "thread": failure.thread, "reason": failure.reason}
+    told = [asdict(step) for step in steps]
+    _save(path, {"ok": False, "steps": told, "failed": failed, "findings": list(findings)})
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 async def open_inboxes(sites: tuple[Site, ...]) -> dict[str, HisInbox]:

@@ -26,12 +26,14 @@ class Narrator:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self.steps: list[Step] = []
 
     def opening(self, hub: str, seconds: float) -> None:
         self._console.print(Text(f"hutong 互通 已就绪 · 阅片室 reading room {hub}/ · {seconds:.1f} s", style="bold"))
         self._console.print()
 
     def step(self, step: Step) -> None:
+        self.steps.append(step)
         title = f"{step.number}. {step.chinese} · {step.english}"
         line = Text.assemble(
             ("✓ ", "green"),
@@ -51,6 +53,9 @@ class Narrator:
         if isinstance(failure, StoryFailedError) and log.exists():
             last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
             self._console.print(Text("\n".join(["", "hub:", *last]), style="dim"), soft_wrap=True)
+
+    def stopped(self) -> None:
+        self._console.print(Text("已停止 · stopped before the end", style="bold red"))
 
     def closing(self, told: Told, examinations: Mapping[str, Examination]) -> None:
         self._console.print()

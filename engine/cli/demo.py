@@ -25,7 +25,7 @@ from conformance.errors import ConformanceError
 from conformance.hub import HubProcess
 from conformance.plan import Examination
 from conformance.steps import StoryFailedError
-from conformance.story import Stage, issue_tokens, open_findings, open_inboxes, play, send_out
+from conformance.story import Stage, issue_tokens, open_findings, open_inboxes, play, save_failure, send_out
 from conformance.telling import Narrator
 from engine.clock import CHINA, now
 from engine.errors import ConfigurationError
@@ -80,7 +80,7 @@ def demo(
     radiograph = plan.chest_radiograph(
         patient_name=patient_name, patient_id=patient_id, accession=accession, image=image, conclusion=conclusion
     )
-    _refuse_impossible(radiograph)
+    _refuse_impossible(radiograph, report)
     asked = _Asked(headless, config, data, report, radiograph, (plan.resting_ecg(),))
     console = Console(highlight=False)
     with _scratch() as scratch:
@@ -88,8 +88,10 @@ def demo(
     raise typer.Exit(status)
 
 
-def _refuse_impossible(radiograph: Examination) -> None:
-    """Raises ConfigurationError for what no message or image can carry."""
+def _refuse_impossible(radiograph: Examination, report: Path | None) -> None:
+    """Raises ConfigurationError for what no message or image can carry, and where no report can be written."""
+    if report is not None and not report.resolve().parent.is_dir():
+        raise ConfigurationError(f"--report: there is no folder {report.resolve().parent}")
     patient = radiograph.patient
     for option, value, limit in (
         ("--patient-name", patient.name, 64),
@@ -128,6 +130,7 @@ async def _until_told_to_stop(asked: _Asked, scratch: Path, narrator: Narrator) 
     try:
         return await playing
     except asyncio.CancelledError:
+        narrator.stopped()
         return 128 + stopped_by[0] if stopped_by else 1
 
 
@@ -154,7 +157,10 @@ async def _demonstrate(asked: _Asked, scratch: Path, narrator: Narrator) -> int:
             try:
                 told = await play(stage, asked.radiograph, asked.others, narrator.step)
             except StoryFailedError as failure:
-                narrator.failed(failure, log, await open_findings(sockets.http, administrator))
+                findings = await open_findings(sockets.http, administrator)
+                narrator.failed(failure, log, findings)
+                if asked.report is not None:
+                    save_failure(asked.report, failure, narrator.steps, findings)
                 return 1
             narrator.closing(told, {each.site.facility: each for each in (asked.radiograph, *asked.others)})
             if asked.report is not None:

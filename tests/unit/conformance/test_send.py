@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from typing import TYPE_CHECKING
 
 import pytest
+from pydicom import dcmread
 
-from conformance.objects import twelve_lead_ecg
+from conformance.objects import chest_radiograph, twelve_lead_ecg
 from conformance.simulators.mllp import framed, read_block
 from engine.cli.main import main
+
+if TYPE_CHECKING:
+    from tests.unit.conformance.conftest import Counterpart
 
 MESSAGE = "MSH|^~\\&|HIS|A|HUTONG|B|20260302||ADT^A04|{}|P|2.4|||||| GB 18030-2000\nPID|||1||周珅\n"
 
@@ -131,3 +136,30 @@ def test_dicom_without_an_archive_says_what_was_not_sent(
 ) -> None:
     assert run(str(twelve_lead_ecg()), "--to", f"dicom://HUTONG@127.0.0.1:{free_port}") == 1
     assert "1 files not sent" in capsys.readouterr().out
+
+
+def test_dicom_files_are_sent_as_they_are_and_each_answer_is_shown(
+    counterpart: Counterpart, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [twelve_lead_ecg(), chest_radiograph()]
+    for number, source in enumerate(sources):
+        (tmp_path / f"{number}.dcm").write_bytes(source.read_bytes())
+    (tmp_path / "notes.txt").write_text("no image")
+    assert run(str(tmp_path), "--to", f"dicom://HUTONG@127.0.0.1:{counterpart.port}", "--calling", "DR_BAISHI") == 1
+    out = capsys.readouterr().out
+    assert "2 accepted, 1 not" in out
+    assert "not a DICOM file" in out
+    assert [dataset.SOPInstanceUID for dataset in counterpart.stored] == [
+        dcmread(source, stop_before_pixels=True).SOPInstanceUID for source in sources
+    ]
+    for source, content in zip(sources, counterpart.received, strict=True):
+        assert source.read_bytes().endswith(content)
+
+
+@pytest.mark.parametrize(("status", "code"), [(0xA700, 1), (0xB007, 0)])
+def test_a_dicom_refusal_is_a_failure_and_a_warning_is_none(
+    counterpart: Counterpart, capsys: pytest.CaptureFixture[str], status: int, code: int
+) -> None:
+    counterpart.status = status
+    assert run(str(twelve_lead_ecg()), "--to", f"dicom://HUTONG@127.0.0.1:{counterpart.port}") == code
+    assert capsys.readouterr().out.startswith(f"{status:04X}")
