@@ -72,12 +72,16 @@ def _locked(descriptor: int) -> bool:
 
 
 def _started_at(pid: int) -> str:
-    """When a process started, in ticks since boot: its id alone is soon given to another. Empty: no such process."""
+    """When a process started, in ticks since boot: its id alone is soon given to another. Empty: it runs no more.
+
+    One that was killed and whose parent has not asked yet (Z in proc_pid_stat(5)) runs no more.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return fields[19].decode()  # field 22 of proc_pid_stat(5); the first two are cut off above
+    state, started = fields[0], fields[19]  # fields 3 and 22: the first two are cut off above
+    return "" if state in (b"Z", b"X") else started.decode()
 
 
 def _in_use(folder: Path, holder: list[str]) -> ConfigurationError:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from engine.store.embedded import EmbeddedPostgres
-from tests.integration.store.conftest import OWNER, Own, family, gone
+from tests.integration.store.conftest import OWNER, PATIENCE_SECS, Own, family, gone
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +65,21 @@ def test_when_the_owner_returns_from_an_orderly_exit_the_server_has_gone_already
 
 
 def test_a_new_owner_waits_for_the_server_of_a_killed_one(made: Path, own: Own) -> None:
+    """The old server is halted, as if its last checkpoint took long."""
     first = own(made)
+    old = first.server()[0]
+    old.suspend()
     first.process.kill()
-    second = own(made)
-    assert "pid" in second.says, second.says
-    assert second.says["pid"] != first.says["pid"]
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(own, made)
+        try:
+            with pytest.raises(TimeoutError):
+                second.result(2)
+        finally:
+            old.resume()
+        says = second.result(PATIENCE_SECS).says
+    assert "pid" in says, says
+    assert says["pid"] != old.pid
 
 
 def test_a_server_started_from_a_short_lived_thread_goes_on_after_it(made: Path) -> None:
