@@ -256,6 +256,25 @@ async def test_a_picture_that_failed_comes_with_a_retry(sign_in: SignIn, waiting
     await expect(page.locator("img.picture")).to_be_visible()
 
 
+async def test_a_picture_can_be_windowed_moved_and_put_back(sign_in: SignIn, waiting: str) -> None:
+    page = await sign_in("wang")
+    await page.get_by_role("button", name="领取").click()
+    picture, stage = page.locator("img.picture"), page.locator(".stage")
+    await expect(picture).to_be_visible()
+    before = await picture.get_attribute("style")
+    box = await stage.bounding_box()
+    assert box is not None
+    for tool in ("调窗", "平移", "缩放"):
+        await page.get_by_role("button", name=tool).click()
+        await page.mouse.move(box["x"] + 300, box["y"] + 300)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + 380, box["y"] + 250)
+        await page.mouse.up()
+        assert await picture.get_attribute("style") != before
+        await page.get_by_role("button", name="复位").click()
+        await expect(picture).to_have_attribute("style", before or "")
+
+
 async def test_a_wrong_token_is_refused_in_plain_words(browser: Browser, address: str) -> None:
     page = await browser.new_page()
     await page.goto(address)

@@ -18,6 +18,7 @@ export function createViewer() {
   let at = 0;
   let tool = "window";
   let loading = null;
+  let isDrawing = false; // an ECG on paper: it says itself whose it is, and has no greys to window
   let view = blank();
   const kept = new Map();
 
@@ -73,8 +74,11 @@ export function createViewer() {
     const path = withWindow(images[at].path);
     const slow = setTimeout(() => say(t("loading")), 150);
     try {
-      const { url, own } = await fetchPicture(path, signal);
+      const fetched = await fetchPicture(path, signal);
       if (signal.aborted) return;
+      const { url, own } = fetched;
+      isDrawing = fetched.isDrawing;
+      drawTools();
       img.src = url;
       await img.decode();
       if (signal.aborted) return;
@@ -106,7 +110,7 @@ export function createViewer() {
       kept.set(path, known);
       return known;
     }
-    const fetched = picture(path, signal).then(({ blob, headers }) => ({ url: URL.createObjectURL(blob), own: ownWindow(headers) }));
+    const fetched = picture(path, signal).then(({ blob, headers }) => ({ url: URL.createObjectURL(blob), own: ownWindow(headers), isDrawing: blob.type.startsWith("image/svg") }));
     kept.set(path, fetched);
     fetched.catch(() => kept.delete(path));
     if (kept.size > KEPT) {
@@ -148,14 +152,15 @@ export function createViewer() {
   }
 
   function draw() {
-    img.style.width = `${img.naturalWidth}px`;
-    img.style.transform = `translate(-50%, -50%) translate(${view.x}px, ${view.y}px) scale(${view.scale}) rotate(${view.turn}deg)`;
+    img.style.width = `${img.naturalWidth * view.scale}px`;
+    img.style.transform = `translate(-50%, -50%) translate(${view.x}px, ${view.y}px) rotate(${view.turn}deg)`;
     stretch.to(view.shown, view.live ?? view.shown);
     img.style.filter = [view.live && "url(#stretch)", view.invert && "invert(1)"].filter(Boolean).join(" ") || "none";
     img.style.imageRendering = view.scale > 3 ? "pixelated" : "auto";
     const image = images[at];
     const inSeries = images.filter((one) => one.group === image.group);
     corners.tl.classList.toggle("earlier", image.isEarlier);
+    stage.classList.toggle("paper", isDrawing);
     fill(corners.tl, image.caption.map((line) => h("div", { text: line })));
     fill(corners.tr, h("div", { text: image.label }), h("div", { text: t("view.image", { n: inSeries.indexOf(image) + 1, total: inSeries.length }) }));
     const window = view.live ?? view.shown;
@@ -179,7 +184,7 @@ export function createViewer() {
     event.preventDefault();
     stage.focus();
     stage.setPointerCapture(event.pointerId);
-    const used = event.button === 1 ? "pan" : event.button === 2 ? "zoom" : tool;
+    const used = event.button === 1 ? "pan" : event.button === 2 ? "zoom" : usedTool();
     const start = { x: event.clientX, y: event.clientY, view: { ...view }, window: view.live ?? view.shown };
     const moved = (move) => drag(used, start, move.clientX - start.x, move.clientY - start.y);
     const ended = () => {
@@ -244,18 +249,22 @@ export function createViewer() {
   function drawTools() {
     const button = (name, key, pressed, listener) =>
       h("button", { class: "tool", title: `${t(`view.${name}`)} (${key})`, "aria-pressed": pressed === null ? null : String(pressed), data: { tool: name }, on: { click: listener } }, t(`view.${name}`));
-    const chooser = (name, key) => button(name, key, tool === name, () => { tool = name; drawTools(); });
+    const chooser = (name, key) => button(name, key, usedTool() === name, () => { tool = name; drawTools(); });
     fill(
       tools,
-      chooser("window", "W"), chooser("pan", "P"), chooser("zoom", "Z"), h("i"),
-      button("fit", "F", null, actions.fit), button("actual", "1", null, actions.actual), button("invert", "I", view.invert, actions.invert), button("rotate", "O", null, actions.rotate), button("reset", "R", null, actions.reset),
+      !isDrawing && chooser("window", "W"), chooser("pan", "P"), chooser("zoom", "Z"), h("i"),
+      button("fit", "F", null, actions.fit), button("actual", "1", null, actions.actual), !isDrawing && button("invert", "I", view.invert, actions.invert), button("rotate", "O", null, actions.rotate), button("reset", "R", null, actions.reset),
       images[at]?.modality === "CT" && h("i"),
       images[at]?.modality === "CT" && Object.entries(CT_WINDOWS).map(([name, window]) => button(name, `W ${window.width} L ${window.center}`, null, () => choose(window))),
       images.length > 1 && h("i"),
       images.length > 1 && button("previous", "←", null, actions.previous),
       images.length > 1 && button("next", "→", null, actions.next),
     );
-    stage.dataset.tool = tool;
+    stage.dataset.tool = usedTool();
+  }
+
+  function usedTool() {
+    return isDrawing && tool === "window" ? "pan" : tool;
   }
 
   function drawStrip() {
