@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from fhir.resources.R4B import get_fhir_model_class
 
 from engine.centres import RequestState, open_request, order_cancelled, order_changed, returned, state_of, study_arrived
 from engine.centres import case as cases
@@ -336,3 +337,9 @@ def test_the_stranger_of_another_centre_is_told_so() -> None:
 def test_a_person_is_offered_what_is_allowed(case: Callable[[], Case], person: Person, allowed: set[str]) -> None:
     offered = {"claim", "release", "write", "submit", "approve", "send-back", "sign"}
     assert offered - set(cases.refusals(case().task, person, CENTRE)) == allowed
+
+
+@pytest.mark.parametrize("state", list(RequestState))
+def test_what_is_recorded_in_every_state_is_valid_fhir(state: RequestState) -> None:
+    for resource in (*STATES[state]().resources(), LI.practitioner):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
