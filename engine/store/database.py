@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 
 from engine.errors import ConfigurationError, HutongError, StorageError
@@ -85,6 +87,25 @@ TRANSIENT = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
 )
+
+LOST = (*TRANSIENT, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The connection, or the server behind it, is not what it was: leave it and begin again.
+
+asyncpg says InternalClientError to whoever uses a connection in the moment between the server's goodbye and its end.
+"""
+
+FAILED = (asyncpg.PostgresError, *LOST)
+"""Whatever keeps the database from doing what it was asked."""
+
+
+def end_if_cancelled() -> None:
+    """Raises the cancellation of the current task that another error took the place of.
+
+    A transaction that is cancelled rolls back; where the server has gone, that fails, and the task would live on.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _ours(error: Exception) -> HutongError:

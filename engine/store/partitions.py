@@ -71,7 +71,8 @@ async def _make(connection: asyncpg.Connection, month: Month) -> None:
     """Attaching a finished table locks the journal more mildly than creating a part of it would."""
     low, high = month.first_id, month.plus(1).first_id
     await connection.execute(
-        f"create table {month.table} (like journal including defaults including storage) with (toast_tuple_target = 8160)"
+        f"create table {month.table} (like journal including defaults including storage) "
+        "with (toast_tuple_target = 8160)"  # a message of a few kilobytes stands in its row
     )
     # The default part is locked before its rows are read: none may arrive between moving and attaching.
     await connection.execute("lock table journal_default in access exclusive mode")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -170,6 +171,7 @@ def of_status(token: str, resource_type: str, value: str) -> str:
     return f"{token}={resource_type}/{clean(value)}"
 
 
+@lru_cache(maxsize=65_536)
 def of_reference(token: str, reference: str) -> str:
     """The token of a relative reference, `Patient/…`."""
     return f"{token}={clean(reference)}"
@@ -190,8 +192,14 @@ _Extract = Callable[[str, Any, str], Iterable[str]]
 
 def _of_coded(token: str, system: object, value: object) -> Iterable[str]:
     if isinstance(value, str) and value:
-        yield of_value(token, value)
-        yield of_system_and_value(token, system if isinstance(system, str) else "", value)
+        return _coded(token, system if isinstance(system, str) else "", value)
+    return ()
+
+
+@lru_cache(maxsize=65_536)
+def _coded(token: str, system: str, value: str) -> tuple[str, str]:
+    """Codes, units and categories come again in every result."""
+    return of_value(token, value), of_system_and_value(token, system, value)
 
 
 def _of_identifiers(token: str, value: Any, _type: str) -> Iterable[str]:
