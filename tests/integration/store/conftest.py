@@ -88,8 +88,10 @@ def own() -> Iterator[Own]:
 
     yield start
     for owner in owners:
+        server = [process for process in psutil.process_iter() if process.pid == owner.says.get("pid")]
         owner.process.kill()
         owner.process.communicate()
+        assert gone(server), "its folder is about to be removed"
 
 
 def as_nobody() -> list[str]:

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from engine.errors import ConfigurationError
+from engine.store.embedded import EmbeddedPostgres, binaries
 from engine.store.embedded import account as accounts
-from engine.store.embedded import binaries
 
 
 @pytest.fixture
@@ -75,6 +76,16 @@ def test_a_wheel_below_a_private_home_is_copied_once_for_the_account(
     assert binaries.for_account(account) == copy
     assert copy.root.stat().st_ctime_ns == made_at
     assert all(not path.stat().st_mode & 0o022 for path in copy.root.rglob("*") if not path.is_symlink())
+
+
+async def test_programs_and_data_below_a_private_home_make_a_working_server(
+    private_wheel: binaries.Binaries, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binaries, "CACHE", open_folder / "cache")
+    with EmbeddedPostgres(open_folder / "home" / "data" / "postgres") as url:
+        connection = await asyncpg.connect(url)
+        assert await connection.fetchval("select to_tsvector('simple', 'one two')::text") == "'one':1 'two':2"
+        await connection.close()
 
 
 def test_a_cache_that_others_may_write_is_refused(
