@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.codecs.er7 import NULL
 from engine.finding import Severity
 from engine.mapping.definition import FieldName, ResourceRules, Rule
 from engine.mapping.mapped import Resource
-from engine.mapping.registry import FUNCTIONS, ID_FUNCTIONS, Apply, Function, Options
+from engine.mapping.registry import FUNCTIONS, ID_FUNCTIONS, Apply, Function, Options, Value
 from engine.mapping.scope import Scope
 from engine.terminology import Tables
 
 Fields = Sequence[str]
-Rows = list[Fields]
+Rows = Sequence[Fields]
 More = dict[int, list[Fields]]
 EMPTY: Fields = ()
+LIMIT_REMEMBERED = 8192
+"""Distinct texts that a rule remembers; a feed has some hundred."""
 
 Run = Callable[[Rows, "More | None", Scope, Resource], None]
-Read = Callable[[Rows], str]
 IdMaker = Callable[[Rows, str, Scope], "str | None"]
 
 
@@ -36,34 +37,79 @@ class CompiledRule:
     run: Run
     function: Function | None
     path: tuple[str, ...]
+    plain: PlainRule | None = None
 
     @property
     def target(self) -> str:
         return self.path[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A rule that refers to another resource of the message."""
+class PlainRule(NamedTuple):
+    """One field, one element.
 
-    rule: Rule
-    path: tuple[str, ...]
+    known      what texts gave before, for a function that remembers
+    carefully  the rule in full, for a field with repetitions or a deletion
+    """
+
+    number: int
+    element: str
+    known: dict[str, Value]
+    apply: Apply
+    adds: bool
+    carefully: Run
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledResource:
     """All that makes one resource of each group.
 
+    reference what stands before the id in a reference to it
     segments  the names whose fields stand in a frame, by place
+    plain     by place, the rules that put what one field gives into one element: most rules are such, and run fastest
+    others    the rest
     """
 
     rules: ResourceRules
+    reference: str
     segments: tuple[str, ...]
-    runs: tuple[Run, ...]
     compiled: tuple[CompiledRule, ...]
-    references: tuple[Reference, ...]
+    plain: tuple[tuple[int, tuple[PlainRule, ...]], ...]
+    others: tuple[Run, ...]
+    references: tuple[Rule, ...]
+    defaults: tuple[tuple[tuple[str, ...], str], ...]
     make_id: IdMaker
     needed: tuple[CompiledRule, ...]
+
+    def complete(self, out: Resource) -> None:
+        """Puts the defaults where no rule gave anything."""
+        for path, default in self.defaults:
+            container(out, path).setdefault(path[-1], default)
+
+    def run(self, rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
+        """Runs every rule; which one has a doubt or fails is not said (each rule's own `run` is for that)."""
+        if more is not None:
+            for compiled in self.compiled:
+                compiled.run(rows, more, scope, out)
+            return
+        for place, plain in self.plain:
+            fields = rows[place]
+            count = len(fields)
+            for number, name, known, apply, adds, carefully in plain:
+                if number >= count:
+                    continue
+                raw = fields[number]
+                if not raw:
+                    continue
+                if "~" in raw or raw == NULL or (adds and name in out):
+                    carefully(rows, None, scope, out)
+                    continue
+                value = known.get(raw)
+                if value is None:
+                    value = apply(raw, scope)
+                if value is not None:
+                    out[name] = [value] if adds else value
+        for run in self.others:
+            run(rows, None, scope, out)
 
 
 def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> CompiledResource:
@@ -76,13 +122,24 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
     compiled = tuple(_rule(rule, places, facility, tables) for rule in rules.rules if rule.refer is None)
     return CompiledResource(
         rules=rules,
+        reference=f"{rules.resource}/",
         segments=tuple(segments),
-        runs=tuple(each.run for each in compiled),
         compiled=compiled,
-        references=tuple(Reference(rule, _path(rule)) for rule in rules.rules if rule.refer is not None),
+        plain=_plain(compiled, places),
+        others=tuple(each.run for each in compiled if each.plain is None),
+        references=tuple(rule for rule in rules.rules if rule.refer is not None),
+        defaults=tuple((each.path, each.rule.default) for each in compiled if each.rule.default is not None),
         make_id=_id_maker(rules.id, places, facility, tables),
         needed=tuple(each for each in compiled if each.rule.needed),
     )
+
+
+def _plain(compiled: tuple[CompiledRule, ...], places: dict[str, int]) -> tuple[tuple[int, tuple[PlainRule, ...]], ...]:
+    by_place: dict[int, list[PlainRule]] = {}
+    for each in compiled:
+        if each.plain is not None:
+            by_place.setdefault(places[each.rule.sources[0].segment], []).append(each.plain)
+    return tuple((place, tuple(rules)) for place, rules in by_place.items())
 
 
 def _path(rule: Rule) -> tuple[str, ...]:
@@ -98,32 +155,45 @@ def _rule(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> 
     if rule.value is not None:
         return CompiledRule(rule, _constant(path, rule.many, _literal(rule.value)), None, path)
     function = FUNCTIONS[rule.function or "text"]
+    known: dict[str, Value] = {}
     apply = function.make(_options(rule, facility, tables))
+    if function.remember:
+        apply = _remembering(apply, known)
     if len(rule.sources) != 1:
-        readers = tuple(_reader(name, places, whole=function.repeats) for name in rule.sources)
-        place, number = (places[rule.sources[0].segment], rule.sources[0].number) if rule.sources else (0, 0)
-        run = _from_many(readers, place, number, apply, path, rule.many, function.elements)
+        run = _from_many(_positions(rule.sources, places), apply, path, rule.many, function)
     elif rule.many:
         run = _adding(rule, places, apply, path, function.repeats)
     elif rule.otherwise or rule.sources[0].component is not None:
-        readers = tuple(_reader(name, places, whole=function.repeats) for name in rule.fields)
-        run = _from_first(readers, apply, path, function.elements)
+        run = _from_first(_positions(rule.fields, places), apply, path, function)
     else:
         place, number = places[rule.sources[0].segment], rule.sources[0].number
         run = _from_one(place, number, apply, path, function)
-    if rule.default is not None:
-        run = _or_default(run, path, rule.default)
-    return CompiledRule(rule, run, function, path)
+    plain = None
+    if _is_plain(rule, function):
+        plain = PlainRule(rule.sources[0].number, rule.to, known, apply, rule.many, run)
+    return CompiledRule(rule, run, function, path, plain)
 
 
-def _or_default(first: Run, path: tuple[str, ...], default: str) -> Run:
-    def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
-        first(rows, more, scope, out)
-        target = container(out, path)
-        if path[-1] not in target:
-            target[path[-1]] = default
+def _is_plain(rule: Rule, function: Function) -> bool:
+    one_field = len(rule.fields) == 1 and rule.fields[0].component is None
+    return one_field and "." not in rule.to and not function.elements
 
-    return run
+
+def _remembering(apply: Apply, known: dict[str, Value]) -> Apply:
+    """Remembers what a text gave, unless there was a doubt: that has to be noted each time."""
+
+    def remembering(raw: str, scope: Scope) -> Value:
+        value = known.get(raw)
+        if value is None:
+            noted = len(scope.doubts)
+            value = apply(raw, scope)
+            if value is not None and len(scope.doubts) == noted:
+                if len(known) >= LIMIT_REMEMBERED:
+                    known.clear()
+                known[raw] = value
+        return value
+
+    return remembering
 
 
 def _literal(value: str) -> Any:
@@ -146,7 +216,7 @@ def _put(out: Resource, path: tuple[str, ...], value: Any, elements: bool) -> No
         return
     for key, part in value.items():
         if key == "extension" and target.get("extension"):
-            target["extension"].extend(part)
+            target["extension"] = [*target["extension"], *part]
         else:
             target[key] = part
 
@@ -177,7 +247,7 @@ def _append(out: Resource, path: tuple[str, ...], value: Any) -> None:
     if already is None:
         target[name] = [value]
     elif value not in already:
-        already.append(value)
+        target[name] = [*already, value]
 
 
 def _from_one(place: int, number: int, apply: Apply, path: tuple[str, ...], function: Function) -> Run:
@@ -214,33 +284,66 @@ def _only_first(raw: str, scope: Scope) -> str:
     return first
 
 
-def _reader(name: FieldName, places: dict[str, int], *, whole: bool) -> Read:
-    """Reads one field, or one component of its first repetition; empty where there is nothing, or a null."""
-    place, number, component = places[name.segment], name.number, name.component
-
-    def field(rows: Rows) -> str:
-        fields = rows[place]
-        if number >= len(fields):
-            return ""
-        raw = fields[number]
-        if raw == NULL:
-            return ""
-        return raw if whole or "~" not in raw else raw[: raw.index("~")]
-
-    def one_component(rows: Rows) -> str:
-        parts = field(rows).split("^")
-        return parts[component - 1] if component is not None and component <= len(parts) else ""
-
-    return field if component is None else one_component
+Position = tuple[int, int, int | None]
+"""Place in the frame, number of the field, number of the component."""
 
 
-def _from_first(readers: tuple[Read, ...], apply: Apply, path: tuple[str, ...], elements: bool) -> Run:
+def _positions(names: Sequence[FieldName], places: dict[str, int]) -> tuple[Position, ...]:
+    return tuple((places[name.segment], name.number, name.component) for name in names)
+
+
+def _reader(positions: tuple[Position, ...], *, whole: bool) -> Callable[[Rows], list[str]]:
+    """Reads fields or components, empty where there is nothing or a null; of repetitions the first unless `whole`."""
+    plain = tuple((place, number) for place, number, component in positions if component is None)
+
+    def carefully(rows: Rows) -> list[str]:
+        return [
+            _cut(rows[place][number], component, whole) if number < len(rows[place]) else ""
+            for place, number, component in positions
+        ]
+
+    def read(rows: Rows) -> list[str]:
+        raws = [rows[place][number] if number < len(rows[place]) else "" for place, number in plain]
+        if NULL in raws or (not whole and any("~" in raw for raw in raws)):
+            return carefully(rows)
+        return raws
+
+    def read_one_segment(rows: Rows) -> list[str]:
+        fields = rows[first]
+        count = len(fields)
+        raws = [fields[number] if number < count else "" for number in numbers]
+        if NULL in raws or (not whole and "~" in "".join(raws)):
+            return carefully(rows)
+        return raws
+
+    if len(plain) != len(positions):
+        return carefully
+    places = {place for place, _ in plain}
+    if len(places) == 1:
+        first, numbers = places.pop(), tuple(number for _, number in plain)
+        return read_one_segment
+    return read
+
+
+def _cut(raw: str, component: int | None, whole: bool) -> str:
+    if raw == NULL:
+        return ""
+    if not whole and "~" in raw:
+        raw = raw[: raw.index("~")]
+    if component is None:
+        return raw
+    parts = raw.split("^")
+    return parts[component - 1] if component <= len(parts) else ""
+
+
+def _from_first(positions: tuple[Position, ...], apply: Apply, path: tuple[str, ...], function: Function) -> Run:
     """The first of several fields that gives something."""
+    whole, elements = function.repeats, function.elements
 
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
-        for read in readers:
-            raw = read(rows)
-            if raw:
+        for place, number, component in positions:
+            fields = rows[place]
+            if number < len(fields) and (raw := fields[number]) and (raw := _cut(raw, component, whole)):
                 value = apply(raw, scope)
                 if value is not None:
                     _put(out, path, value, elements)
@@ -250,28 +353,27 @@ def _from_first(readers: tuple[Read, ...], apply: Apply, path: tuple[str, ...], 
 
 
 def _from_many(
-    readers: tuple[Read, ...],
-    place: int,
-    number: int,
-    apply: Apply,
-    path: tuple[str, ...],
-    many: bool,
-    elements: bool,
+    positions: tuple[Position, ...], apply: Apply, path: tuple[str, ...], many: bool, function: Function
 ) -> Run:
-    """Several fields for one function; the first, which stands at `place` and `number`, may delete the element."""
+    """Several fields for one function; the first may delete the element."""
+    read, elements, nested = _reader(positions, whole=function.repeats), function.elements, len(path) > 1
 
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
-        raws = [read(rows) for read in readers]
-        if readers and not raws[0] and _is_null(rows[place], number):
-            _delete(out, path, scope)
-            return
-        if readers and not any(raws):
-            return
+        raws = read(rows)
+        if positions and not raws[0]:
+            place, number, _ = positions[0]
+            if _is_null(rows[place], number):
+                _delete(out, path, scope)
+                return
+            if not any(raws):
+                return
         value = apply(*raws, scope)
         if value is None:
             return
         if many:
             _append(out, path, value)
+        elif elements and not nested and "extension" not in value:
+            out.update(value)
         else:
             _put(out, path, value, elements)
 
@@ -284,7 +386,7 @@ def _is_null(fields: Fields, number: int) -> bool:
 
 def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, ...], repeats: bool) -> Run:
     """Every repetition of the field, in every segment of the group, adds to a list."""
-    candidates = tuple((places[name.segment], name.number, name.component) for name in rule.fields)
+    candidates = _positions(rule.fields, places)
 
     def add(fields: Fields, number: int, component: int | None, scope: Scope, out: Resource) -> bool:
         if number >= len(fields):
@@ -310,15 +412,7 @@ def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, .
         scope.repetition = 0
         return added
 
-    only = candidates[0] if len(candidates) == 1 else None
-
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
-        if only is not None and more is None:
-            place, number, component = only
-            fields = rows[place]
-            if number < len(fields) and fields[number]:
-                add(fields, number, component, scope, out)
-            return
         for place, number, component in candidates:
             added = add(rows[place], number, component, scope, out)
             if more is not None and place in more:
@@ -333,10 +427,10 @@ def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, .
 def _id_maker(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> IdMaker:
     function = ID_FUNCTIONS[rule.function or ""]
     make = function.make(_options(rule, facility, tables))
-    readers = tuple(_reader(name, places, whole=function.repeats) for name in rule.sources)
+    read = _reader(_positions(rule.sources, places), whole=function.repeats)
 
     def run(rows: Rows, within: str, scope: Scope) -> str | None:
-        found: str | None = make(*[read(rows) for read in readers], within, scope)
+        found: str | None = make(*read(rows), within, scope)
         return found
 
     return run

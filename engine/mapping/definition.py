@@ -41,7 +41,10 @@ class FieldName:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where something stands: a file below the mappings folder, and a line from 1."""
+    """Where something stands: a file below the mappings folder, and a line from 1.
+
+    It is in no repr: moving a row changes nothing of what the row says.
+    """
 
     file: str
     line: int
@@ -62,7 +65,7 @@ class Rule:
     """
 
     id: str
-    line: Line
+    line: Line = field(repr=False)
     to: str
     many: bool = False
     sources: tuple[FieldName, ...] = ()
@@ -91,7 +94,7 @@ class ResourceRules:
 
     resource: str
     group: str
-    line: Line
+    line: Line = field(repr=False)
     id: Rule
     within: str | None
     rules: tuple[Rule, ...]
@@ -131,4 +134,4 @@ class Definition:
     groups: Mapping[str, Group]
     resources: tuple[ResourceRules, ...]
     not_mapped: Mapping[str, str] = field(default_factory=dict)
-    line: Line = Line("", 0)
+    line: Line = field(default=Line("", 0), repr=False)

@@ -9,7 +9,9 @@ from typing import Any
 from engine.finding import Finding
 
 Resource = dict[str, Any]
-"""A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`, None is an element the sender deletes."""
+"""A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`, None is an element that the sender deletes.
+
+Frozen: parts are shared between resources and messages, so whoever wants another value builds a new resource."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Scope:
         self.repetition = 0
         """The repetition at work, from 0."""
         self.ids: set[str] = set()
-        """References of the resources that were given an id so far."""
+        """The ids given out so far."""
         self.mentioned: dict[str, Resource] = {}
         """Resources that a field merely names (practitioners, organisations), by reference."""
 

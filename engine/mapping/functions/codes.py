@@ -17,7 +17,7 @@ _PARTS = {"coding": 1, "text": 2}
 
 
 class Concept(NamedTuple):
-    """A coded value, ready to be copied into a resource."""
+    """A coded value."""
 
     codings: tuple[dict[str, str], ...]
     text: str
@@ -27,8 +27,7 @@ class Concept(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         if not self.codings:
             return {"text": self.text}
-        copied = [coding.copy() for coding in self.codings]
-        return {"coding": copied, "text": self.text} if self.text else {"coding": copied}
+        return {"coding": [*self.codings], "text": self.text} if self.text else {"coding": [*self.codings]}
 
 
 class Concepts:
@@ -73,7 +72,7 @@ class Concepts:
         return Concept(tuple(codings), text, row is None)
 
 
-@function(parts=_PARTS)
+@function(parts=_PARTS, remember=True)
 def concept(options: Options) -> Apply:
     """A coded value (CodeableConcept). With a table, the table's code stands first and the sender's after it."""
     concepts = Concepts(options, options.table)
@@ -87,7 +86,7 @@ def concept(options: Options) -> Apply:
     return apply
 
 
-@function(parts=_PARTS)
+@function(parts=_PARTS, remember=True)
 def concepts(options: Options) -> Apply:
     """The same as concept, in a list of one."""
     one = concept(options)
@@ -99,7 +98,7 @@ def concepts(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(remember=True)
 def coding(options: Options) -> Apply:
     """A single code with its system (Coding), from a table; a code the table does not know stays as it came."""
     reader = Concepts(options)
@@ -111,12 +110,12 @@ def coding(options: Options) -> Apply:
         if row is not None and row["code"]:
             return coding_of(row)
         found = reader.read(raw, scope)
-        return found.codings[0].copy() if found.codings else None
+        return found.codings[0] if found.codings else None
 
     return apply
 
 
-@function(table=True)
+@function(table=True, remember=True)
 def code(options: Options) -> Apply:
     """A code of a table."""
     table = options.needed_table

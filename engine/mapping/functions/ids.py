@@ -9,6 +9,7 @@ from engine.mapping.scope import Scope
 
 _OWN_TYPES = frozenset({"MR", "PI"})
 _NEXT_TYPE = "PT"
+LIMIT_REMEMBERED = 8192
 
 
 def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
@@ -97,15 +98,20 @@ def report_id(options: Options) -> MakeId:
 def observation_id(options: Options) -> MakeId:
     """From the report, the code and the sub-id of the result; a repeated one is counted."""
     facility = options.facility
+    keys: dict[str, str] = {}
 
     def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
-        key = code_key(code, scope)
+        key = keys.get(code)
+        if key is None:
+            if len(keys) >= LIMIT_REMEMBERED:
+                keys.clear()
+            key = keys[code] = code_key(code, scope)
         if not key:
             return None
-        sub = scope.plain(sub_id)
+        sub = scope.plain(sub_id) if sub_id else ""
         found = resource_id("Observation", facility, within, key, sub)
         position = 1
-        while f"Observation/{found}" in scope.ids:
+        while found in scope.ids:
             position += 1
             found = resource_id("Observation", facility, within, key, sub, str(position))
         return found

@@ -51,7 +51,7 @@ def order_status(options: Options) -> Apply:
     return apply
 
 
-@function(table=True)
+@function(table=True, remember=True)
 def examination(options: Options) -> Apply:
     """What is asked for (CodeableConcept), with the code of mutual recognition where the table has one."""
     concepts, table = Concepts(options), options.needed_table
@@ -103,7 +103,7 @@ def examination_category(options: Options) -> Apply:
     return apply
 
 
-@function(table=True)
+@function(table=True, remember=True)
 def examination_site(options: Options) -> Apply:
     """The part of the body that the examination of the table looks at."""
     table = options.needed_table
@@ -120,7 +120,7 @@ def examination_site(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(remember=True)
 def report_category(options: Options) -> Apply:
     """The service section of a report (OBR-24) as its category."""
     sections = options.tables["diagnostic_services"]

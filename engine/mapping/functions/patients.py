@@ -98,7 +98,7 @@ def national_number(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"language": 1})
+@function(parts={"language": 1}, remember=True)
 def language(options: Options) -> Apply:
     """A language the patient speaks."""
     read = concept(options)

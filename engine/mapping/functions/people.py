@@ -27,7 +27,7 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resou
     if number:
         identifier = {"system": facility_system(facility, "practitioner"), "value": number}
         practitioner["identifier"] = [identifier]
-        reference["identifier"] = dict(identifier)
+        reference["identifier"] = identifier
     if name:
         practitioner["name"] = [name]
         reference["display"] = name["text"]
@@ -55,10 +55,7 @@ class People:
             self._known[raw] = known = (reference, scope.mentioned[reference["reference"]])
         reference, practitioner = known
         scope.mentioned.setdefault(reference["reference"], practitioner)
-        copied = reference.copy()
-        if "identifier" in copied:
-            copied["identifier"] = copied["identifier"].copy()
-        return copied
+        return reference
 
 
 @function(parts={"identifier": 1, "display": 2})
@@ -82,8 +79,8 @@ def practitioner_role(options: Options) -> Apply:
             reference["display"] = person["display"]
         role: Resource = {"resourceType": "PractitionerRole", "id": identity}
         if "identifier" in person:
-            reference["identifier"] = dict(person["identifier"])
-            role["identifier"] = [dict(person["identifier"])]
+            reference["identifier"] = person["identifier"]
+            role["identifier"] = [person["identifier"]]
         role |= {
             "practitioner": person,
             "organization": {

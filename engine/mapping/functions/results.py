@@ -258,21 +258,15 @@ def _absent() -> dict[str, Any]:
     return {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "error"}]}}
 
 
-@function()
+@function(remember=True)
 def reference_range(options: Options) -> Apply:
     """The reference range, as text and, where it is `low-high`, `<high` or `>low`, as numbers."""
-    known: dict[str, tuple[str, Decimal | None, Decimal | None]] = {}
 
     def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
-        found = known.get(raw)
-        if found is None:
-            if len(known) >= 4096:
-                known.clear()
-            text = scope.plain(raw)
-            found = known[raw] = (text, *_limits(folded(text)))
-        text, low, high = found
+        text = scope.plain(raw)
         if not text:
             return None
+        low, high = _limits(folded(text))
         entry: dict[str, Any] = {"text": text}
         if low is not None:
             entry["low"] = {"value": low}

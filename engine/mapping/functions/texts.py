@@ -50,7 +50,7 @@ def annotation(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(remember=True)
 def yes_no(options: Options) -> Apply:
     """Y or N as true or false."""
 

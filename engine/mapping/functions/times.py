@@ -27,7 +27,7 @@ def _first(raw: str, scope: Scope) -> str:
     return scope.first(raw) if "^" in raw or "&" in raw else raw
 
 
-@function()
+@function(remember=True)
 def date(options: Options) -> Apply:
     """A date; a time that stands with it is left out."""
 
@@ -37,7 +37,7 @@ def date(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(remember=True)
 def date_time(options: Options) -> Apply:
     """A date and time; +08:00 where no zone is given, and no more precise than it was written."""
 
@@ -47,7 +47,7 @@ def date_time(options: Options) -> Apply:
     return apply
 
 
-@function()
+@function(remember=True)
 def instant(options: Options) -> Apply:
     """A date with its time; nothing where there is only a date."""
 

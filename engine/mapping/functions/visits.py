@@ -26,7 +26,7 @@ def visit_status(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"code": 1}, table=True)
+@function(parts={"code": 1}, table=True, remember=True)
 def visit_class(options: Options) -> Apply:
     """The class of the visit (Coding) from a table; a class nobody knows stays as it came."""
     table = options.needed_table
