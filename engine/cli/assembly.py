@@ -6,6 +6,7 @@ Each process imports what it runs inside its own function: a hub idles in few me
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import socket
 from collections.abc import Callable
@@ -13,15 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import asyncpg
+
 from engine import config
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
 from engine.envelope import EnvelopeIds
+from engine.errors import StorageError
 from engine.ports import Sender
 from engine.store.database import connect, connect_pool, refuse_unsafe
 
 if TYPE_CHECKING:
     from engine.mapping import MappingSet
+
+logger = logging.getLogger(__name__)
 
 OnReady = Callable[[dict[str, Any]], None]
 """Told once, when everything listens: the part of run.json that this process answers for."""
@@ -198,11 +204,15 @@ async def _keep_partitions(database_url: str) -> None:
 
     while True:
         await asyncio.sleep(PARTITION_CHECK_SECS)
-        connection = await connect(database_url)
         try:
-            await ensure_partitions(connection, now())
-        finally:
-            await connection.close()
+            connection = await connect(database_url)
+            try:
+                await ensure_partitions(connection, now())
+            finally:
+                await connection.close()
+        except (StorageError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # Partitions are made months ahead, and the default one takes what has none: the next turn is early enough.
+            logger.warning("partitions were not looked after: %s", type(error).__name__)
 
 
 class _ReservedPort:
