@@ -112,7 +112,7 @@ class Application:
         for name, references in refers:
             resource[name] = references
         for needed in compiled.needed:
-            if needed.target not in resource:
+            if resource.get(needed.target) is None:
                 raise self._missing(job, needed)
         reference = f"{kind}/{identity}"
         if reference in self._made:
@@ -190,6 +190,14 @@ class Application:
         return MappingError(text, location=location, rule=needed.rule.id, code="required-missing")
 
 
+_CHOICES = ("deceased", "effective", "multipleBirth", "occurrence", "value")
+"""Elements of which a resource has one type only: `deceasedBoolean` or `deceasedDateTime`."""
+
+
+def _is_said_otherwise(name: str, resource: Resource) -> bool:
+    return any(name.startswith(choice) and any(said.startswith(choice) for said in resource) for choice in _CHOICES)
+
+
 def _fields_unread(segment: str, fields: Fields, unread: Unread) -> list[str]:
     return [f"{segment}-{number}" for number, raw in enumerate(fields[: len(unread)]) if raw and unread[number]]
 
@@ -199,6 +207,7 @@ def _merge(first: Resource, again: Resource) -> None:
     for name, value in again.items():
         already = first.get(name)
         if already is None:
-            first[name] = value
+            if not _is_said_otherwise(name, first):
+                first[name] = value
         elif isinstance(already, list) and isinstance(value, list):
             first[name] = [*already, *(each for each in value if each not in already)]

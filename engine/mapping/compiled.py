@@ -6,8 +6,9 @@ Later segments of the same name (NTE after NTE) stand beside it and reach only r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from engine.codecs.er7 import NULL
@@ -83,7 +84,9 @@ class CompiledResource:
     def complete(self, out: Resource) -> None:
         """Puts the defaults where no rule gave anything."""
         for path, default in self.defaults:
-            container(out, path).setdefault(path[-1], default)
+            target = container(out, path)
+            if target.get(path[-1]) is None:
+                target[path[-1]] = default
 
     def run(self, rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
         """Runs every rule; which one has a doubt or fails is not said (each rule's own `run` is for that)."""
@@ -119,7 +122,9 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
             if name.segment not in segments:
                 segments.append(name.segment)
     places = {name: place for place, name in enumerate(segments)}
-    compiled = tuple(_rule(rule, places, facility, tables) for rule in rules.rules if rule.refer is None)
+    compiled = _keeping_order(
+        tuple(_rule(rule, places, facility, tables) for rule in rules.rules if rule.refer is None)
+    )
     return CompiledResource(
         rules=rules,
         reference=f"{rules.resource}/",
@@ -140,6 +145,12 @@ def _plain(compiled: tuple[CompiledRule, ...], places: dict[str, int]) -> tuple[
         if each.plain is not None:
             by_place.setdefault(places[each.rule.sources[0].segment], []).append(each.plain)
     return tuple((place, tuple(rules)) for place, rules in by_place.items())
+
+
+def _keeping_order(compiled: tuple[CompiledRule, ...]) -> tuple[CompiledRule, ...]:
+    """The rules, of which one is plain only when it can run before the others: nobody else writes its element."""
+    writers = Counter(each.rule.to for each in compiled)
+    return tuple(each if writers[each.rule.to] == 1 else replace(each, plain=None) for each in compiled)
 
 
 def _path(rule: Rule) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ class Concepts:
         codings = []
         for at in (0, 3):
             code, display, system = parts[at : at + 3]
+            code = single_blanks(code)
             if code:
                 coding = {"system": code_system(system, self._facility, self._systems), "code": code}
                 if display:
@@ -129,6 +130,11 @@ def code(options: Options) -> Apply:
         return (row["code"] or None) if row is not None else None
 
     return apply
+
+
+def single_blanks(code: str) -> str:
+    """A code as FHIR writes it: no blanks but single ones inside."""
+    return " ".join(code.split())
 
 
 def looked_up(table: Table, local: str, scope: Scope) -> Row | None:

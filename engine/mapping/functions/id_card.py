@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from operator import mul
 
 _EIGHTEEN = re.compile(r"\d{17}[\dX]", re.ASCII)
 _FIFTEEN = re.compile(r"\d{15}", re.ASCII)
@@ -25,7 +26,7 @@ class IdCard:
 
 def normal(text: str) -> str:
     """Full-width digits narrow, no blanks, X upper."""
-    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+    return "".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split()).upper()
 
 
 def id_card(text: str) -> IdCard | None:
@@ -40,7 +41,7 @@ def id_card(text: str) -> IdCard | None:
 
 
 def _check(first: str) -> str:
-    return _CHECKS[sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first, strict=True)) % 11]
+    return _CHECKS[sum(map(mul, _WEIGHTS, map(int, first))) % 11]
 
 
 def _is_date(text: str) -> bool:

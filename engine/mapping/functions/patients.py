@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import HEALTH_CARD, ID_CARD, facility_system
-from engine.mapping.functions.codes import concept
+from engine.mapping.functions.codes import concept, single_blanks
 from engine.mapping.functions.id_card import id_card, normal
 from engine.mapping.functions.times import period_of, read_moment
 from engine.mapping.registry import Apply, Options, function
@@ -19,11 +19,13 @@ _ALWAYS_ID_CARD = frozenset({"NNCHN", "SFZ", "IDCARD", "ID_CARD", "身份证", "
 """Types that say 居民身份证 whatever the number looks like (01 is CV02.01.101)."""
 _ID_CARD_BY_FORM = frozenset({"NI", "NN", "SS", "SB", "IN", "ID", "", "PI", "PT"})
 """Types under which a number with the form and the check character of a 居民身份证 is one."""
+_NATIONAL = frozenset({"NI", "NN", "SB", "ID"})
+"""Of these, the types that say a number of the whole country."""
 _HEALTH_CARD = frozenset({"JKK", "健康卡", "居民健康卡", "HEALTHCARD", "EHC"})
 
 
 def typed(code: str) -> dict[str, Any]:
-    return {"coding": [{"system": IDENTIFIER_TYPE, "code": code}]}
+    return {"coding": [{"system": IDENTIFIER_TYPE, "code": single_blanks(code)}]}
 
 
 def personal_identifier(value: str, kind: str, scope: Scope) -> dict[str, Any] | None:
@@ -37,12 +39,15 @@ def personal_identifier(value: str, kind: str, scope: Scope) -> dict[str, Any] |
     certain = kind in _ALWAYS_ID_CARD
     if not certain and kind not in _ID_CARD_BY_FORM:
         return None
-    card = id_card(value)
-    if card is not None and card.valid and (certain or len(normal(value)) == 18 or kind in ("NI", "NN", "SB", "ID")):
+    number = normal(value)
+    card = id_card(number)
+    national = kind in _NATIONAL
+    # A 15-digit number has no check character, so its form alone says nothing.
+    if card is not None and card.valid and (certain or national or len(number) == 18):
         return {"use": "official", "type": typed(ID_CARD_TYPE), "system": ID_CARD, "value": card.number}
-    if certain or (card is not None and len(normal(value)) == 18 and kind in ("NI", "NN", "SB", "ID")):
+    if certain or (card is not None and national and len(number) == 18):
         scope.doubt("id-card-check-digit", "not a valid 居民身份证 number; nobody is matched by it", 1)
-        return {"use": "temp", "type": typed(ID_CARD_TYPE), "system": ID_CARD, "value": normal(value)}
+        return {"use": "temp", "type": typed(ID_CARD_TYPE), "system": ID_CARD, "value": number}
     return None
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.finding import Severity
-from engine.mapping.functions.codes import Concepts
+from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import compared, folded, number, quantity
 from engine.mapping.functions.texts import joined_lines
@@ -39,19 +39,20 @@ _CONTENT_TYPES = {
 class Units:
     """Reads OBX-6 for one facility, remembering what it read."""
 
-    __slots__ = ("_concepts", "_known")
+    __slots__ = ("_concepts", "known")
 
     def __init__(self, options: Options) -> None:
         self._concepts = Concepts(options)
-        self._known: dict[str, dict[str, str]] = {}
+        self.known: dict[str, dict[str, str]] = {}
+        """What was read so far, by the text of the field."""
 
     def read(self, raw: str, scope: Scope) -> dict[str, str]:
         """Unit, and system and code where the sender says UCUM; empty for no unit."""
-        known = self._known.get(raw)
+        known = self.known.get(raw)
         if known is None:
-            if len(self._known) >= 4096:
-                self._known.clear()
-            known = self._known[raw] = self._unit(raw, scope)
+            if len(self.known) >= LIMIT_REMEMBERED:
+                self.known.clear()
+            known = self.known[raw] = self._unit(raw, scope)
         return known
 
     def _unit(self, raw: str, scope: Scope) -> dict[str, str]:
@@ -65,23 +66,24 @@ class Units:
         return {"unit": unit}
 
 
-@function(3, elements=True, repeats=True)
+@function(4, elements=True, repeats=True)
 def observation_value(options: Options) -> Apply:
-    """The value of a result by its type: from OBX-5, OBX-2 and OBX-6."""
+    """The value of a result by its type, from OBX-5, OBX-2 and OBX-6; several coded values repeat the code of OBX-3."""
     concepts, units = Concepts(options), Units(options)
 
-    def apply(raw: str, kind: str, unit: str, scope: Scope) -> dict[str, Any] | None:
+    def apply(raw: str, kind: str, unit: str, code: str, scope: Scope) -> dict[str, Any] | None:
         if kind == "NM":
             exact = number(raw)
             if exact is not None:
-                return {"valueQuantity": {"value": exact, **units.read(unit, scope)}}
+                known = units.known.get(unit)
+                return {"valueQuantity": {"value": exact, **(units.read(unit, scope) if known is None else known)}}
             return _loose_number(raw, units.read(unit, scope), scope)
         if not raw:
             return None
         if kind in _TEXTS:
             return _text(raw, scope)
         if kind in _CODED:
-            return _coded(raw, concepts, scope)
+            return _coded(raw, code, concepts, scope)
         if kind == "SN":
             return _structured_number(raw, units.read(unit, scope), scope)
         if kind in _TIMES:
@@ -128,14 +130,15 @@ def _loose_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any
     return _text(raw, scope)
 
 
-def _coded(raw: str, concepts: Concepts, scope: Scope) -> dict[str, Any] | None:
+def _coded(raw: str, code: str, concepts: Concepts, scope: Scope) -> dict[str, Any] | None:
     """One coded value; several become components, each with the code of the whole."""
     values = [found for each in raw.split("~") if (found := concepts.read(each, scope)).codings or found.text]
     if not values:
         return None
     if len(values) == 1:
         return {"valueCodeableConcept": values[0].as_json()}
-    return {"component": [{"valueCodeableConcept": value.as_json()} for value in values]}
+    whole = concepts.read(code, scope).as_json()
+    return {"component": [{"code": whole, "valueCodeableConcept": value.as_json()} for value in values]}
 
 
 def _structured_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:

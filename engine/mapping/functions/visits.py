@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system
-from engine.mapping.functions.codes import coding_of, looked_up
+from engine.mapping.functions.codes import coding_of, looked_up, single_blanks
 from engine.mapping.functions.patients import typed
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
+
+UNKNOWN_CLASS = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK", "display": "unknown"}
+"""FHIR asks for a class; this says that there is none."""
 
 
 @function(2, table=True)
@@ -26,18 +29,21 @@ def visit_status(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"code": 1}, table=True, remember=True)
+@function(2, parts={"code": 1}, table=True)
 def visit_class(options: Options) -> Apply:
-    """The class of the visit (Coding) from a table; a class nobody knows stays as it came."""
+    """The class of the visit from a table; one nobody knows stays as it came, an empty one is unknown."""
     table = options.needed_table
     local_system = facility_system(options.facility, "code", "patient-class")
 
-    def apply(raw: str, scope: Scope) -> dict[str, str] | None:
+    def apply(raw: str, message_type: str, scope: Scope) -> dict[str, str]:
         local = scope.first(raw)
-        row = looked_up(table, local, scope) if local else None
+        if not local:
+            scope.doubt("visit-class-missing", "nothing says whether the patient stays, comes or is an emergency")
+            return UNKNOWN_CLASS
+        row = looked_up(table, local, scope)
         if row is not None and row["code"]:
             return coding_of(row)
-        return {"system": local_system, "code": local} if local else None
+        return {"system": local_system, "code": single_blanks(local)}
 
     return apply
 
