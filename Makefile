@@ -11,6 +11,7 @@ demo: $(READY)  ## play one examination through the example community
 	$(BIN)/hutong demo
 
 test: $(READY)  ## run the tests
+	-@sh .ci/packages
 	$(BIN)/pytest
 
 check: $(READY)  ## formatter, linter, types, import contracts, example configuration and mapping tests

@@ -15,6 +15,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from bench import community as bench_community
 from bench.message import oru
 from engine.cli.assembly import prepare
 from engine.store.embedded import EmbeddedPostgres
@@ -24,17 +25,12 @@ SECS = 4.0
 ROUNDS = 3
 BAR = 0.5
 
-_CHANNEL = "type: mllp\nfacility: bench\nport: 0\n"
-_COMMUNITY = "name: 测量\nfacilities:\n  bench: {name: 测量医院, level: county}\n"
-
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as name, EmbeddedPostgres(Path(name) / "pg") as url:
         folder = Path(name)
         Path(name).chmod(0o755)
-        (folder / "channels").mkdir()
-        (folder / "community.yaml").write_text(_COMMUNITY, encoding="utf-8")
-        (folder / "channels" / "bench.yaml").write_text(_CHANNEL, encoding="utf-8")
+        bench_community.write(folder)
         asyncio.run(prepare(url, folder))
         floor = _start([sys.executable, "-m", "bench.floor_mllp", url], {})
         hub = _start(
@@ -43,7 +39,7 @@ def main() -> None:
         )
         try:
             floor_port = int(_line(floor))
-            hub_port = json.loads(_line(hub))["mllp"]["bench"]
+            hub_port = json.loads(_line(hub))["mllp"][bench_community.CHANNEL]
             _report(floor_port, hub_port)
         finally:
             for process in (floor, hub):

@@ -34,7 +34,7 @@ def main() -> None:
     hub = community()
     mappings = mappings_of(hub)
     payloads = [oru(f"{number:016d}", f"{number % 97:07d}") for number in range(MESSAGES)]
-    envelopes = [_envelope(payload) for payload in payloads]
+    envelopes = [envelope_of(payload) for payload in payloads]
     texts = [payload.decode() for payload in payloads]
     resources = len(understand(envelopes[0], hub, mappings).resources)
 
@@ -77,7 +77,7 @@ def _per_second(work: Callable[[int], object], count: int) -> float:
     return count / (time.process_time() - begun)
 
 
-def _envelope(payload: bytes) -> Envelope:
+def envelope_of(payload: bytes) -> Envelope:
     at = now()
     return Envelope(
         id=EnvelopeIds(secrets.randbits).next(at),

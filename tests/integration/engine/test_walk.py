@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from engine.identifiers import ID_CARD
-
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import manifest, order, register, result
 
