@@ -12,7 +12,7 @@ from engine.mapping.compiled import EMPTY, CompiledRule, Fields, More, Rows
 from engine.mapping.definition import Rule
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.places import Places
-from engine.mapping.planning import Job, Plan, Unread
+from engine.mapping.planning import Job, Plan
 from engine.mapping.scope import Scope
 from engine.mapping.sources import SourceTrail
 
@@ -27,6 +27,7 @@ class Application:
         "_made",
         "_mentioned",
         "_message",
+        "_more",
         "_plan",
         "_references",
         "_refers",
@@ -44,7 +45,8 @@ class Application:
         self._scope = Scope(context, message.charset, message.payload)
         self._trail = trail
         self._findings: list[Finding] = []
-        self._frames: list[tuple[Rows, More | None]] = []
+        self._frames: list[Rows] = []
+        self._more: list[More | None] = []
         self._ids: list[str | None] = []
         self._references: list[Resource | None] = []
         self._refers: list[list[tuple[str, Any]] | None] = [None] * len(plan.refers)
@@ -60,7 +62,7 @@ class Application:
         for number, job in enumerate(self._plan.jobs):
             identity = self._ids[number]
             if identity is not None:
-                self._make(job, identity, *self._frames[number])
+                self._make(job, identity, self._frames[number], self._more[number])
         for reference, mentioned in self._scope.mentioned.items():
             if reference not in self._made:
                 self._made[reference] = mentioned
@@ -77,7 +79,8 @@ class Application:
         rows = self._rows
         frame = [rows[position] for position in job.rows]
         more = {place: [rows[at] for at in positions] for place, positions in job.more} if job.more else None
-        self._frames.append((frame, more))
+        self._frames.append(frame)
+        self._more.append(more)
         within = (self._ids[job.within] or "") if job.within >= 0 else ""
         try:
             identity = job.resource.make_id(frame, within, self._scope)
@@ -114,11 +117,10 @@ class Application:
         for needed in compiled.needed:
             if resource.get(needed.target) is None:
                 raise self._missing(job, needed)
-        reference = f"{kind}/{identity}"
-        if reference in self._made:
+        reference = compiled.reference + identity
+        if self._made.setdefault(reference, resource) is not resource:
             _merge(self._made[reference], resource)
             return
-        self._made[reference] = resource
         if compiled.rules.only_if_missing:
             self._mentioned.append(reference)
 
@@ -126,6 +128,7 @@ class Application:
         """Runs the rules so that each doubt, failure and source can be said to be the rule's."""
         extra = dict(job.more)
         self._scope.doubts.clear()
+        self._scope.repetition = 0
         for compiled in job.resource.compiled:
             try:
                 compiled.run(frame, more, self._scope, resource)
@@ -151,10 +154,17 @@ class Application:
         return elements
 
     def _unmapped(self) -> list[str]:
+        """Each field once: what one OBX was found to hold is not looked for in the next."""
         found: dict[str, None] = {}
+        narrowed: dict[tuple[str, int], list[bool]] = {}
         for segment, fields, unread in zip(self._message.segments, self._rows, self._plan.unread, strict=False):
-            if any(compress(fields, unread)):
-                found.update(dict.fromkeys(_fields_unread(segment.name, fields, unread)))
+            key = segment.name, id(unread)
+            if any(compress(fields, narrowed.get(key, unread))):
+                sought = narrowed.setdefault(key, [*unread])
+                for number, raw in enumerate(fields[: len(sought)]):
+                    if raw and sought[number]:
+                        sought[number] = False
+                        found[f"{segment.name}-{number}"] = None
         return list(found)
 
     def _places(self) -> Places:
@@ -196,10 +206,6 @@ _CHOICES = ("deceased", "effective", "multipleBirth", "occurrence", "value")
 
 def _is_said_otherwise(name: str, resource: Resource) -> bool:
     return any(name.startswith(choice) and any(said.startswith(choice) for said in resource) for choice in _CHOICES)
-
-
-def _fields_unread(segment: str, fields: Fields, unread: Unread) -> list[str]:
-    return [f"{segment}-{number}" for number, raw in enumerate(fields[: len(unread)]) if raw and unread[number]]
 
 
 def _merge(first: Resource, again: Resource) -> None:

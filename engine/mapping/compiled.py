@@ -423,7 +423,18 @@ def _adding(rule: Rule, places: dict[str, int], apply: Apply, path: tuple[str, .
         scope.repetition = 0
         return added
 
+    first_place, first_number, first_component = candidates[0]
+    simple = first_component is None
+
     def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
+        fields = rows[first_place]
+        raw = fields[first_number] if first_number < len(fields) else ""
+        if more is None and simple and raw and raw != NULL and "~" not in raw:
+            # What nearly every message has: one repetition, in one segment.
+            value = apply(raw, scope)
+            if value is not None:
+                _append(out, path, value)
+                return
         for place, number, component in candidates:
             added = add(rows[place], number, component, scope, out)
             if more is not None and place in more:
