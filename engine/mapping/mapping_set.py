@@ -9,6 +9,7 @@ import engine.mapping.functions  # noqa: F401  registers the functions that mapp
 from engine.mapping.definition import Definition
 from engine.mapping.loader import Loaded, load
 from engine.mapping.mapping import Mapping
+from engine.mapping.outbound import OUTBOUND_FILE, OutboundMapping
 
 
 class MappingSet:
@@ -29,6 +30,8 @@ class MappingSet:
             for definition in mappings._definitions(facility):
                 for message_type in definition.messages:
                     mappings.find(message_type, facility)
+        for path in sorted(folder.glob(f"hl7v2/*/{OUTBOUND_FILE}")):
+            OutboundMapping.load(path, folder)
         return mappings
 
     def find(self, message_type: str, facility: str) -> Mapping | None:

@@ -21,7 +21,8 @@ from engine.mapping.reading import Node
 from engine.mapping.writing import WRITERS, Write, WriteOptions
 from engine.terminology import Tables
 
-REPORT_FILE = "hl7v2/ORU_R01/outbound.yaml"
+OUTBOUND_FILE = "outbound.yaml"
+_REPORT = f"hl7v2/ORU_R01/{OUTBOUND_FILE}"
 _ROOTS = ("report", "order", "patient", "endpoint", "message", "each")
 _LISTS = ("observations",)
 _RULE_KEYS = ("rule", "from", "value", "to", "with", "as", "table", "since", "before")
@@ -125,7 +126,15 @@ def build_oru(
 
     Raises MappingError: `charset-cannot-carry` when the endpoint's charset lacks a character, else with rule and field.
     """
-    facts = {
+    facts = report_facts(report, order, patient, endpoint, control_id, at)
+    return _report_mapping().write(facts, {"observations": observations}, endpoint)
+
+
+def report_facts(
+    report: Resource, order: Resource, patient: Resource, endpoint: Endpoint, control_id: str, at: datetime
+) -> dict[str, Any]:
+    """What the rows of a report's mapping can take from."""
+    return {
         "report": report,
         "order": order,
         "patient": patient,
@@ -138,13 +147,12 @@ def build_oru(
         },
         "message": {"control_id": control_id, "at": at.isoformat(), "study_uid": _study_uid(order)},
     }
-    return _report_mapping().write(facts, {"observations": observations}, endpoint)
 
 
 @lru_cache(maxsize=1)
 def _report_mapping() -> OutboundMapping:
     root = Path(str(files("mappings")))
-    return OutboundMapping.load(root / REPORT_FILE, root)
+    return OutboundMapping.load(root / _REPORT, root)
 
 
 def _study_uid(order: Resource) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,8 @@ from engine.errors import HutongError
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.mapping_set import MappingSet
 from engine.mapping.reading import Node
+from engine.mapping.results_of_tests import TestResult
+from engine.mapping.testing_outbound import run_outbound_tests
 
 TEST_FILE = "mapping_test.yaml"
 _TEST_KEYS = ("name", "message", "charset", "facility", "expect", "unmapped", "findings", "error")
@@ -29,23 +30,6 @@ NOTHING = "(nothing)"
 """What a fact says of an element that must not be there."""
 DELETED = "(deleted)"
 """What a fact says of an element that the sender deletes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """One test and what it found wrong; `failures` name places and may quote the test's synthetic data."""
-
-    __test__ = False
-
-    file: str
-    line: int
-    mapping: str
-    name: str
-    failures: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        return not self.failures
 
 
 def run_tests(folder: Path) -> list[TestResult]:
@@ -65,6 +49,7 @@ def run_tests(folder: Path) -> list[TestResult]:
             results.append(
                 TestResult(line.file, line.line, definition.name, "has a test", (f"expected a {TEST_FILE}",))
             )
+    results.extend(run_outbound_tests(folder, mappings))
     return results
 
 
@@ -160,3 +145,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return str(len(value))
     return str(value)
+
+
+__all__ = ["TEST_FILE", "TestResult", "fact_of", "run_tests"]

@@ -159,7 +159,7 @@ def test_removing_a_rule_that_is_not_there_is_refused_with_the_nearest(overlaid:
 
 def test_the_tests_beside_the_mappings_pass(folder: Path) -> None:
     results = run_tests(folder)
-    assert {result.mapping for result in results} >= {"ADT", "ORM_O01", "ORU_R01"}
+    assert {result.mapping for result in results} == {"ADT", "ORM_O01", "ORU_R01", "ORU_R01_report"}
     assert [result for result in results if not result.passed] == []
 
 
@@ -168,6 +168,23 @@ def test_a_wrong_fact_fails_its_test_with_line_and_both_values(copied: Path, edi
     failed = [result for result in run_tests(copied) if not result.passed]
     assert [(result.file, result.line, result.failures) for result in failed] == [
         ("hl7v2/ADT/mapping_test.yaml", 2, ("Patient.gender: expected female, found male",))
+    ]
+
+
+def test_a_wrong_row_of_an_outbound_mapping_is_named_with_its_line(copied: Path, edit: Edit) -> None:
+    line = edit("hl7v2/ORU_R01/outbound.yaml", "with: patient_numbers", "with: patient_number")
+    found = problems(copied)
+    assert found == [
+        f"hl7v2/ORU_R01/outbound.yaml:{line}: segments.rules.with: "
+        "'patient_number' is not known; did you mean 'patient_numbers'?"
+    ]
+
+
+def test_a_wrong_fact_of_an_outbound_test_fails(copied: Path, edit: Edit) -> None:
+    edit("hl7v2/ORU_R01/outbound_test.yaml", "OBR-25: F", "OBR-25: P")
+    failed = [result for result in run_tests(copied) if not result.passed]
+    assert [(result.mapping, result.failures) for result in failed] == [
+        ("ORU_R01_report", ("OBR-25: expected P, found F",))
     ]
 
 
