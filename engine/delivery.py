@@ -9,17 +9,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-
-import asyncpg
+from traceback import format_tb
 
 from engine import centres
 from engine.clock import Clock
 from engine.config import Community, MllpEndpoint
-from engine.errors import DeliveryError, Disposition, HutongError, RequestStateError
+from engine.errors import DeliveryError, Disposition, HutongError, StorageError
 from engine.finding import Finding, Severity
 from engine.ports import Sender
 from engine.store import audit, findings, outbox, records
-from engine.store.database import Connection, connect
+from engine.store.database import FAILED, LOST, Connection, connect, end_if_cancelled
 from engine.store.outbox import Due
 
 logger = logging.getLogger(__name__)
@@ -38,22 +37,29 @@ class Couriers:
         self._community = community
         self._make_sender = make_sender
         self._clock = clock
+        self._paused = False
 
     async def run(self) -> None:
-        """Delivers until it is cancelled."""
+        """Delivers until it is cancelled; a lost database is told of once."""
         while True:
             try:
                 await self._lead()
-            except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, HutongError) as failed:
-                logger.error("deliveries pause: %s", type(failed.exceptions[0]).__name__)
+            except* (*FAILED, HutongError) as failed:
+                if not self._paused:
+                    logger.error("deliveries pause: %s", type(failed.exceptions[0]).__name__)
+                self._paused = True
+            end_if_cancelled()
             await asyncio.sleep(_RECONNECT_SECS)
 
     async def _lead(self) -> None:
+        """Waits for the lead and delivers until the connection that holds it is lost."""
         connection = await connect(self._database_url)
         try:
-            if not await outbox.lead(connection):
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _: gone.set())
+            # Asked again and again, because a statement that waits would keep old rows from being vacuumed meanwhile.
+            while not await outbox.lead(connection):  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_SECS)
-                return
             wake = {name: asyncio.Event() for name in self._community.endpoints}
 
             def owed(*_: object) -> None:
@@ -61,8 +67,10 @@ class Couriers:
                     event.set()
 
             await connection.add_listener(outbox.CHANNEL, owed)
+            self._paused = False
             turn = asyncio.Lock()
             async with asyncio.TaskGroup() as couriers:
+                couriers.create_task(_end_with(gone))
                 for endpoint in self._community.endpoints.values():
                     courier = _Courier(
                         endpoint, self._make_sender(endpoint), connection, turn, wake[endpoint.name], self._clock
@@ -70,6 +78,12 @@ class Couriers:
                     couriers.create_task(courier.run())
         finally:
             connection.terminate()
+
+
+async def _end_with(gone: asyncio.Event) -> None:
+    """Without the lock somebody else may deliver by now, so nothing is begun on the strength of it any more."""
+    await gone.wait()
+    raise StorageError("the connection that held the lead is lost")
 
 
 class _Courier:
@@ -94,18 +108,27 @@ class _Courier:
     async def run(self) -> None:
         try:
             while True:
-                self._wake.clear()
-                async with self._turn:
-                    due = await outbox.oldest_owed(self._connection, self._endpoint.name)
-                if due is None:
-                    await self._rest(IDLE_SECS)
-                elif (pause := (due.next_attempt_at - self._clock()).total_seconds()) > 0:
-                    # Something new must not overtake what waits for its next attempt, so only time ends this rest.
-                    await asyncio.sleep(min(pause, IDLE_SECS))
-                else:
-                    await self._attempt(due)
+                try:
+                    await self._step()
+                except (*FAILED, HutongError):
+                    raise  # the database: everybody begins anew
+                except Exception as error:  # noqa: BLE001 - what one endpoint does to us must not stop the others
+                    logger.error("courier of %s: %s\n%s", self._endpoint.name, type(error).__name__, _places(error))
+                    await asyncio.sleep(IDLE_SECS)
         finally:
             await self._sender.close()
+
+    async def _step(self) -> None:
+        self._wake.clear()
+        async with self._turn:
+            due = await outbox.oldest_owed(self._connection, self._endpoint.name)
+        if due is None:
+            await self._rest(IDLE_SECS)
+        elif (pause := (due.next_attempt_at - self._clock()).total_seconds()) > 0:
+            # Something new must not overtake what waits for its next attempt, so only time ends this rest.
+            await asyncio.sleep(min(pause, IDLE_SECS))
+        else:
+            await self._attempt(due)
 
     async def _rest(self, secs: float) -> None:
         try:
@@ -127,17 +150,28 @@ class _Courier:
                 await self._close_request(due.about, at)
 
     async def _close_request(self, about: str, at: datetime) -> None:
-        """The requester's system has the report: the request at the centre is returned."""
-        resource_type, resource_id = about.split("/", 1)
-        stored = await records.read(self._connection, resource_type, resource_id)
-        if stored is None or resource_type != "Task":
-            return
+        """The requester's system has the report: the request at the centre is returned.
+
+        Whatever is wrong with the request, the receipt stays: without it the report would be sent for ever.
+        """
         try:
-            task = centres.returned(stored.body, at)
-        except RequestStateError as error:
-            finding = Finding(error.code, "A report was acknowledged, but its request could not be closed.")
+            async with self._connection.transaction():
+                await self._return_request(about, at)
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 - as said above
+            code = error.code if isinstance(error, HutongError) else "request-not-closed"
+            logger.error("request %s was not closed: %s\n%s", about, type(error).__name__, _places(error))
+            finding = Finding(code, "A report was acknowledged, but its request could not be closed.")
             await findings.raise_many(self._connection, [findings.Raised(finding, about=about)], at)
+
+    async def _return_request(self, about: str, at: datetime) -> None:
+        if not about.startswith("Task/"):
             return
+        stored = (await records.read_many(self._connection, [about], for_update=True)).get(about)
+        if stored is None:
+            return
+        task = centres.returned(stored.body, at)
         await records.put_many(self._connection, [records.Change(task, actor=audit.SYSTEM)], at)
         await audit.write(self._connection, [audit.Audited(audit.SYSTEM, "returned", about)], at)
 
@@ -155,6 +189,11 @@ class _Courier:
     def _pause(self, attempts: int) -> timedelta:
         retry = self._endpoint.retry
         return timedelta(seconds=min(retry.max_secs, retry.first_secs * retry.factor ** min(attempts, 64)))
+
+
+def _places(error: Exception) -> str:
+    """Only places in our code: the text of an unexpected error may quote a patient."""
+    return "".join(format_tb(error.__traceback__))
 
 
 def _refused(due: Due, error: DeliveryError) -> findings.Raised:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from uuid import UUID
@@ -20,11 +20,11 @@ from engine.clock import Clock
 from engine.codecs import acknowledgment, er7_header
 from engine.config import Acknowledge, MllpChannel
 from engine.envelope import Envelope, EnvelopeIds, Kind
-from engine.errors import ParseError, StorageError
+from engine.errors import HutongError, ParseError, StorageError
 from engine.identifiers import lane
 from engine.ports import Accepted, OnDone
 from engine.store import inbox, journal
-from engine.store.database import Connection, connect
+from engine.store.database import FAILED, Connection, connect, connect_by_index, end_if_cancelled
 from engine.store.journal import Entry, Repeated
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,9 @@ BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends at either: it is held in memory twice, here and in PostgreSQL."""
 _ACKNOWLEDGMENT_ID = 20
 """MSH-10 is at most 20 characters long before v2.7."""
+_OUTCOME_SECS = 60.0
+"""How long a sender is left without an answer that waits for processing: what it waits behind may take days."""
+_LISTEN_AGAIN_SECS = 0.2
 
 
 @dataclass(slots=True)
@@ -41,6 +44,14 @@ class _Waiting:
     entry: Entry
     on_done: Callable[[Entry, Repeated | None], None]
     on_failed: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """A sender that waits for the outcome of its message."""
+
+    on_done: OnDone
+    give_up: asyncio.TimerHandle
 
 
 class JournalIntake:
@@ -57,28 +68,30 @@ class JournalIntake:
         self._ids = ids
         self._queue: list[_Waiting] = []
         self._committing = False
+        self._unpersisted = 0
         self._journal: Connection | None = None
-        self._outcomes: Connection | None = None
-        self._awaiting: dict[UUID, list[OnDone]] = {}
-        self._asking = asyncio.Lock()
+        self._listening: asyncio.Task[None] | None = None
+        self._awaiting: dict[UUID, list[_Awaited]] = {}
+        self._to_ask: set[UUID] = set()
+        self._ask = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._journal = await journal.open_journal(self._database_url)
+        self._journal = await connect_by_index(self._database_url)
         if any(channel.acknowledge is Acknowledge.WHEN_PROCESSED for channel in self._channels.values()):
-            self._outcomes = await connect(self._database_url)
-            await self._outcomes.add_listener(inbox.CHANNEL, self._on_outcome)
+            self._listening = asyncio.create_task(self._listen_for_outcomes())
 
     async def close(self) -> None:
         """Commits what was taken, answers it, and closes the connections."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        for waiting in self._awaiting.values():
-            for on_done in waiting:
-                on_done(None)
-        for connection in (self._journal, self._outcomes):
-            if connection is not None and not connection.is_closed():
-                await connection.close()
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        for envelope in list(self._awaiting):
+            self._answer(envelope, None)
+        if self._journal is not None:
+            self._journal.terminate()  # nothing is under way on it, and a goodbye could take long
 
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -194,13 +207,25 @@ class JournalIntake:
         except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
             await self._commit_one_by_one(batch)
             return
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, StorageError) as error:
-            logger.error("%d messages were not persisted and not acknowledged: %s", len(batch), type(error).__name__)
-            for waiting in batch:
-                _call(waiting.on_failed)
+        except (*FAILED, HutongError) as error:
+            self._not_persisted(batch, error)
             return
+        if self._unpersisted:
+            logger.warning("messages are persisted again; %d were not meanwhile", self._unpersisted)
+            self._unpersisted = 0
         for waiting in batch:
             _call(waiting.on_done, waiting.entry, repeated.get(waiting.entry.envelope.id))
+
+    def _not_persisted(self, batch: list[_Waiting], error: Exception) -> None:
+        """Nobody is answered, so everybody sends again; said once for as long as it lasts."""
+        if not self._unpersisted:
+            logger.error("messages are not persisted and not acknowledged: %s", type(error).__name__)
+        self._unpersisted += len(batch)
+        if self._journal is not None:
+            self._journal.terminate()  # in whatever state it is: the next batch begins on a new one
+            self._journal = None
+        for waiting in batch:
+            _call(waiting.on_failed)
 
     async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
         """One entry that the database cannot hold must not cost the others of its batch their answer."""
@@ -214,30 +239,59 @@ class JournalIntake:
     async def _connection(self) -> Connection:
         """The journal's connection, opened again after it was lost. Raises StorageError while it cannot be."""
         if self._journal is None or self._journal.is_closed():
-            self._journal = None
-            self._journal = await journal.open_journal(self._database_url)
+            self._journal = await connect_by_index(self._database_url)
         return self._journal
 
     # ── answers that wait for processing ────────────────────────────────────────────────────────────────────────────
 
     def _await_outcome(self, envelope: UUID, on_done: OnDone) -> None:
-        self._awaiting.setdefault(envelope, []).append(on_done)
-        self._spawn(self._answer(envelope))  # it may have ended before we listened for it
+        give_up = asyncio.get_running_loop().call_later(_OUTCOME_SECS, self._give_up, envelope, on_done)
+        self._awaiting.setdefault(envelope, []).append(_Awaited(on_done, give_up))
+        self._ask_for([envelope])  # it may have ended before we listened for it
+
+    def _give_up(self, envelope: UUID, on_done: OnDone) -> None:
+        """The envelope stays accepted; its sender will send again, and be answered as a repeat once it has ended."""
+        left = [awaited for awaited in self._awaiting.pop(envelope) if awaited.on_done is not on_done]
+        if left:
+            self._awaiting[envelope] = left
+        _call(on_done, None)
 
     def _on_outcome(self, _connection: object, _pid: int, _channel: str, envelope: object) -> None:
-        asked = UUID(str(envelope))
-        if asked in self._awaiting:
-            self._spawn(self._answer(asked))
+        self._ask_for({UUID(str(envelope))} & self._awaiting.keys())
 
-    async def _answer(self, envelope: UUID) -> None:
-        if self._outcomes is None or self._outcomes.is_closed():
-            self._outcomes = await connect(self._database_url)
-            await self._outcomes.add_listener(inbox.CHANNEL, self._on_outcome)
-        async with self._asking:
-            reply = await inbox.reply_of(self._outcomes, envelope)
-        if reply:
-            for on_done in self._awaiting.pop(envelope, ()):
-                on_done(reply)
+    def _ask_for(self, envelopes: Iterable[UUID]) -> None:
+        self._to_ask.update(envelopes)
+        self._ask.set()
+
+    async def _listen_for_outcomes(self) -> None:
+        """Answers what has ended until it is cancelled; what ended while nobody listened is asked for afterwards."""
+        while True:
+            try:
+                connection = await connect(self._database_url)
+                try:
+                    await connection.add_listener(inbox.CHANNEL, self._on_outcome)
+                    connection.add_termination_listener(lambda _: self._ask.set())
+                    self._ask_for(self._awaiting)
+                    await self._answer_what_ended(connection)
+                finally:
+                    connection.terminate()
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                logger.info("answers that wait for processing wait for the database: %s", type(error).__name__)
+                await asyncio.sleep(_LISTEN_AGAIN_SECS)
+
+    async def _answer_what_ended(self, connection: Connection) -> None:
+        while True:
+            await self._ask.wait()
+            self._ask.clear()
+            asked, self._to_ask = self._to_ask, set()
+            for envelope, reply in (await inbox.replies_of(connection, asked)).items():
+                self._answer(envelope, reply)
+
+    def _answer(self, envelope: UUID, reply: bytes | None) -> None:
+        for awaited in self._awaiting.pop(envelope, ()):
+            awaited.give_up.cancel()
+            _call(awaited.on_done, reply)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from traceback import format_tb
 
 import asyncpg
@@ -18,7 +19,7 @@ from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
 from engine.recording import Recorded, record
 from engine.store import findings, inbox, journal
-from engine.store.database import Connection, connect
+from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.inbox import Claimed, Outcome
 from engine.understanding import Understood, held_by, understand
@@ -48,17 +49,22 @@ class Pipeline:
         self._arrived = asyncio.Event()
 
     async def run(self) -> None:
-        """Works until it is cancelled; a lost database connection is opened again."""
+        """Works until it is cancelled; a lost database connection is opened again, and told of once."""
+        lost = False
         while True:
             try:
-                connection = await connect(self._database_url)
+                connection = await connect_by_index(self._database_url)
                 try:
                     await connection.add_listener(journal.CHANNEL, lambda *_: self._arrived.set())
+                    lost = False
                     await self._work(connection)
                 finally:
                     connection.terminate()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, HutongError) as error:
-                logger.error("the pipeline lost the database and tries again: %s", type(error).__name__)
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                if not lost:
+                    logger.error("the pipeline lost the database and tries again: %s", type(error).__name__)
+                lost = True
                 await asyncio.sleep(_FIRST_PAUSE_SECS)
 
     async def _work(self, connection: Connection) -> None:
@@ -75,45 +81,51 @@ class Pipeline:
     async def run_batch(self, connection: Connection) -> int:
         """Runs what may run now, at most BATCH; returns how many were claimed. What fails together is tried alone."""
         try:
-            return await self._run(connection, BATCH)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            return await self._run(connection)
+        except LOST:
             raise
-        except (HutongError, asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, it is the one to be held
             logger.info("a batch is repeated one by one: %s", type(error).__name__)
             return await self._run_alone(connection)
 
-    async def _run(self, connection: Connection, limit: int) -> int:
+    async def _run(self, connection: Connection) -> int:
         async with connection.transaction():
             at = self._clock()
-            claimed = await inbox.claim(connection, limit, at)
-            walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
-            good = [(one, walk) for one, walk in walks if not walk.holds]
-            for one, walk in walks:
-                if walk.holds:
-                    await self._hold(connection, one, walk)
-            if good:
-                recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at)
-                await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
+            claimed = await inbox.claim(connection, BATCH, at)
+            await self._walk(connection, claimed, at)
         return len(claimed)
 
     async def _run_alone(self, connection: Connection) -> int:
         """The oldest runnable envelope in a transaction of its own; held when its error will not pass by itself."""
-        try:
-            return await self._run(connection, 1)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
-            raise
-        except (HutongError, asyncpg.PostgresError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            async with connection.transaction():
-                for one in await inbox.claim(connection, 1, self._clock()):
+        async with connection.transaction():
+            at = self._clock()
+            claimed = await inbox.claim(connection, 1, at)
+            for one in claimed:
+                try:
+                    async with connection.transaction():  # a savepoint: the claim outlives a failure
+                        await self._walk(connection, [one], at)
+                except LOST:
+                    raise
+                except Exception as error:  # noqa: BLE001 - as above
                     await self._postpone_or_hold(connection, one, error)
-            return 1
+        return len(claimed)
+
+    async def _walk(self, connection: Connection, claimed: Sequence[Claimed], at: datetime) -> None:
+        walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
+        good = [(one, walk) for one, walk in walks if not walk.holds]
+        for one, walk in walks:
+            if walk.holds:
+                await self._hold(connection, one, walk)
+        if good:
+            recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at)
+            await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
 
     async def _postpone_or_hold(self, connection: Connection, one: Claimed, error: Exception) -> None:
         at = self._clock()
         passing = (
             error.disposition is Disposition.RETRY
             if isinstance(error, HutongError)
-            else isinstance(error, asyncpg.TransactionRollbackError | asyncpg.InsufficientResourcesError)
+            else isinstance(error, asyncpg.TransactionRollbackError)
         )
         if passing and one.attempts < TRIES:
             pause = timedelta(seconds=_FIRST_PAUSE_SECS * 2**one.attempts)

@@ -36,6 +36,17 @@ async def connect(url: str) -> asyncpg.Connection:
         raise _ours(error) from error
 
 
+async def connect_by_index(url: str) -> asyncpg.Connection:
+    """One connection for the hot path, whose few statements are known and find every row by an index.
+
+    They are planned once, because planning costs more than running them; and their plans, made perhaps while the
+    tables are empty, must be ones for millions of rows: a sequential scan that is cheapest today is not tomorrow.
+    """
+    connection = await connect(url)
+    await connection.execute("set plan_cache_mode = force_generic_plan; set enable_seqscan = off")
+    return connection
+
+
 async def connect_pool(url: str, *, min_size: int = 1, max_size: int = 4) -> asyncpg.Pool:
     """Connections as `connect` makes them, `min_size` of them at once. Raises as it does."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from engine.envelope import Envelope
-from engine.store.database import Connection, connect
+from engine.store.database import Connection
 
 CHANNEL = "hutong_inbox"
 """The notification sent, at commit, when envelopes arrived."""
@@ -44,7 +44,9 @@ with arrived as (
            a.channel, a.id, a.received_at
     from arrived a
     where a.control_id <> '' and a.id in (select envelope from fresh)
-      and ((select true from repeat_guard g where g.control_key = a.control_key limit 1) or a.id = any($15::uuid[]))
+      and (a.id = any($15::uuid[])
+           or (select true from repeat_guard g
+               where g.control_key = a.control_key and g.content_key <> a.content_key limit 1))
 ), told as (
     select pg_notify('hutong_inbox', '')
 )
@@ -61,17 +63,6 @@ join repeat_guard g on g.control_key = asked.control_key and g.content_key = ask
 join journal j on j.id = g.envelope
 left join outcome o on o.envelope = g.envelope
 """
-
-
-async def open_journal(url: str) -> Connection:
-    """A connection to append over.
-
-    Its statement is planned once, because planning costs more than running it; and that plan, made perhaps while the
-    tables are empty, must be one for millions of rows.
-    """
-    connection = await connect(url)
-    await connection.execute("set plan_cache_mode = force_generic_plan; set enable_seqscan = off")
-    return connection
 
 
 @dataclass(frozen=True, slots=True)
