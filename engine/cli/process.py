@@ -12,6 +12,9 @@ import logging
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ ROLES = {
 }
 PORTS = "HUTONG_PORTS"
 """What a process that is started again listened on before, as JSON."""
+LAST_WORDS_SECS = 15.0
+"""For what was taken to be answered; longer than a supervisor waits that is still there to end us itself."""
 
 
 def main() -> None:
@@ -53,21 +58,21 @@ async def _run(role: str, folder: Path, data: Path, database_url: str) -> None:
     work = asyncio.ensure_future(ROLES[role](folder, data, database_url, ports, _say))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
-    await loop.connect_read_pipe(lambda: _EndsWith(work), sys.stdin)
+    threading.Thread(target=_end_with_supervisor, args=(loop, work.cancel), daemon=True).start()
     try:
         await work
     except asyncio.CancelledError:
         return
 
 
-class _EndsWith(asyncio.Protocol):
-    """Cancels the work when standard input ends."""
-
-    def __init__(self, work: asyncio.Future[None]) -> None:
-        self._work = work
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._work.cancel()
+def _end_with_supervisor(loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
+    """Ends the work when standard input does; in a thread, because a loop that is stuck must end too."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass  # the supervisor says nothing: the end is the message
+    with suppress(RuntimeError):  # the loop has ended by itself
+        loop.call_soon_threadsafe(end)
+        threading.Event().wait(LAST_WORDS_SECS)
+    os._exit(1)
 
 
 def _say(ready: dict[str, Any]) -> None:

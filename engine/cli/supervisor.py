@@ -17,15 +17,44 @@ from typing import Any
 from rich.console import Console
 
 from engine.cli.process import PORTS
-from engine.errors import ConfigurationError, StorageError
+from engine.errors import ConfigurationError, HutongError, StorageError
 from engine.store.embedded import EmbeddedPostgres
 
 RUN_FILE = "run.json"
 START_SECS = 60.0
 STOP_SECS = 10.0
-RESTART_PAUSE_SECS = 0.3
+FIRST_PAUSE_SECS = 0.1
 LONGEST_PAUSE_SECS = 10.0
+STEADY_SECS = 10.0
+"""What ran for this long is in order: if it ends, that is no reason to wait."""
 _TICK_SECS = 0.2
+
+
+class _Restarts:
+    """When may something that died be started again? At once; then, while it does not hold out, with growing pauses."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failures = 0
+        self._started_at = time.monotonic()
+        self._start_at: float | None = None
+
+    def due(self) -> bool:
+        """Asked again and again while it is dead."""
+        now = time.monotonic()
+        if self._start_at is None:
+            self._failures = 0 if now - self._started_at > STEADY_SECS else self._failures + 1
+            pause = min(LONGEST_PAUSE_SECS, FIRST_PAUSE_SECS * 2 ** (self._failures - 1)) if self._failures else 0.0
+            self._start_at = now + pause
+            _say(f"{self._what} ended and is started again")
+        if now < self._start_at:
+            return False
+        self._start_at = None
+        return True
+
+    def started(self) -> None:
+        """A start was tried, whatever came of it."""
+        self._started_at = time.monotonic()
 
 
 class _Process:
@@ -35,8 +64,7 @@ class _Process:
         self.role = role
         self.ready: dict[str, Any] = {}
         self.child: subprocess.Popen[str] | None = None
-        self.failures = 0
-        self.start_at = 0.0
+        self.restarts = _Restarts(role)
 
     def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         self.child = subprocess.Popen(
@@ -60,6 +88,12 @@ class _Process:
             raise ConfigurationError(said["failed"], code="not-started")
         self.ready = said
 
+    def give_up(self) -> None:
+        """Ends a process that is not ready: one that hangs would be taken for one that works."""
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+
     @property
     def alive(self) -> bool:
         return self.child is not None and self.child.poll() is None
@@ -74,6 +108,7 @@ class Supervisor:
         self._processes = [_Process(role) for role in roles]
         self._database_url = database_url
         self._postgres: EmbeddedPostgres | None = None
+        self._postgres_restarts = _Restarts("PostgreSQL")
         self._stopping = Event()
 
     def __enter__(self) -> Supervisor:
@@ -130,28 +165,29 @@ class Supervisor:
         return {**os.environ, "HUTONG_DATABASE_URL": self._database_url}
 
     def _revive(self, process: _Process) -> None:
-        """Started again on the same ports, at once the first time, then with growing pauses."""
-        moment = time.monotonic()
-        if process.start_at == 0.0:
-            process.failures = process.failures + 1
-            process.start_at = moment + min(LONGEST_PAUSE_SECS, RESTART_PAUSE_SECS * 2 ** (process.failures - 1))
-            Console(stderr=True).print(f"hutong: {process.role} ended and is started again")
-        if moment < process.start_at:
+        """Started again on the same ports."""
+        if not process.restarts.due():
             return
-        process.start_at = 0.0
         process.start(self._arguments, self._environment())
         try:
             process.await_ready()
         except (ConfigurationError, StorageError) as error:
-            Console(stderr=True, markup=False).print(f"hutong: {process.role}: {error.message}")
+            _say(f"{process.role}: {error.message}")
+            process.give_up()
             return
+        finally:
+            process.restarts.started()
         self._write_run_file()
 
     def _revive_postgres(self) -> None:
-        if self._postgres is not None and not self._postgres.alive and not self._stopping.is_set():
-            Console(stderr=True).print("hutong: PostgreSQL ended and is started again")
-            self._postgres.stop()
-            self._database_url = self._postgres.start()
+        if self._postgres is None or self._postgres.alive or not self._postgres_restarts.due():
+            return
+        try:
+            self._postgres.start()  # its address stays the same
+        except HutongError as error:
+            _say(f"PostgreSQL: {error.message}")
+        finally:
+            self._postgres_restarts.started()
 
     def _write_run_file(self) -> None:
         written = self._data / f"{RUN_FILE}.new"
@@ -176,3 +212,7 @@ class Supervisor:
                 child.stdout.close()
         if self._postgres is not None:
             self._postgres.stop()
+
+
+def _say(what: str) -> None:
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"hutong: {what}")
