@@ -1,0 +1,1 @@
+"""What is owed arrives in order, as often as it takes, and blocks nobody else."""

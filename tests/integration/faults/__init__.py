@@ -1,0 +1,1 @@
+"""Whatever dies, nothing acknowledged is lost and nothing happens twice."""

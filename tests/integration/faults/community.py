@@ -1,0 +1,36 @@
+"""Which community do these tests run? One township that sends, listeners on any free port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Community = dict[str, object]
+"""Content of each configuration file, by its name."""
+
+
+def community(
+    channels: Mapping[str, Mapping[str, object]] | None = None,
+    endpoints: Mapping[str, Mapping[str, object]] | None = None,
+    routes: tuple[Mapping[str, object], ...] = (),
+) -> Community:
+    """`channels` and `endpoints` by name; each channel may have a facility of its own, each endpoint has one."""
+    chosen = dict(channels or {"his": {}})
+    receiving = dict(endpoints or {})
+    facilities = sorted({str(channel.get("facility", "baishi")) for channel in chosen.values()})
+    files: Community = {
+        "community": {
+            "name": "白石乡",
+            "http": {"host": "127.0.0.1", "port": 0},
+            "facilities": {
+                **{code: {"name": f"{code}卫生院", "level": "township"} for code in facilities},
+                **{name: {"name": f"{name}医院", "level": "county"} for name in receiving},
+            },
+        },
+        "routes": {"routes": list(routes)},
+        "users": {"users": {"admin": {"display": "信息科", "facility": facilities[0], "roles": ["admin"]}}},
+    }
+    for name, channel in chosen.items():
+        files[f"channels/{name}"] = {"type": "mllp", "facility": "baishi", "port": 0, "charset": "utf-8", **channel}
+    for name, endpoint in receiving.items():
+        files[f"endpoints/{name}"] = {"type": "mllp", "facility": name, **endpoint}
+    return files
