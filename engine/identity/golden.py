@@ -35,3 +35,9 @@ def golden_patient(golden: str, sources: Sequence[dict[str, Any]]) -> dict[str, 
         if known:
             patient[element] = known
     return patient
+
+
+def replaced_golden(golden: dict[str, Any], by: str) -> dict[str, Any]:
+    """A golden Patient without sources: it turned out to be the person of another, which it points to."""
+    left = {element: value for element, value in golden.items() if element != "identifier"}
+    return left | {"active": False, "link": [{"other": {"reference": f"Patient/{by}"}, "type": "replaced-by"}]}

@@ -9,7 +9,7 @@ from engine.identifiers import PERSONAL_SYSTEMS
 PersonalKey = tuple[str, str]
 """(system, value)."""
 
-_NOT_TO_MATCH_ON = frozenset({"old", "temp"})
+NOT_TO_MATCH_ON = frozenset({"old", "temp"})
 
 
 def personal_keys(patient: dict[str, Any]) -> list[PersonalKey]:
@@ -23,6 +23,6 @@ def personal_keys(patient: dict[str, Any]) -> list[PersonalKey]:
             for identifier in patient.get("identifier") or ()
             if identifier.get("system") in PERSONAL_SYSTEMS
             and identifier.get("value")
-            and identifier.get("use") not in _NOT_TO_MATCH_ON
+            and identifier.get("use") not in NOT_TO_MATCH_ON
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,13 +15,31 @@ from engine.store.database import Connection
 Resource = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version to be written, and the envelope and mapping it comes from; neither is what hutong works out itself."""
+
+    body: Resource
+    envelope: UUID | None
+    mapping: str | None
+
+
 @dataclass(slots=True)
 class _Page:
-    body: Resource | None
-    version: int
+    """A resource as it was read (version 0: not there), and the versions that follow.
+
+    seen  how many of the new versions there were when an envelope last said something of it
+    """
+
     stored: Resource | None
-    envelope: UUID | None = None
-    mapping: str | None = None
+    version: int = 0
+    last_updated: datetime | None = None
+    new: list[_Version] = field(default_factory=list)
+    seen: dict[UUID, int] = field(default_factory=dict)
+
+    @property
+    def body(self) -> Resource | None:
+        return self.new[-1].body if self.new else self.stored
 
 
 class Book:
@@ -29,7 +47,8 @@ class Book:
 
     Reading takes no locks: a write says which version it replaces, and somebody else's change in between makes the
     whole transaction start again (VersionConflict). So resources that every message names (the facility, its doctors)
-    cost their readers nothing.
+    cost their readers nothing. Each envelope's change is a version of its own, so that every version can say which
+    envelope it came from.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -42,31 +61,50 @@ class Book:
         stored = await records.read_many(self._connection, missing)
         for reference in missing:
             found = stored.get(reference)
-            self._pages[reference] = _Page(found.body, found.version, found.body) if found else _Page(None, 0, None)
+            self._pages[reference] = _Page(found.body, found.version, found.last_updated) if found else _Page(None)
 
     def get(self, reference: str) -> Resource | None:
         """The resource as this transaction sees it; it must have been loaded."""
         return self._pages[reference].body
 
+    def stored(self, reference: str) -> Resource | None:
+        """The resource as it was before this transaction."""
+        return self._pages[reference].stored
+
     def put(self, resource: Resource, envelope: UUID | None, mapping: str | None) -> None:
+        """What an envelope puts again replaces what it put last; a body that is there already is no new version."""
         page = self._pages[f"{resource['resourceType']}/{resource['id']}"]
+        if page.new and page.new[-1].envelope == envelope:
+            page.new.pop()
         if page.body != resource:
-            page.body, page.envelope, page.mapping = resource, envelope, mapping
+            page.new.append(_Version(resource, envelope, mapping))
+        if envelope is not None:
+            page.seen[envelope] = len(page.new)
 
     def changed(self, reference: str) -> bool:
-        page = self._pages[reference]
-        return page.body != page.stored
+        return bool(self._pages[reference].new)
 
-    def label(self, reference: str) -> str:
-        """`Patient/…@3`: the version that is current once this transaction commits."""
+    def last_updated(self, reference: str) -> datetime | None:
+        """When the resource was last written before this transaction; None when this one writes it, or nobody did."""
         page = self._pages[reference]
-        return f"{reference}@{page.version + self.changed(reference)}"
+        return None if page.new else page.last_updated
+
+    def label(self, reference: str, envelope: UUID) -> str:
+        """`Patient/…@3`: the version that an envelope wrote, or found to be so already."""
+        page = self._pages[reference]
+        return f"{reference}@{page.version + min(page.seen[envelope], len(page.new))}"
 
     async def write(self, at: datetime) -> list[records.Written]:
         """Writes what changed. Raises VersionConflict when somebody else changed it first."""
-        changes = [
-            records.Change(page.body, page.envelope, None if page.envelope else SYSTEM, page.mapping, page.version)
-            for page in self._pages.values()
-            if page.body is not None and page.body != page.stored
-        ]
-        return await records.write(self._connection, changes, at)
+        written: list[records.Written] = []
+        depth = 0
+        while changes := [_change(page, depth) for page in self._pages.values() if len(page.new) > depth]:
+            written += await records.write(self._connection, changes, at)
+            depth += 1
+        return written
+
+
+def _change(page: _Page, depth: int) -> records.Change:
+    version = page.new[depth]
+    actor = None if version.envelope else SYSTEM
+    return records.Change(version.body, version.envelope, actor, version.mapping, page.version + depth)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from engine.finding import Finding
-from engine.identity import Decision, Person, decide, golden_id, golden_patient, personal_keys
+from engine.identity import (
+    Decision,
+    Person,
+    PersonalKey,
+    card_changed,
+    decide,
+    golden_id,
+    golden_patient,
+    personal_keys,
+    replaced_golden,
+    same_evidence,
+)
 from engine.recording.book import Book
 from engine.store import people
 from engine.store.database import Connection
@@ -38,61 +49,115 @@ async def identify(
     A personal identifier is locked before it is judged, so two messages that bring one person from two facilities
     at the same moment are judged one after the other.
     """
-    patients = {source: book.get(f"Patient/{source}") for source, _ in sources}
-    keys = {source: personal_keys(patient) for source, patient in patients.items() if patient}
-    links = await people.links_of(connection, patients)
+    if not sources:
+        return []
+    known = await _known_people(connection, book, [source for source, _ in sources])
+    decided = [Identified(source, envelope, await known.judge(source)) for source, envelope in sources]
+    await people.link(connection, known.new_links, at)
+    await known.write_goldens()
+    return decided
+
+
+async def _known_people(connection: Connection, book: Book, sources: Sequence[str]) -> _People:
+    patients = {source: book.get(f"Patient/{source}") or {} for source in sources}
+    before = {source: book.stored(f"Patient/{source}") or {} for source in sources}
+    keys = {source: personal_keys(patient) for source, patient in patients.items()}
+    links = await people.links_of(connection, sources)
     claims: dict[people.Key, str] = {}
-    for source, owned in keys.items():
-        for key in owned:
+    for source in sources:
+        # What a source no longer has is locked with the rest: it may be released.
+        for key in (*keys[source], *personal_keys(before[source])):
             claims.setdefault(key, links.get(source, golden_id(source)))
     holders = await people.hold_keys(connection, claims)
     goldens = {*links.values(), *holders.values()}
     members: dict[str, list[str]] = {golden: [] for golden in goldens}
     members |= await people.sources_of(connection, goldens)
-    await book.load(f"Patient/{source}" for sources_of_one in members.values() for source in sources_of_one)
+    await book.load(f"Patient/{source}" for linked in members.values() for source in linked)
+    return _People(connection, book, keys, links, holders, members)
 
-    decided: list[Identified] = []
-    changed: set[str] = set()
-    for source, envelope in sources:
-        patient = patients[source]
-        if patient is None:
-            continue
+
+class _People:
+    """What is known of everybody these sources may be, while they are judged one after the other."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        book: Book,
+        keys: dict[str, list[PersonalKey]],
+        links: dict[str, str],
+        holders: dict[PersonalKey, str],
+        members: dict[str, list[str]],
+    ) -> None:
+        self._connection = connection
+        self._book = book
+        self._keys = keys
+        self._links = links
+        self._holders = holders
+        self._members = members
+        self._changed: set[str] = set()
+        self._replaced: dict[str, str] = {}
+        self.new_links: list[people.Link] = []
+
+    async def judge(self, source: str) -> Decision:
+        """Decides, and moves links and identifiers as decided. A doubt that was told before is not told again."""
+        patient, stored = self._book.get(f"Patient/{source}") or {}, self._book.stored(f"Patient/{source}")
+        linked = self._links.get(source)
         decision = decide(
             patient,
             own=golden_id(source),
-            linked=links.get(source),
-            owners={key: holders[key] for key in keys[source]},
-            people={golden: _person(golden, known, book) for golden, known in members.items()},
+            linked=linked,
+            owners={key: self._holders[key] for key in self._keys[source]},
+            people={golden: self._person(golden) for golden in self._members},
         )
-        before = links.get(source)
-        if before not in (None, decision.golden):
-            members[before].remove(source)
-            await people.move_keys(connection, before, decision.golden)
-            holders = {key: decision.golden if holder == before else holder for key, holder in holders.items()}
-            changed.add(before)
-        links[source] = decision.golden
-        if source not in members.setdefault(decision.golden, []):
-            members[decision.golden].append(source)
-        changed.add(decision.golden)
-        decided.append(Identified(source, envelope, decision))
-    await people.link(
-        connection,
-        [people.Link(one.source, one.decision.golden, one.decision.reasons) for one in decided],
-        at,
-    )
-    await _write_goldens(book, changed, members)
-    return decided
+        await self._move(source, linked, decision)
+        if stored is not None and linked is not None:
+            if same_evidence(stored, patient):
+                decision = replace(decision, findings=())
+            elif changed := card_changed(stored, patient):
+                decision = replace(decision, findings=(*decision.findings, changed))
+            await self._release(decision.golden, personal_keys(stored))
+        return decision
 
+    async def _move(self, source: str, linked: str | None, decision: Decision) -> None:
+        golden = decision.golden
+        if linked != golden:
+            self.new_links.append(people.Link(source, golden, decision.reasons))
+            self._links[source] = golden
+        if linked is not None and linked != golden:
+            self._members[linked].remove(source)
+            self._changed.add(linked)
+        # It claimed what nobody held for the golden Patient of its own, which stays empty when it belongs to another.
+        for left in {linked, golden_id(source)} - {None, golden}:
+            assert left is not None
+            if not self._members.get(left) and (left == linked or left in self._holders.values()):
+                await people.move_keys(self._connection, left, golden)
+                self._holders = {key: golden if holder == left else holder for key, holder in self._holders.items()}
+                self._replaced[left] = golden
+        members = self._members.setdefault(golden, [])
+        if source not in members:
+            members.append(source)
+        self._changed.add(golden)
 
-def _person(golden: str, sources: Sequence[str], book: Book) -> Person:
-    return Person(golden, [patient for source in sources if (patient := book.get(f"Patient/{source}"))])
+    async def _release(self, golden: str, before: Iterable[PersonalKey]) -> None:
+        kept = {key for member in self._person(golden).sources for key in personal_keys(member)}
+        lost = [key for key in before if key not in kept and self._holders.get(key) == golden]
+        await people.release_keys(self._connection, golden, lost)
 
+    async def write_goldens(self) -> None:
+        await self._book.load(f"Patient/{golden}" for golden in self._changed)
+        for golden in sorted(self._changed):
+            person = self._person(golden)
+            if person.sources:
+                self._book.put(golden_patient(golden, person.sources), None, None)
+            elif (emptied := self._book.get(f"Patient/{golden}")) is not None:
+                self._book.put(replaced_golden(emptied, self._replaced[golden]), None, None)
 
-async def _write_goldens(book: Book, goldens: set[str], members: dict[str, list[str]]) -> None:
-    await book.load(f"Patient/{golden}" for golden in goldens)
-    for golden in sorted(goldens):
-        person = _person(golden, members.get(golden, ()), book)
-        if person.sources:
-            book.put(golden_patient(golden, person.sources), None, None)
-        elif (emptied := book.get(f"Patient/{golden}")) is not None:
-            book.put({**emptied, "active": False, "link": []}, None, None)
+    def _person(self, golden: str) -> Person:
+        """The latest written source first."""
+        latest_first = sorted(self._members.get(golden, ()), key=self._age)
+        return Person(golden, [patient for source in latest_first if (patient := self._book.get(f"Patient/{source}"))])
+
+    def _age(self, source: str) -> tuple[float, str]:
+        """Smaller is younger; what this transaction writes is the youngest."""
+        written_at = self._book.last_updated(f"Patient/{source}")
+        return -(written_at or datetime.max.replace(tzinfo=UTC)).timestamp(), source

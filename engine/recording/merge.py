@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine.finding import Finding
+from engine.identifiers import ID_CARD
+from engine.identity.personal import NOT_TO_MATCH_ON
 
 Resource = dict[str, Any]
 
@@ -15,7 +17,8 @@ _UNSETTLED = frozenset({"registered", "partial", "preliminary"})
 def merge(current: Resource | None, incoming: Resource) -> Resource:
     """The resource after `incoming`: absent elements stay, an element of None (HL7 v2 `""`) is deleted.
 
-    Identifiers are gathered, never dropped; every other element is taken whole from `incoming`.
+    Identifiers are gathered, never dropped; every other element is taken whole from `incoming`. A person has one
+    居民身份证 number: when another one comes, the one known before is kept as `old`, and matches nobody any more.
     """
     if current is None:
         return {element: value for element, value in incoming.items() if value is not None}
@@ -45,6 +48,17 @@ def comes_too_late(current: Resource | None, incoming: Resource) -> Finding | No
 
 def _gathered(known: list[Resource], arrived: list[Resource]) -> list[Resource]:
     """Known identifiers in their order, each replaced by its new statement; new ones behind."""
-    by_value = {(identifier.get("system"), identifier.get("value")): identifier for identifier in known}
+    cards = {identifier.get("value") for identifier in arrived if _is_card(identifier)}
+    by_value = {
+        (identifier.get("system"), identifier.get("value")): {**identifier, "use": "old"}
+        if cards and _is_card(identifier) and identifier.get("value") not in cards
+        else identifier
+        for identifier in known
+    }
     by_value |= {(identifier.get("system"), identifier.get("value")): identifier for identifier in arrived}
     return list(by_value.values())
+
+
+def _is_card(identifier: Resource) -> bool:
+    """A 居民身份证 number to match on: one with a wrong check character supersedes nothing."""
+    return identifier.get("system") == ID_CARD and identifier.get("use") not in NOT_TO_MATCH_ON

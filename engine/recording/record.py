@@ -69,7 +69,7 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
             if current is not None and reference in walk.only_if_missing:
                 continue
             if late := comes_too_late(current, resource):
-                work.find(late, walk)
+                work.find(late, walk, reference)
                 continue
             work.put(merge(current, resource), walk)
 

@@ -51,7 +51,7 @@ class Work:
 
     def written_for(self, envelope: UUID) -> list[str]:
         """The resources an envelope wrote or confirmed, with their versions."""
-        return [self.book.label(reference) for reference in self._touched.get(envelope, ())]
+        return [self.book.label(reference, envelope) for reference in self._touched.get(envelope, ())]
 
     def changed_patients(self) -> list[tuple[str, UUID]]:
         """(source Patient id, envelope) of every Patient that is new or changed."""

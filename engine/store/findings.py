@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from engine.finding import Finding
+from engine.store.audit import SYSTEM
 from engine.store.database import Connection
 
 
@@ -19,6 +20,21 @@ class Raised:
     envelope: UUID | None = None
     about: str | None = None
     channel: str | None = None
+
+
+async def settle(connection: Connection, code: str, about: str, settlement: str, at: datetime) -> None:
+    """Settles, in the caller's transaction, what was open and has come right by itself."""
+    await connection.execute(
+        """
+        update finding set settled_at = $4, settled_by = $5, settlement = $3
+        where about = $2 and code = $1 and settled_at is null
+        """,
+        code,
+        about,
+        settlement,
+        at,
+        SYSTEM,
+    )
 
 
 async def raise_many(connection: Connection, raised: Sequence[Raised], at: datetime) -> None:

@@ -56,6 +56,22 @@ async def move_keys(connection: Connection, golden: str, to: str) -> None:
     await connection.execute("update person_key set golden = $2 where golden = $1", golden, to)
 
 
+async def release_keys(connection: Connection, golden: str, keys: Iterable[Key]) -> None:
+    """Takes identifiers from a golden Patient that none of its sources has any more."""
+    released = sorted(set(keys))
+    if not released:
+        return
+    await connection.execute(
+        """
+        delete from person_key
+        where golden = $1 and (system, value) in (select * from unnest($2::text[], $3::text[]))
+        """,
+        golden,
+        [system for system, _ in released],
+        [value for _, value in released],
+    )
+
+
 async def links_of(connection: Connection, sources: Iterable[str]) -> dict[str, str]:
     """The golden Patient of each source Patient that has one."""
     rows = await connection.fetch(

@@ -26,10 +26,14 @@ from resource r join unnest($1::text[], $2::text[]) wanted(type, id) on r.type =
 order by r.type, r.id
 """
 
+# Locked before the history is written: of two that replace one version, the second waits here and then finds it gone,
+# instead of failing on the history's key; and in one order, so that two that replace the same rows do not deadlock.
 _SUPERSEDE = """
 insert into resource_history (type, id, version, last_updated, body, envelope, actor, mapping)
 select r.type, r.id, r.version, r.last_updated, r.body, r.envelope, r.actor, r.mapping
-from resource r join unnest($1::text[], $2::text[]) changed(type, id) on r.type = changed.type and r.id = changed.id
+from resource r join unnest($1::text[], $2::text[], $3::int[]) replaced(type, id, version)
+     on r.type = replaced.type and r.id = replaced.id and r.version = replaced.version
+order by r.type, r.id for update of r
 """
 
 _REPLACE = """
@@ -155,15 +159,20 @@ async def put_many(connection: Connection, changes: Sequence[Change], at: dateti
 
 
 async def write(connection: Connection, changes: Sequence[Change], at: datetime) -> list[Written]:
-    """Writes versions that the caller has read, locked and compared; every change says the version it replaces.
+    """Writes versions that the caller has read and compared; every change says the version it replaces.
 
     Raises VersionConflict when a row is not there at that version, or is there though it should be new.
     """
     created = sorted((c for c in changes if not c.expect_version), key=_key)
     replaced = sorted((c for c in changes if c.expect_version), key=_key)
     if replaced:
-        types, ids = [c.resource["resourceType"] for c in replaced], [c.resource["id"] for c in replaced]
-        await connection.execute(_SUPERSEDE, types, ids)
+        status = await connection.execute(
+            _SUPERSEDE,
+            [c.resource["resourceType"] for c in replaced],
+            [c.resource["id"] for c in replaced],
+            [c.expect_version for c in replaced],
+        )
+        _all_of(replaced, status)
         await _run(connection, _REPLACE, replaced, at)
     if created:
         await _run(connection, _CREATE, created, at)
@@ -183,6 +192,11 @@ async def _run(connection: Connection, statement: str, changes: Sequence[Change]
         at,
         [c.mapping for c in changes],
     )
+    _all_of(changes, status)
+
+
+def _all_of(changes: Sequence[Change], status: str) -> None:
+    """Raises VersionConflict when a statement (`UPDATE 3`) touched fewer rows than there are changes."""
     if int(status.rsplit(" ", 1)[1]) != len(changes):
         raise VersionConflict("a resource was changed by another transaction")
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime
 
+from asyncpg import UniqueViolationError
+
+from engine.errors import Disposition, RecordError
 from engine.store.database import Connection
 
 _ACCESSION_DAY = "%y%m%d"
@@ -43,10 +46,24 @@ on conflict (service_request) do update set {", ".join(f"{c} = excluded.{c}" for
 """
 
 
+class NumberTaken(RecordError):
+    """Another transaction gave the accession number to its order meanwhile; tried again, this one sees it."""
+
+    disposition = Disposition.RETRY
+    code = "accession-taken"
+
+
 async def put(connection: Connection, steps: Sequence[Step]) -> None:
-    """Schedules, changes or cancels steps, in the transaction of the orders they belong to."""
-    if steps:
-        await connection.executemany(_UPSERT, [astuple(step) for step in steps])
+    """Schedules, changes or cancels steps, in the transaction of the orders they belong to. Raises NumberTaken.
+
+    Written in one order, so that two transactions cannot wait for each other.
+    """
+    if not steps:
+        return
+    try:
+        await connection.executemany(_UPSERT, [astuple(s) for s in sorted(steps, key=lambda s: s.service_request)])
+    except UniqueViolationError as error:
+        raise NumberTaken("an accession number was given to another order meanwhile") from error
 
 
 async def by_order(connection: Connection, service_requests: Iterable[str]) -> dict[str, Step]:
