@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from engine.envelope import Envelope, Kind
-from engine.store.database import Connection, connect
+from engine.store.database import Connection
 
 CHANNEL = "hutong_outcome"
 """Notified with the envelope's id when one ends whose channel acknowledges when processed."""
@@ -61,17 +61,6 @@ class Outcome:
     resources: Sequence[str]
     unmapped: Sequence[str]
     reply: bytes | None = None
-
-
-async def open_inbox(url: str) -> Connection:
-    """A connection to claim over.
-
-    Its statements are planned when they are first used, perhaps on empty tables; without this the plan would read every
-    lane for every envelope of a backlog: with 5,000 waiting, a third of a second for each claim.
-    """
-    connection = await connect(url)
-    await connection.execute("set enable_seqscan = off")
-    return connection
 
 
 async def claim(connection: Connection, limit: int, at: datetime) -> list[Claimed]:

@@ -8,8 +8,8 @@ def register(
 ) -> bytes:
     """ADT: `phone` makes each one say something new of the patient."""
     return _message(
-        f"MSH|^~\\&|HIS|BS|HUTONG|HUB|20261121{at}00||ADT^{event}|{control_id}|P|2.5",
-        f"EVN|{event}|20261121083000",
+        f"MSH|^~\\&|HIS|BS|HUTONG|HUB|20261121{at}00||ADT^A08|{control_id}|P|2.5",
+        "EVN|A08|20261121083000",
         f"PID|1||{patient}^^^BSHIS^MR||石^秀英||19630512|F|||柳树村3组||{phone}",
     )
 

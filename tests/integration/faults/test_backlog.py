@@ -10,6 +10,7 @@ import pytest
 
 from engine.clock import now
 from engine.store import inbox
+from engine.store.database import connect_by_index
 
 WAITING = 20_000
 PATIENTS = 500
@@ -33,7 +34,7 @@ insert into lane (key, envelope) select lane, id from arrived
 
 @pytest.fixture
 async def worker(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await inbox.open_inbox(database_url)
+    connection = await connect_by_index(database_url)
     yield connection
     connection.terminate()
 

@@ -31,14 +31,19 @@ class Load:
     acknowledged: list[str] = field(default_factory=list)
 
     @property
+    def key(self) -> str:
+        """What its patients and control ids begin with."""
+        return f"{self.name}."
+
+    @property
     def patients(self) -> int:
         return self.messages // PER_PATIENT
 
     def payload(self, patient: int, number: int) -> bytes:
-        return register(f"{self.name}{patient}", self.control_id(patient, number), phone=f"139{number:08d}")
+        return register(f"{self.key}{patient}", self.control_id(patient, number), phone=f"139{number:08d}")
 
     def control_id(self, patient: int, number: int) -> str:
-        return f"{self.name}.{patient}.{number}"
+        return f"{self.key}{patient}.{number}"
 
     @property
     def sent(self) -> dict[str, bytes]:
@@ -105,9 +110,9 @@ async def every_message_is_processed_once(hub: Served, load: Load) -> None:
         outcomes = await database.fetch(
             """
             select o.state, count(*) from outcome o join journal j on j.id = o.envelope
-            where j.control_id like $1 group by o.state
+            where starts_with(j.control_id, $1) group by o.state
             """,
-            f"{load.name}.%",
+            load.key,
         )
         assert [tuple(row) for row in outcomes] == [("processed", load.messages)]
         versions = await database.fetch(
@@ -115,10 +120,10 @@ async def every_message_is_processed_once(hub: Served, load: Load) -> None:
             select id, version, body->'telecom'->0->>'value' as phone
             from (select type, id, version, body from resource union all
                   select type, id, version, body from resource_history) every
-            where type = 'Patient' and not body ? 'link' and body->'identifier'->0->>'value' like $1
+            where type = 'Patient' and not body ? 'link' and starts_with(body->'identifier'->0->>'value', $1)
             order by id, version
             """,
-            f"{load.name}%",
+            load.key,
         )
     expected = [(number, f"139{number:08d}") for number in range(1, PER_PATIENT + 1)]
     patients = {patient: list(rows) for patient, rows in groupby(versions, key=lambda row: row["id"])}
