@@ -11,7 +11,7 @@ def oru(control_id: str, patient: str) -> bytes:
     segments = [
         f"MSH|^~\\&|LIS|BENCH|HUTONG|HUB|20260401083000||ORU^R01^ORU_R01|{control_id}|P|2.5.1||||||UNICODE UTF-8",
         f"PID|1||{patient}^^^BENCH^MR||测试^患者^^^^^L||19700101|M|||测试路1号^^测试县^测试省^000000^CHN||13900000000",
-        f"PV1|1|O|LAB^^^BENCH||||D100^王^医生|||||||||||V{patient}|||||||||||||||||||||||||20260401080000",
+        f"PV1|1|O|LAB^^^BENCH||||D100^王^医生||||||||||||V{patient}|||||||||||||||||||||||||20260401080000",
         f"ORC|RE|P{control_id}|F{control_id}||CM||||20260401081500|||D100^王^医生",
         f"OBR|1|P{control_id}|F{control_id}|CBC^血常规^L|||20260401081000|||||||20260401081200|BLD|D100^王^医生||||||"
         "20260401082900||LAB|F",

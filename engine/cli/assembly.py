@@ -113,9 +113,15 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
 async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Maps, records and routes what was accepted until it is cancelled."""
     from engine.pipeline import Pipeline
+    from engine.recording.facilities import record_facilities
 
     community = config.load(folder)
     pipeline = Pipeline(database_url, community, mappings_of(community), now, new_ids())
+    connection = await connect(database_url)
+    try:
+        await record_facilities(connection, community, now())
+    finally:
+        await connection.close()
     ready({})
     await pipeline.run()
 

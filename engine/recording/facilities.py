@@ -1,7 +1,8 @@
-"""Who are the members of the community? An Organization for each configured facility, so that references lead somewhere."""
+"""Who are the members of the community? An Organization for each configured facility, for references to lead to."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +18,9 @@ LEVEL = "urn:hutong:facility-level"
 async def record_facilities(connection: Connection, community: Community, at: datetime) -> None:
     """Records what the configuration says; an Organization that says so already gets no new version."""
     changes = [records.Change(organization(facility), actor=audit.SYSTEM) for facility in community.facilities.values()]
-    async with connection.transaction():
-        await records.put_many(connection, changes, at)
+    with suppress(records.VersionConflict):  # another process of the hub is recording the same
+        async with connection.transaction():
+            await records.put_many(connection, changes, at)
 
 
 def organization(facility: Facility) -> dict[str, Any]:
