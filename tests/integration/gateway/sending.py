@@ -45,13 +45,14 @@ def send_raw(port: int, files: Sequence[Path], calling: str = "DR_BAISHI") -> li
     entity = AE(calling)
     entity.requested_contexts = [build_context(*proposal) for proposal in proposals]
     association = entity.associate("127.0.0.1", port, ae_title="HUTONG")
-    if not association.is_established:
-        return [NO_ANSWER] * len(files)
     statuses = [NO_ANSWER] * len(files)
+    if not association.is_established:
+        return statuses
     for number, file in enumerate(files):
-        if not association.is_established:
-            break
         statuses[number] = int(association.send_c_store(file).get("Status", NO_ANSWER))
+        if statuses[number] == NO_ANSWER:
+            association.abort()  # pynetdicom would send on, and wait half a minute for a peer that has gone
+            return statuses
     association.release()
     return statuses
 
