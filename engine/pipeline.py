@@ -14,7 +14,7 @@ from engine.clock import Clock
 from engine.codecs import acknowledgment, er7_header
 from engine.config import Community, MllpChannel
 from engine.envelope import EnvelopeIds
-from engine.errors import Disposition, HutongError, ParseError
+from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
 from engine.recording import Recorded, record
@@ -22,6 +22,7 @@ from engine.store import findings, inbox, journal
 from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.inbox import Claimed, Outcome
+from engine.store.records import VersionConflict
 from engine.understanding import Understood, held_by, understand
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ IDLE_SECS = 1.0
 TRIES = 5
 """How often an envelope alone is tried again after an error that may pass, before it is held."""
 _FIRST_PAUSE_SECS = 0.2
+UNEXPECTED = "unexpected-error"
+_OUR_FAULT = frozenset({UNEXPECTED, StorageError.code, VersionConflict.code})
 
 
 class Pipeline:
@@ -135,7 +138,7 @@ class Pipeline:
             held_by(error)
             if isinstance(error, HutongError)
             else Finding(
-                "unexpected-error",
+                UNEXPECTED,
                 f"Processing failed with {type(error).__name__}. Report it with the id of the envelope.",
                 Severity.ERROR,
             )
@@ -152,9 +155,7 @@ class Pipeline:
             connection, [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings], at
         )
         if one.awaited:
-            reason = next(f for f in walk.findings if f.severity is Severity.ERROR)
-            refused = HutongError(reason.text, location=reason.location, rule=reason.rule, code=reason.code)
-            reply = self._reply(one, refused)
+            reply = self._reply(one, _refusal(walk.findings))
             await inbox.finish(
                 connection, [Outcome(envelope.id, "refused", walk.mapping, (), walk.unmapped, reply)], at
             )
@@ -187,3 +188,13 @@ class Pipeline:
         if refused is not None:
             return acknowledgment.negative(header, refused, ack_control_id=answer_id, at=self._clock(), code="AE")
         return acknowledgment.positive(header, answer_id, self._clock())
+
+
+def _refusal(findings: Sequence[Finding]) -> HutongError:
+    """What holds an envelope, as the error that its sender is told.
+
+    Only what is our own fault may be told as an internal error: a sender tries that again with the same bytes.
+    """
+    reason = next(finding for finding in findings if finding.severity is Severity.ERROR)
+    kind = HutongError if reason.code in _OUR_FAULT else MappingError
+    return kind(reason.text, location=reason.location, rule=reason.rule, code=reason.code)
