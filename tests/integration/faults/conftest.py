@@ -1,4 +1,4 @@
-"""A hub for the tests that do it no lasting harm."""
+"""The hub of these tests: one that is killed, flooded and lied to, and has to serve the next test all the same."""
 
 from __future__ import annotations
 
@@ -8,24 +8,33 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.integration.faults.community import community
 from tests.integration.faults.serving import Served, serving
+
+CHANNELS = {
+    "his": {},
+    "asking": {"acknowledge": "when_processed"},
+    "crowded": {"facility": "crowded"},
+    "attacked": {"facility": "attacked"},
+}
 
 Serve = Callable[..., Served]
 
 
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Served]:
+    """A running hub without web and gateway."""
+    with serving(community(CHANNELS), only="engine") as hub:
+        asyncio.run(hub.start())
+        yield hub
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Makes hubs, not started yet; whatever becomes of them, none is left after the test."""
+    """Makes hubs of a test's own, not started yet; whatever becomes of them, none is left after the test."""
     with ExitStack() as stack:
 
         def made(community: Mapping[str, object], **options: str | None) -> Served:
             return stack.enter_context(serving(community, **options))
 
         yield made
-
-
-def started(stack: ExitStack, community: Mapping[str, object]) -> Served:
-    """A hub with the engine only, running."""
-    hub = stack.enter_context(serving(community, only="engine"))
-    asyncio.run(hub.start())
-    return hub
