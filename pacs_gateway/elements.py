@@ -1,6 +1,6 @@
 """Is an encoded data set whole, and what stands at its top level? Bytes in, raw values out; nothing is decoded here.
 
-The walk follows the lengths of PS3.5 §7 from the first element to the last byte, without reading pixel data. It takes
+The walk follows the lengths from the first element to the last byte, without reading pixel data. It takes
 what real devices send (a VR that nobody knows, elements out of order, odd lengths, zeros at the end) and refuses
 only what has no end: a length that leads past the last byte, a sequence that is never closed.
 """
@@ -25,7 +25,7 @@ _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-"""VRs whose explicit length has two bytes (PS3.5 table 7.1-2); every other has four."""
+"""VRs whose explicit length has two bytes (PS3.5 §7.1.2); every other has four."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,10 @@ _TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *_TEXTS.values(
 _WANTED = frozenset(_TAGS.values())
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-"""More than PS3.5 §9.1 allows, because some devices write letters; still safe as the name of a folder."""
+"""More than the standard allows, because some devices write letters; still safe as the name of a folder."""
 _INTEGER = re.compile(r"[+-]?\d{1,9}")
 _TEXT_LIMIT = 1024
-"""Longer than any of these attributes may be (PS3.5 §6.2): what is beyond stays in the object, not in the index."""
+"""Longer than any of these attributes may be: what is beyond stays in the object, not in the index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What stands before the data set in a DICOM file? The preamble and file meta information of PS3.10 §7.1."""
+"""What stands before the data set in a DICOM file? The preamble and file meta information of PS3.10."""
 
 from __future__ import annotations
 

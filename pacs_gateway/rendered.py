@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -21,10 +21,7 @@ from engine import clock
 from engine.errors import AccessError, NotFoundError, ParseError
 from engine.store import audit, imaging
 from engine.store.imaging import Instance
-from pacs_gateway.discretion import keep_libraries_discreet
-from pacs_gateway.rendering import picture, tracing, waveform
-from pacs_gateway.rendering.picture import Window
-from pacs_gateway.rendering.tracing import Caption, Layout
+from pacs_gateway.rendering.choices import Asked, Layout, Window
 from pacs_gateway.spool import open_object
 
 DICOM_JSON = "application/dicom+json"
@@ -50,7 +47,6 @@ class _Found:
 
 def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.now) -> APIRouter:
     """Routes below /dicomweb."""
-    keep_libraries_discreet()
     routes = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
     turns = asyncio.Semaphore(_RENDERINGS)
 
@@ -64,19 +60,19 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
             await audit.write(connection, [act], now())
         return _Found(instance, await asyncio.to_thread(open_object, objects_root, instance.location))
 
-    async def render(request: Request, found: _Found, draw: Callable[[], Response]) -> Response:
+    async def render(request: Request, found: _Found, asked: Asked) -> Response:
         """Draws in a thread, and closes the object's file."""
         with found.file:
-            return await drawn(request, found, draw)
+            return await drawn(request, found, asked)
 
-    async def drawn(request: Request, found: _Found, draw: Callable[[], Response]) -> Response:
+    async def drawn(request: Request, found: _Found, asked: Asked) -> Response:
         etag = f'"{found.instance.sha256.hex()[:32]}"'
         headers = {"ETag": etag, "Cache-Control": _PRIVATE, "Vary": "Authorization"}
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
         try:
             async with turns:
-                response = await asyncio.to_thread(draw)
+                response = await asyncio.to_thread(_draw, found, asked)
         except ParseError as error:
             raise HTTPException(406, error.message) from error
         response.headers.update(headers)
@@ -84,7 +80,7 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
 
     @routes.get("/studies/{study}/instances")
     async def instances_of(request: Request, study: str) -> Response:
-        """The instances of a study as DICOM JSON (PS3.18 §10.6), without those of conflicting content."""
+        """The instances of a study as DICOM JSON (PS3.18 §10.6.3), without those of conflicting content."""
         async with pool.acquire() as connection:
             stored = await imaging.study_instances(connection, study)
             if not stored:
@@ -96,7 +92,7 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
 
     @routes.get("/studies/{study}/series/{series}/instances/{sop}")
     async def original(request: Request, study: str, series: str, sop: str) -> Response:
-        """The object as stored, its data set the very bytes that were sent (WADO-RS, PS3.18 §10.4)."""
+        """The object as stored, its data set the very bytes that were sent (WADO-RS)."""
         found = await find(request, study, series, sop, "read")
         headers = {"Cache-Control": _PRIVATE, "Vary": "Authorization, Accept"}
         accept = request.headers.get("accept", "*/*")
@@ -109,19 +105,17 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
     async def rendered(
         request: Request, study: str, series: str, sop: str, window: str = "", layout: Layout = Layout.THREE_BY_FOUR
     ) -> Response:
-        """PNG of an image's first frame, SVG of an ECG; `window=centre,width[,function]` as in PS3.18 §8.3.5.1.4."""
-        chosen = _window(window)
-        found = await find(request, study, series, sop, "read")
-        return await render(request, found, lambda: _draw(found, 0, chosen, layout))
+        """PNG of an image's first frame, SVG of an ECG; `window=centre,width[,function]` as in PS3.18 §8.3.5."""
+        asked = Asked(0, _window(window), layout)
+        return await render(request, await find(request, study, series, sop, "read"), asked)
 
     @routes.get("/studies/{study}/series/{series}/instances/{sop}/frames/{frame}/rendered")
     async def frame_rendered(
         request: Request, study: str, series: str, sop: str, frame: int, window: str = ""
     ) -> Response:
         """PNG of one frame, counted from 1."""
-        chosen = _window(window)
-        found = await find(request, study, series, sop, "read")
-        return await render(request, found, lambda: _draw(found, frame - 1, chosen, Layout.THREE_BY_FOUR))
+        asked = Asked(frame - 1, _window(window))
+        return await render(request, await find(request, study, series, sop, "read"), asked)
 
     return routes
 
@@ -133,19 +127,13 @@ def _caller_name(request: Request) -> str:
     return caller.name
 
 
-def _draw(found: _Found, frame: int, window: Window | None, layout: Layout) -> Response:
-    try:
-        ecg = waveform.read(found.file, json.loads(found.instance.charset)["used"])
-    except ParseError:
-        return Response(picture.png(found.file, frame, window), media_type="image/png")
-    drawing = tracing.svg(ecg, _caption(found.instance), layout)
-    return Response(drawing, media_type="image/svg+xml", headers={"Content-Security-Policy": _SVG_POLICY})
+def _draw(found: _Found, asked: Asked) -> Response:
+    # Loaded with the first picture: the decoders take 60 MB that a hub where nobody looks does not need.
+    from pacs_gateway.rendering.drawing import SVG, draw
 
-
-def _caption(instance: Instance) -> Caption:
-    tags: dict[str, str] = json.loads(instance.tags)
-    names = ("patient_name", "patient_id", "sex", "birth_date", "age", "institution", "accession")
-    return Caption(**{name: tags.get(name, "") for name in names})
+    drawing = draw(found.instance, found.file, asked)
+    policy = {"Content-Security-Policy": _SVG_POLICY} if drawing.media_type == SVG else {}
+    return Response(drawing.content, media_type=drawing.media_type, headers=policy)
 
 
 def _window(value: str) -> Window | None:
@@ -182,7 +170,7 @@ def _boundary(found: _Found) -> str:
 
 
 def _as_json(instance: Instance) -> dict[str, Any]:
-    """Attributes of an instance result (PS3.18 table 10.6.3-5), those that are in the index."""
+    """Attributes of an instance, as far as they are in the index."""
     tags: dict[str, str] = json.loads(instance.tags)
     path = f"/dicomweb/studies/{instance.study_uid}/series/{instance.series_uid}/instances/{instance.sop_uid}"
     values: dict[str, tuple[str, str | int | None]] = {

@@ -1,6 +1,6 @@
 """Which DICOM status says what happened? The one table from an error to the status of a response.
 
-Codes are those of PS3.4 tables B.2-1 (storage) and K.4-1 (worklist), and of PS3.7 annex C.
+Codes are those of PS3.4 table B.2-1 (storage) and annex K (worklist), and the general ones of PS3.7.
 """
 
 from __future__ import annotations

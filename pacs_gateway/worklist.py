@@ -1,7 +1,6 @@
 """What does a modality want from its worklist, and what is it told? C-FIND identifiers to queries, steps to answers.
 
-The worklist information model of PS3.4 annex K: matching keys of table K.6-1; only attributes that were asked for are
-returned.
+The worklist information model of PS3.4 annex K. Only attributes that were asked for are returned.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def answer(identifier: Dataset, step: Step, calling_ae: str) -> Dataset:
 
 
 def _only_asked(identifier: Dataset, known: Dataset) -> Dataset:
-    """Empty where nothing is known: every requested return key comes back (PS3.4 K.2.2.1.1)."""
+    """Every key comes back, also those that were matched (PS3.4 K.2.2.1.2); empty where nothing is known."""
     asked = Dataset()
     for element in identifier:
         if element.tag == _SPECIFIC_CHARACTER_SET or element.tag.element == 0:
@@ -138,7 +137,7 @@ def _codes(step: Step, text: str) -> Items:
 
 
 def _person(name: str, latin: str, charset: str) -> str:
-    """A PN: letters in the first group, characters in the second (PS3.5 §6.2.1.1); pinyin alone where the charset
+    """A PN: letters in the first group, characters in the second (PS3.5 annex J); pinyin alone where the charset
     holds no Chinese."""
     name, latin = _NOT_IN_A_NAME.sub(" ", name).strip(), _NOT_IN_A_NAME.sub(" ", latin).strip()
     if not charset:
@@ -172,7 +171,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 
 def _range(value: str, parse: Callable[[str], _T]) -> tuple[_T | None, _T | None]:
-    """Range matching (PS3.4 C.2.2.2.5): `a-b`, `a-`, `-b`, or one value, which is its own range."""
+    """Range matching: `a-b`, `a-`, `-b`, or one value, which is its own range."""
     if not value or value == "*":
         return None, None
     first, dash, last = value.partition("-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from engine.errors import ParseError
+from pacs_gateway.rendering.choices import Window
 
 PIXELS_LIMIT = 64 * 1024 * 1024
 """Of one frame; the largest mammography detectors have half of it."""
@@ -23,18 +23,6 @@ _PNG_EFFORT = 1
 """A radiograph is compressed in 0.2 s; the highest effort takes ten times as long to save a tenth."""
 
 Pixels = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which values are shown from black to white: centre and width after the modality transformation.
-
-    function  LINEAR, LINEAR_EXACT or SIGMOID (PS3.3 C.11.2.1.2)
-    """
-
-    centre: float
-    width: float
-    function: str = "LINEAR"
 
 
 def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:
@@ -105,7 +93,7 @@ def _grey(header: Dataset, pixels: Pixels, frame: int, window: Window | None) ->
 
 
 def _windowed(values: Pixels, window: Window) -> NDArray[np.uint8]:
-    """The functions of PS3.3 C.11.2.1.2.1 and C.11.2.1.3, with 0 to 255 as their output."""
+    """The functions of PS3.3 C.11.2.1.2, with 0 to 255 as their output."""
     x = values.astype(np.float32)
     if window.function == "SIGMOID":
         y = 1.0 / (1.0 + np.exp(-4.0 * (x - window.centre) / window.width))
@@ -117,7 +105,7 @@ def _windowed(values: Pixels, window: Window) -> NDArray[np.uint8]:
 
 
 def _looked_up(values: Pixels, table: Dataset, header: Dataset) -> NDArray[np.uint8]:
-    """The VOI table of PS3.3 C.11.2.1.1. Entries of 8 bits may be packed two to a word, which pydicom does not take."""
+    """A VOI table. Entries of 8 bits may be packed two to a word, which pydicom does not take."""
     entries, first, bits = (int(number) for number in table.LUTDescriptor)
     entries = entries or 65_536
     if isinstance(table.LUTData, bytes):

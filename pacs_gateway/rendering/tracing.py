@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from html import escape
 
 import numpy as np
 
+from pacs_gateway.rendering.choices import Layout
 from pacs_gateway.rendering.waveform import Ecg, Signal
 
 SPEED_MM_PER_SECOND = 25.0
@@ -31,13 +31,6 @@ _POINTS_PER_SECOND = 500
 
 _GRID_PAPER = "#fffafa"
 _GRID_FINE, _GRID_BOLD, _INK = "#f6cfcf", "#e79a9a", "#111"
-
-
-class Layout(StrEnum):
-    """Leads of one row follow each other in time, as on the paper of a three- or six-channel recorder."""
-
-    THREE_BY_FOUR = "3x4"
-    SIX_BY_TWO = "6x2"
 
 
 _ROWS: Mapping[Layout, tuple[tuple[str, ...], ...]] = {
@@ -219,7 +212,7 @@ def _header(ecg: Ecg, caption: Caption) -> Iterator[str]:
 
 
 def _name(value: str) -> str:
-    """A PN as it is read: characters where there are some, else letters (PS3.5 §6.2.1.1)."""
+    """A PN as it is read: characters where there are some, else letters (PS3.5 annex J)."""
     groups = [group.strip("^ ") for group in value.split("=")[:2]]
     shown = next((group for group in reversed(groups) if group), "")
     return shown.replace("^", " " if shown.isascii() else "")

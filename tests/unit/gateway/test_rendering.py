@@ -21,8 +21,8 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from engine.errors import ParseError
 from pacs_gateway.rendering import picture, tracing, waveform
-from pacs_gateway.rendering.picture import Window
-from pacs_gateway.rendering.tracing import Caption, Layout
+from pacs_gateway.rendering.choices import Layout, Window
+from pacs_gateway.rendering.tracing import Caption
 from pacs_gateway.rendering.waveform import Ecg
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
