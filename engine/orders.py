@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from engine.clock import CHINA
 from engine.identifiers import DICOM_UID, facility_system, resource_id
 from engine.pinyin import spoken, spoken_surname
 from engine.store.worklist import Step
@@ -16,8 +17,19 @@ Resource = dict[str, Any]
 
 _NUMBER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _SEX = {"male": "M", "female": "F", "other": "O"}
-_CANCELLED = frozenset({"revoked", "entered-in-error"})
-_PERFORMED = frozenset({"completed"})
+_STATES = {
+    "revoked": "cancelled",
+    "entered-in-error": "cancelled",
+    "completed": "performed",
+    "on-hold": "on-hold",
+}
+"""Of a step, by the status of its order; any other order is scheduled. Only scheduled steps stand on the worklist."""
+
+LIMIT_ACCESSION = 16
+"""Characters of a Short String (SH, DICOM PS3.5 §6.2)."""
+LIMIT_CODE = 16
+LIMIT_TEXT = 64
+"""Characters of a Long String (LO) and of one group of a person name (PN)."""
 
 
 def modality_of(order: Resource) -> str:
@@ -29,8 +41,28 @@ def modality_of(order: Resource) -> str:
     return ""
 
 
-def accession_of(order: Resource) -> str:
-    return _number(order, "ACSN")
+def categories_of(order: Resource) -> frozenset[str]:
+    """The codes and words an order is categorised by; routes name them."""
+    return frozenset(
+        word
+        for category in order.get("category", ())
+        for word in (category.get("text"), *(coding.get("code") for coding in category.get("coding", ())))
+        if word
+    )
+
+
+def accessions_of(order: Resource) -> list[str]:
+    """Every accession number an order has, the one it goes by first."""
+    return [str(i.get("value", "")) for i in order.get("identifier", ()) if _type(i) == "ACSN" and i.get("value")]
+
+
+def fits_worklist(value: str, limit: int) -> bool:
+    """True when a modality gives this value back as it got it: short enough, no backslash and no control character."""
+    return len(value) <= limit and "\\" not in value and value.isprintable()
+
+
+def is_cancelled(order: Resource) -> bool:
+    return _state(order) == "cancelled"
 
 
 def study_uid_for(order: Resource, facility: str) -> str:
@@ -42,20 +74,19 @@ def study_uid_for(order: Resource, facility: str) -> str:
 
 
 def numbered(order: Resource, facility: str, accession: str, study_uid: str) -> Resource:
-    """The order with the accession number and the Study Instance UID that it was given."""
+    """The order with the accession number and the Study Instance UID that it goes by; other numbers stay behind it."""
+    known = [i for i in order.get("identifier", ()) if i.get("system") != DICOM_UID]
+    goes_by = {
+        "type": {"coding": [{"system": _NUMBER_TYPES, "code": "ACSN"}]},
+        "system": facility_system(facility, "accession"),
+        "value": accession,
+    }
     identifiers = [
-        identifier
-        for identifier in order.get("identifier", ())
-        if _type(identifier) != "ACSN" and identifier.get("system") != DICOM_UID
+        *(i for i in known if _type(i) != "ACSN"),
+        goes_by,
+        *({**i, "use": "secondary"} for i in known if _type(i) == "ACSN" and i.get("value") != accession),
+        {"system": DICOM_UID, "value": f"urn:oid:{study_uid}"},
     ]
-    identifiers.append(
-        {
-            "type": {"coding": [{"system": _NUMBER_TYPES, "code": "ACSN"}]},
-            "system": facility_system(facility, "accession"),
-            "value": accession,
-        }
-    )
-    identifiers.append({"system": DICOM_UID, "value": f"urn:oid:{study_uid}"})
     return {**order, "identifier": identifiers}
 
 
@@ -90,6 +121,21 @@ def schedule(
     )
 
 
+def shortened(step: Step) -> tuple[Step, list[str]]:
+    """The step as a worklist can hold it, and the columns that say less than before.
+
+    Text is cut; a code that is too long is left out, because half a code is another code.
+    """
+    changes: dict[str, Any] = {
+        column: value[:LIMIT_TEXT]
+        for column in ("patient_name", "patient_name_latin", "procedure_text", "requested_by", "placer", "issuer")
+        if len(value := str(getattr(step, column))) > LIMIT_TEXT
+    }
+    if len(step.procedure_code) > LIMIT_CODE:
+        changes["procedure_code"] = ""
+    return (replace(step, **changes), sorted(changes)) if changes else (step, [])
+
+
 def performed(step: Step) -> Step:
     return replace(step, state="performed")
 
@@ -111,9 +157,7 @@ def _dicom_name(name: Resource) -> str:
 
 
 def _state(order: Resource) -> str:
-    if order.get("status") in _CANCELLED:
-        return "cancelled"
-    return "performed" if order.get("status") in _PERFORMED else "scheduled"
+    return _STATES.get(order.get("status", ""), "scheduled")
 
 
 def _local_identifier(patient: Resource, facility: str) -> Resource:
@@ -152,9 +196,17 @@ def _text(concepts: list[Resource] | tuple[()]) -> str:
 
 
 def _birth(text: str) -> date | None:
-    return date.fromisoformat(text) if len(text) == 10 else None
+    """A whole date; a year or a month alone is no birthday."""
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
 
 
 def _moment(text: str) -> datetime | None:
-    """A FHIR dateTime with a time of day; one without is no moment."""
-    return datetime.fromisoformat(text) if "T" in text else None
+    """A FHIR dateTime with a time of day, in +08:00 where it says no zone; one without is no moment."""
+    try:
+        moment = datetime.fromisoformat(text) if "T" in text else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=CHINA) if moment is not None and moment.tzinfo is None else moment

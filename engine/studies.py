@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ MODALITY = "http://dicom.nema.org/resources/ontology/DCM"
 MAPPING = "dicom-study@1"
 _URI = "urn:ietf:rfc:3986"
 _NUMBER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_DAY = re.compile(r"\d{8}", re.ASCII)
+"""strptime alone would take 2026111 for a day of some month."""
 _SEX = {"M": "male", "F": "female", "O": "other"}
 
 
@@ -43,7 +46,7 @@ class ManifestSeries(msgspec.Struct, frozen=True):
 class ManifestFinding(msgspec.Struct, frozen=True):
     code: str
     text: str
-    severity: str = "warning"
+    severity: Severity = Severity.WARNING
     location: str | None = None
 
 
@@ -90,12 +93,16 @@ class Manifest:
         return self.written.patient_id
 
     @property
+    def issuer(self) -> str:
+        return self.written.issuer
+
+    @property
     def study_reference(self) -> str:
         return f"ImagingStudy/{study_id(self.facility, self.study_uid)}"
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(Finding(f.code, f.text, Severity(f.severity), f.location) for f in self.written.findings)
+        return tuple(Finding(f.code, f.text, f.severity, f.location) for f in self.written.findings)
 
     def disagreement(self, step: Step | None) -> Finding | None:
         """Why the study is not linked to this step of its facility and accession number; None when it may be.
@@ -108,10 +115,9 @@ class Manifest:
             return _unlinked(
                 "study-without-order", "No order of the facility has this accession number.", "(0008,0050)"
             )
-        other_issuer = bool(self.written.issuer and step.issuer and self.written.issuer != step.issuer)
-        if self.patient_id != step.patient_id or other_issuer:
+        if not is_of(step, self.patient_id, self.written.issuer):
             return _unlinked(
-                "study-patient-conflict",
+                PATIENT_CONFLICT,
                 "The order with this accession number is of another patient identifier.",
                 "(0010,0020)",
             )
@@ -119,15 +125,42 @@ class Manifest:
 
     def differs_in_name(self, step: Step) -> Finding | None:
         """A finding when neither the written nor the Latin name of the order is the name in the objects."""
-        ordered = {_letters(step.patient_name), _letters(step.patient_name_latin)}
-        named = {_letters(group) for group in name_groups(self.written.patient_name)}
-        if not named or not named.isdisjoint(ordered):
-            return None
-        return Finding(
-            "study-name-differs",
-            "Facility, accession and patient identifier agree with the order, but the name does not. Compare the two.",
-            location="(0010,0010)",
-        )
+        return differs_in_name(name_groups(self.written.patient_name), step)
+
+
+PATIENT_CONFLICT = "study-patient-conflict"
+UNLINKED = ("study-without-accession", "study-without-order", PATIENT_CONFLICT)
+"""Codes of the findings that say why a study is not linked; they come right when it is."""
+_NO_ISSUER = "dicom"
+
+
+def is_of(step: Step, patient_id: str, issuer: str) -> bool:
+    """Whether a patient identifier is that of the step; the issuer counts where both sides name one."""
+    return bool(patient_id) and patient_id == step.patient_id and (not issuer or step.issuer in ("", issuer))
+
+
+def is_of_patient(step: Step, patient: Resource) -> bool:
+    """`is_of` for the Patient that a recorded study is of."""
+    prefix = facility_system(step.facility, "patient")
+    return any(
+        is_of(step, identifier.get("value", ""), "" if issuer == _NO_ISSUER else issuer)
+        for identifier in patient.get("identifier", ())
+        if (system := identifier.get("system", "")).startswith(prefix)
+        for issuer in [system.removeprefix(prefix).removeprefix(":")]
+    )
+
+
+def differs_in_name(names: Iterable[str], step: Step) -> Finding | None:
+    """A finding when none of the names in the objects is the written or the Latin name of the order."""
+    ordered = {_letters(step.patient_name), _letters(step.patient_name_latin)} - {""}
+    named = {_letters(name) for name in names} - {""}
+    if not named or not ordered or not named.isdisjoint(ordered):
+        return None
+    return Finding(
+        "study-name-differs",
+        "Facility, accession and patient identifier agree with the order, but the name does not. Compare the two.",
+        location="(0010,0010)",
+    )
 
 
 def read_manifest(payload: bytes) -> Manifest:
@@ -159,16 +192,16 @@ def _patient(manifest: Manifest) -> Resource | None:
         return None
     patient: Resource = {
         "resourceType": "Patient",
-        "id": resource_id("Patient", written.facility, written.issuer or "dicom", written.patient_id),
+        "id": resource_id("Patient", written.facility, written.issuer or _NO_ISSUER, written.patient_id),
         "identifier": [
             {
-                "system": facility_system(written.facility, "patient", written.issuer or "dicom"),
+                "system": facility_system(written.facility, "patient", written.issuer or _NO_ISSUER),
                 "value": written.patient_id,
             }
         ],
     }
-    if text := name_groups(written.patient_name):
-        patient["name"] = [{"text": text[-1]}]
+    if text := _written_name(written.patient_name):
+        patient["name"] = [{"text": text}]
     if written.sex in _SEX:
         patient["gender"] = _SEX[written.sex]
     if born := _date(written.birth_date):
@@ -192,12 +225,15 @@ def _imaging_study(manifest: Manifest, patient: str | None) -> Resource:
         "id": study_id(written.facility, written.study_uid),
         "identifier": identifiers,
         "status": "available",
-        "modality": [{"system": MODALITY, "code": modality} for modality in written.modalities],
         "subject": {"reference": f"Patient/{patient}"} if patient else {"display": "no patient identifier"},
         "numberOfSeries": len(written.series),
         "numberOfInstances": sum(len(series.instances) for series in written.series),
-        "series": [_series(series) for series in written.series],
     }
+    # FHIR knows no empty arrays and no empty strings.
+    if modalities := [_modality(modality) for modality in written.modalities if modality]:
+        study["modality"] = modalities
+    if written.series:
+        study["series"] = [_series(series) for series in written.series]
     if started := _started(written.study_date, written.study_time):
         study["started"] = started
     if written.description:
@@ -208,10 +244,11 @@ def _imaging_study(manifest: Manifest, patient: str | None) -> Resource:
 def _series(series: ManifestSeries) -> Resource:
     resource: Resource = {
         "uid": series.uid,
-        "modality": {"system": MODALITY, "code": series.modality},
+        "modality": _modality(series.modality),
         "numberOfInstances": len(series.instances),
-        "instance": [_instance(instance) for instance in series.instances],
     }
+    if series.instances:
+        resource["instance"] = [_instance(instance) for instance in series.instances]
     if series.number is not None and series.number >= 0:
         resource["number"] = series.number
     if series.description:
@@ -224,11 +261,18 @@ def _series(series: ManifestSeries) -> Resource:
 def _instance(instance: ManifestInstance) -> Resource:
     resource: Resource = {
         "uid": instance.sop_uid,
-        "sopClass": {"system": _URI, "code": f"urn:oid:{instance.sop_class}"},
+        "sopClass": {"system": _URI, "code": f"urn:oid:{instance.sop_class}"}
+        if instance.sop_class
+        else {"display": "unknown"},
     }
     if instance.number is not None and instance.number >= 0:
         resource["number"] = instance.number
     return resource
+
+
+def _modality(code: str) -> Resource:
+    """A series without (0008,0060) still needs a modality in FHIR."""
+    return {"system": MODALITY, "code": code} if code else {"display": "unknown"}
 
 
 def _unlinked(code: str, text: str, location: str) -> Finding:
@@ -240,6 +284,13 @@ def name_groups(name: str) -> list[str]:
     return [text for group in name.split("=") if (text := " ".join(group.replace("^", " ").split()))]
 
 
+def _written_name(name: str) -> str:
+    """The ideographic group, the second (PS3.5 §6.2.1.2), where there is one; else the first that says something."""
+    groups = name.split("=")
+    written = name_groups(groups[1]) if len(groups) > 1 else []
+    return next(iter(written or name_groups(name)), "")
+
+
 def _letters(name: str) -> str:
     """A name for comparing: groups, carets, blanks and case do not count."""
     return re.sub(r"[\s^=]", "", name).casefold()
@@ -247,6 +298,8 @@ def _letters(name: str) -> str:
 
 def _date(text: str) -> str | None:
     """DICOM DA as a FHIR date; None when it is none."""
+    if _DAY.fullmatch(text) is None:
+        return None
     try:
         return datetime.strptime(text, "%Y%m%d").replace(tzinfo=CHINA).date().isoformat()
     except ValueError:
@@ -256,7 +309,7 @@ def _date(text: str) -> str | None:
 def _started(day: str, time: str) -> str | None:
     """DICOM DA and TM, which carry no zone, as a FHIR dateTime in +08:00."""
     digits = re.match(r"\d{6}|\d{4}", time)
-    if digits is None:
+    if digits is None or _DAY.fullmatch(day) is None:
         return _date(day)
     try:
         return datetime.strptime(day + digits[0].ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=CHINA).isoformat()

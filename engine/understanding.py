@@ -8,7 +8,7 @@ from typing import Any
 from engine.codecs import er7, er7_header
 from engine.config import Community, Facility, MllpChannel
 from engine.envelope import Envelope, Kind
-from engine.errors import HutongError, ParseError
+from engine.errors import ConfigurationError, HutongError, ParseError
 from engine.finding import Finding, Severity
 from engine.mapping import Context, FieldSource, MappingSet
 from engine.studies import Manifest, read_manifest, study_resources
@@ -80,7 +80,12 @@ def _understand_message(
     charset = channel.charset if isinstance(channel, MllpChannel) else None
     message = er7.parse(envelope.payload, charset)
     findings = [*message.findings]
-    facility = community.facilities[envelope.facility]
+    facility = community.facilities.get(envelope.facility)
+    if facility is None:
+        raise ConfigurationError(
+            f"the facility {envelope.facility} is no longer configured: add it again, then process the envelope again",
+            code="facility-unknown",
+        )
     if wrong := _foreign_sender(envelope, facility, charset):
         findings.append(wrong)
     mapping = mappings.find(message.message_type, envelope.facility)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from engine.errors import ConfigurationError, ParseError
 from engine.identifiers import lane
 from engine.identity import personal_keys
 from engine.mapping import FieldSource
-from engine.orders import modality_of
+from engine.orders import categories_of, modality_of
 from engine.understanding import Understood, understand
 
 _PEER = "explain"
@@ -162,7 +163,9 @@ def _deliveries(community: Community, understood: Understood) -> list[dict[str, 
     ]
     for resource in understood.resources:
         if resource["resourceType"] == "ServiceRequest" and (modality := modality_of(resource)):
-            centre = routing.order_placed(community, facility=envelope.facility, modality=modality)
+            centre = routing.order_placed(
+                community, facility=envelope.facility, modality=modality, categories=categories_of(resource)
+            )
             if centre is not None:
                 owed.append({"centre": centre.centre, "route": centre.route, "control_id": envelope.control_id})
     return owed
@@ -171,7 +174,8 @@ def _deliveries(community: Community, understood: Understood) -> list[dict[str, 
 def _as_json(walk: _Walk) -> dict[str, Any]:
     envelope, understood = walk.envelope, walk.understood
     return {
-        "file": walk.file,
+        # A name in another charset than the system's comes as surrogates, which JSON cannot hold.
+        "file": os.fsencode(walk.file).decode("utf-8", "replace"),
         "envelope": {
             "channel": envelope.channel,
             "facility": envelope.facility,

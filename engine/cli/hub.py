@@ -42,7 +42,10 @@ class Hub:
             raise NotFoundError(f"the hub at {self.url} knows nothing at {path}")
         if answer.is_error:
             raise ConfigurationError(f"the hub at {self.url} answered {answer.status_code}")
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ConfigurationError(f"what answers at {self.url} is no hub: its answer is not JSON") from error
 
 
 def find_hub(data: Path | None, url: str | None) -> Hub:
@@ -58,6 +61,12 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
     try:
         run = json.loads(run_file.read_text(encoding="utf-8"))
         token = os.environ.get(TOKEN) or token_file.read_text(encoding="utf-8").strip()
+    except PermissionError as error:
+        raise AccessError(
+            f"this account may not read {error.filename}; use the account that the hub runs as"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{run_file} is not what `hutong serve` writes; start it again") from error
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"no hub runs with {data}: {Path(str(error.filename)).name} is not there. Start it with `hutong serve`."

@@ -1,8 +1,9 @@
-"""`hutong trace`: what does the hub know of an envelope id, control id, accession, study UID or patient identifier?"""
+"""`hutong trace`: what does the hub know of a word, and where did each element of a resource come from?"""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,32 +12,53 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from engine.cli.hub import find_hub
+from engine.cli.hub import Hub, find_hub
+from engine.errors import AccessError, NotFoundError
 
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
 _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
 
 
 def trace(
     word: Annotated[
-        str, typer.Argument(help="An envelope id, control id, accession number, study UID or patient identifier.")
+        str,
+        typer.Argument(
+            help="An envelope id, control id, accession number, study UID, patient identifier or resource (Patient/…)."
+        ),
     ],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the running hub.")] = None,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of the hub; HUTONG_TOKEN holds a token.")
     ] = None,
+    path: Annotated[
+        str, typer.Option(metavar="ELEMENT", help="With a resource: only this element, name or name[0].family.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Shows everything known of a word: from the bytes to the records they made, or to the finding that holds them.
 
+    Of a resource (`Patient/…`) it also shows where each element came from: rule, field and bytes of an envelope.
     Exit status 1 when nothing is known of it.
     """
-    known = find_hub(data, url).get("/api/trace", word=word)
+    hub = find_hub(data, url)
+    known = hub.get("/api/trace", word=word)
+    if _REFERENCE.fullmatch(word.strip()):
+        known["provenance"] = _provenance(hub, word.strip(), path)
     if as_json:
         typer.echo(json.dumps(known, ensure_ascii=False, indent=2))
     else:
         _print(Console(highlight=False), known)
     if not any(known[kind] for kind in ("envelopes", "resources", "deliveries", "findings", "worklist", "studies")):
         raise typer.Exit(1)
+
+
+def _provenance(hub: Hub, reference: str, path: str) -> dict[str, Any] | None:
+    """None when there is no such resource, or when this token may not read payloads."""
+    try:
+        answer: dict[str, Any] = hub.get("/api/provenance", reference=reference, path=path)
+    except (AccessError, NotFoundError):
+        return None
+    return answer
 
 
 def _print(console: Console, known: dict[str, Any]) -> None:
@@ -56,6 +78,8 @@ def _print(console: Console, known: dict[str, Any]) -> None:
         console.print(_delivery(delivery))
     for finding in known["findings"]:
         console.print(_finding(finding))
+    if known.get("provenance"):
+        console.print(_origins(known["provenance"]), soft_wrap=True)
     if known.get("more"):
         console.print("There is more; a longer word finds less.")
     if not any(value for value in known.values() if isinstance(value, list)):
@@ -81,6 +105,32 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
     for delivery in envelope["deliveries"]:
         tree.add(_delivery(delivery))
     return tree
+
+
+def _origins(provenance: dict[str, Any]) -> Tree:
+    """Element = value ← rule@version ← field [bytes] of an envelope; below them the versions."""
+    tree = Tree(f"[bold]{escape(provenance['reference'])}@{provenance['version']}[/] where from?")
+    for element in provenance["elements"]:
+        tree.add(f"{escape(element['path'])} = {escape(element['value'])}  [dim]{escape(_said(element))}[/]")
+    for source in provenance["gathered_from"]:
+        tree.add(escape(f"gathered from {source}"))
+    versions = tree.add("versions")
+    for version in provenance["versions"]:
+        came_from = version["envelope"] or version["actor"] or ""
+        message = " ".join(version[key] for key in ("channel", "message_type", "control_id") if version[key])
+        text = f"@{version['version']}  {version['last_updated']}  {came_from}  {message}  {version['mapping'] or ''}"
+        line = versions.add(escape(text.rstrip()))
+        if version["mapping_changed"]:
+            today = version["mapping_today"] or "no mapping"
+            line.add(f"[yellow]mapped by {escape(today)} today: its rules are shown, not those that made it[/]")
+    return tree
+
+
+def _said(element: dict[str, Any]) -> str:
+    fields = [f"{s['rule']}@{s['rule_version']} ← {s['field']} [{s['start']}-{s['end']}]" for s in element["sources"]]
+    by = element["actor"] if element["said_by"] == "person" else element["said_by"]
+    said = f"← {', '.join(fields)}" if fields else f"by {by}"
+    return f"{said} of {element['envelope']}" if element["envelope"] else f"{said} in @{element['version']}"
 
 
 def _finding(finding: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from engine.codecs import fhir_json
 from engine.store import records
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
@@ -76,7 +77,7 @@ class Book:
         page = self._pages[f"{resource['resourceType']}/{resource['id']}"]
         if page.new and page.new[-1].envelope == envelope:
             page.new.pop()
-        if page.body != resource:
+        if not fhir_json.same(page.body, resource):
             page.new.append(_Version(resource, envelope, mapping))
         if envelope is not None:
             page.seen[envelope] = len(page.new)

@@ -9,11 +9,11 @@ from engine import centres, routing
 from engine.errors import RequestStateError
 from engine.finding import Finding
 from engine.identifiers import resource_id
-from engine.orders import modality_of, performed
+from engine.orders import categories_of, is_cancelled, modality_of, performed
 from engine.recording.merge import merge
 from engine.recording.work import Work
 from engine.store.worklist import Step
-from engine.studies import Manifest, linked
+from engine.studies import PATIENT_CONFLICT, Manifest, linked
 from engine.understanding import Understood
 
 Resource = dict[str, Any]
@@ -36,33 +36,49 @@ async def _link(work: Work, walk: Understood, manifest: Manifest) -> None:
     order = work.book.get(f"ServiceRequest/{step.service_request}") if step else None
     disagreement = manifest.disagreement(step)
     if disagreement is not None or step is None or order is None:
-        _keep_unlinked(work, walk, disagreement)
+        _keep_unlinked(work, walk, manifest, disagreement)
         return
     if differs := manifest.differs_in_name(step):
         work.find(differs, walk, manifest.study_reference)
     study = linked(merge(work.book.get(manifest.study_reference), study), order)
     work.put(study, walk)
+    work.linked_studies.append(manifest.study_reference)
     await _tell_centre(work, walk, order, study, step)
 
 
-def _keep_unlinked(work: Work, walk: Understood, disagreement: Finding | None) -> None:
-    """Recorded under the patient that its objects name; a link that a person made stays."""
+def _keep_unlinked(work: Work, walk: Understood, manifest: Manifest, disagreement: Finding | None) -> None:
+    """Recorded under the patient that its objects name; a link that was made before stays.
+
+    Objects that now name another patient than the order they are linked to are told of all the same.
+    """
+    current = work.book.get(manifest.study_reference)
+    linked_before = current is not None and bool(current.get("basedOn"))
     for resource in walk.resources:
-        reference = f"{resource['resourceType']}/{resource['id']}"
-        current = work.book.get(reference)
-        if current is not None and current.get("basedOn"):
-            work.put({**merge(current, resource), "subject": current["subject"]}, walk)
-            return
-    for resource in walk.resources:
-        work.put(merge(work.book.get(f"{resource['resourceType']}/{resource['id']}"), resource), walk)
-    if disagreement is not None and walk.manifest is not None:
-        work.find(disagreement, walk, walk.manifest.study_reference)
+        known = work.book.get(f"{resource['resourceType']}/{resource['id']}")
+        if resource["resourceType"] == "Patient":
+            # What the registration says of its own patient stands; the objects only repeat it, in pinyin perhaps.
+            if not linked_before and (known is None or not manifest.issuer):
+                work.put(merge(known, resource), walk)
+        elif known is not None and linked_before:
+            work.put({**merge(known, resource), "subject": known["subject"]}, walk)
+        else:
+            work.put(merge(known, resource), walk)
+    if disagreement is not None and (not linked_before or disagreement.code == PATIENT_CONFLICT):
+        work.find(disagreement, walk, manifest.study_reference)
 
 
 async def _tell_centre(work: Work, walk: Understood, order: Resource, study: Resource, step: Step) -> None:
-    if step.state == "scheduled":
+    if is_cancelled(order):
+        work.find(_cancelled(), walk, f"ImagingStudy/{study['id']}")
+        return
+    if step.state != "performed":
         work.steps[step.service_request] = performed(step)
-    target = routing.order_placed(work.community, facility=walk.envelope.facility, modality=modality_of(order))
+    target = routing.order_placed(
+        work.community,
+        facility=walk.envelope.facility,
+        modality=modality_of(order),
+        categories=categories_of(order),
+    )
     if target is None:
         return
     centre = work.community.centres[target.centre]
@@ -76,3 +92,11 @@ async def _tell_centre(work: Work, walk: Understood, order: Resource, study: Res
             work.put(centres.study_arrived(task, study, work.at), walk)
     except RequestStateError as error:
         work.find(Finding(error.code, error.message, location="(0008,0050)"), walk, reference)
+
+
+def _cancelled() -> Finding:
+    return Finding(
+        "study-of-cancelled-order",
+        "The order of this study is cancelled, so nobody was asked to read it.",
+        location="(0008,0050)",
+    )

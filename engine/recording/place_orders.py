@@ -6,28 +6,49 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import centres, routing
+from engine.centres.states import RequestState
 from engine.clock import CHINA
+from engine.config import Facility
 from engine.errors import RequestStateError
-from engine.finding import Finding
+from engine.finding import Finding, Severity
 from engine.identifiers import facility_system, resource_id
-from engine.orders import accession_of, modality_of, numbered, performed, schedule, study_uid_for
+from engine.orders import (
+    LIMIT_ACCESSION,
+    LIMIT_TEXT,
+    accessions_of,
+    categories_of,
+    fits_worklist,
+    is_cancelled,
+    modality_of,
+    numbered,
+    performed,
+    schedule,
+    shortened,
+    study_uid_for,
+)
 from engine.recording.work import Work
 from engine.store import records, worklist
 from engine.store.tokens import of_system_and_value
 from engine.store.worklist import Step
-from engine.studies import linked
+from engine.studies import differs_in_name, is_of_patient, linked
 from engine.understanding import Understood
 
 Resource = dict[str, Any]
 
 _ORDER_MESSAGES = ("ORM^", "OMI^", "OMG^", "OML^")
+_SOMEBODY = "Patient/unknown"
+"""Stands for the patient of a study whose objects name none; no resource has this id."""
 
 
 async def place_orders(work: Work, walks: Sequence[Understood]) -> None:
-    """Acts on every imaging order these messages place, change or cancel."""
+    """Acts on every imaging order these messages place, change or cancel.
+
+    Facility by facility: the counters of accession numbers are locked in one order, so that two workers cannot wait
+    for each other's.
+    """
     placed = [
         (walk, f"ServiceRequest/{resource['id']}")
-        for walk in walks
+        for walk in sorted(walks, key=lambda walk: walk.envelope.facility)
         if walk.envelope.message_type.startswith(_ORDER_MESSAGES)
         for resource in walk.resources
         if resource["resourceType"] == "ServiceRequest"
@@ -38,25 +59,14 @@ async def place_orders(work: Work, walks: Sequence[Understood]) -> None:
     for walk, reference in placed:
         order = work.book.get(reference)
         if order is not None and modality_of(order):
-            await _place(work, walk, order, steps.get(order["id"]))
+            await _place(work, walk, order, work.steps.get(order["id"]) or steps.get(order["id"]))
 
 
 async def _place(work: Work, walk: Understood, order: Resource, known: Step | None) -> None:
     facility = work.community.facilities[walk.envelope.facility]
-    accession = accession_of(order)
-    if not accession and known is not None:
-        accession = known.accession
-    if not accession and facility.has_ris:
-        work.find(_no_accession(), walk, f"ServiceRequest/{order['id']}")
+    accession = await _accession(work, walk, order, facility, known)
+    if not accession:
         return
-    if accession:
-        holder = await work.step_with(facility.code, accession)
-        if holder is not None and holder.service_request != order["id"]:
-            work.find(_accession_in_use(), walk, f"ServiceRequest/{order['id']}")
-            return
-    else:
-        day = work.at.astimezone(CHINA).date()
-        accession = await worklist.issue_accession(work.connection, facility.code, day)
     study_uid = known.study_uid if known else study_uid_for(order, facility.code)
     order = numbered(order, facility.code, accession, study_uid)
     work.put(order, walk)
@@ -64,31 +74,84 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     await work.book.load([order["subject"]["reference"]])
     patient = work.book.get(order["subject"]["reference"]) or {}
     step = schedule(order, patient, facility.code, accession, study_uid, walk.envelope.received_at)
+    if not fits_worklist(step.patient_id, LIMIT_TEXT):
+        work.find(_unfit_patient_id(), walk, f"ServiceRequest/{order['id']}")
+        return
+    step, cut = shortened(step)
+    if cut and known is None:
+        work.find(_shortened(cut), walk, f"ServiceRequest/{order['id']}")
     study = await _study_that_came_first(work, walk, order, step)
-    if study is not None or (known is not None and known.state == "performed" and step.state == "scheduled"):
+    if step.state != "cancelled" and (study is not None or (known is not None and known.state == "performed")):
         step = performed(step)
     work.steps[order["id"]] = step
     await _ask_centre(work, walk, order, study)
 
 
+async def _accession(work: Work, walk: Understood, order: Resource, facility: Facility, known: Step | None) -> str:
+    """The number the order goes by; empty, with a finding that says why, when it can have none."""
+    about = f"ServiceRequest/{order['id']}"
+    before = accessions_of(work.book.stored(about) or {})
+    for stated in accessions_of(order):
+        if stated not in before and not fits_worklist(stated, LIMIT_ACCESSION):
+            work.find(_unfit_accession(), walk, about)
+        elif stated not in before and known is not None and stated != known.accession:
+            work.find(_accession_changed(), walk, about)
+    if known is not None:
+        return known.accession
+    usable = [stated for stated in accessions_of(order) if fits_worklist(stated, LIMIT_ACCESSION)]
+    if usable:
+        holder = await work.step_with(facility.code, usable[0])
+        if holder is None or holder.service_request == order["id"]:
+            return usable[0]
+        work.find(_accession_in_use(), walk, about)
+        return ""
+    if is_cancelled(order):
+        return ""  # An order that is cancelled before we knew it sets nothing in motion.
+    if facility.has_ris:
+        work.find(_no_accession(), walk, about)
+        return ""
+    return await _issued(work, facility.code)
+
+
+async def _issued(work: Work, facility: str) -> str:
+    """The next number that the facility has not given out itself."""
+    day = work.at.astimezone(CHINA).date()
+    while True:
+        accession = await worklist.issue_accession(work.connection, facility, day)
+        if await work.step_with(facility, accession) is None:
+            return accession
+
+
 async def _study_that_came_first(work: Work, walk: Understood, order: Resource, step: Step) -> Resource | None:
     """A study of this facility and accession that waited unlinked, linked now if its patient identifier agrees."""
+    if step.state == "cancelled":
+        return None
     token = of_system_and_value("identifier", facility_system(step.facility, "accession"), step.accession)
     for stored in await records.find(work.connection, "ImagingStudy", token):
-        await work.book.load([stored.reference, stored.body["subject"].get("reference", "Patient/unknown")])
+        subject = stored.body["subject"].get("reference", _SOMEBODY)
+        await work.book.load([stored.reference, subject])
         study = work.book.get(stored.reference)
         if study is None or study.get("basedOn"):
             continue
-        patient = work.book.get(study["subject"].get("reference", "Patient/unknown")) or {}
-        if step.patient_id in {identifier.get("value") for identifier in patient.get("identifier", ())}:
+        patient = work.book.get(subject) or {}
+        if is_of_patient(step, patient):
             study = linked(study, order)
             work.put(study, walk)
+            work.linked_studies.append(stored.reference)
+            names = [name.get("text") or name.get("family", "") for name in patient.get("name", ())]
+            if differs := differs_in_name(names, step):
+                work.find(differs, walk, stored.reference)
             return study
     return None
 
 
 async def _ask_centre(work: Work, walk: Understood, order: Resource, study: Resource | None) -> None:
-    target = routing.order_placed(work.community, facility=walk.envelope.facility, modality=modality_of(order))
+    target = routing.order_placed(
+        work.community,
+        facility=walk.envelope.facility,
+        modality=modality_of(order),
+        categories=categories_of(order),
+    )
     if target is None:
         return
     centre = work.community.centres[target.centre]
@@ -96,15 +159,16 @@ async def _ask_centre(work: Work, walk: Understood, order: Resource, study: Reso
     await work.book.load([reference])
     task = work.book.get(reference)
     try:
-        if order.get("status") in ("revoked", "entered-in-error"):
+        if is_cancelled(order):
             if task is not None:
                 work.put(centres.order_cancelled(task, work.at), walk)
-            return
-        if task is None:
+        elif task is None:
             work.put(centres.open_request(order, centre, study, work.at), walk)
-            return
-        task = centres.order_changed(task, order, work.at)
-        work.put(centres.study_arrived(task, study, work.at) if study else task, walk)
+        elif centres.state_of(task) is RequestState.CANCELLED:
+            work.find(_came_back(), walk, reference)
+        else:
+            task = centres.order_changed(task, order, work.at)
+            work.put(centres.study_arrived(task, study, work.at) if study else task, walk)
     except RequestStateError as error:
         work.find(Finding(error.code, error.message, location="ORC-1"), walk, reference)
 
@@ -122,4 +186,45 @@ def _accession_in_use() -> Finding:
         "accession-in-use",
         "Another order of the facility has this accession number already; this one is not on the worklist.",
         location="OBR-18",
+    )
+
+
+def _accession_changed() -> Finding:
+    return Finding(
+        "accession-changed",
+        "The order came with another accession number than the worklist handed out; it goes on by the first one.",
+        location="OBR-18",
+    )
+
+
+def _unfit_accession() -> Finding:
+    return Finding(
+        "accession-unfit",
+        "An accession number has at most 16 characters and no backslash (DICOM PS3.5 §6.2, SH); this one is not used.",
+        location="OBR-18",
+    )
+
+
+def _unfit_patient_id() -> Finding:
+    return Finding(
+        "patient-id-unfit",
+        "A modality cannot give this patient identifier back as it is (at most 64 characters, no backslash: DICOM "
+        "PS3.5 §6.2, LO), so no study could be linked by it; the order is not on the worklist.",
+        location="PID-3",
+    )
+
+
+def _shortened(columns: Sequence[str]) -> Finding:
+    return Finding(
+        "shortened-for-worklist",
+        f"Too long for a worklist, and shortened there only: {', '.join(columns)}.",
+        Severity.INFORMATION,
+    )
+
+
+def _came_back() -> Finding:
+    return Finding(
+        "order-after-cancellation",
+        "The order was cancelled before and is asked for again; its request at the centre stays cancelled.",
+        location="ORC-1",
     )

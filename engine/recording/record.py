@@ -18,6 +18,7 @@ from engine.recording.place_orders import place_orders
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, worklist
 from engine.store.database import Connection
+from engine.studies import UNLINKED
 from engine.understanding import Understood
 
 
@@ -44,6 +45,9 @@ async def record(
 
     await work.book.write(at)
     await worklist.put(connection, list(work.steps.values()))
+    for study in work.linked_studies:
+        for code in UNLINKED:
+            await findings.settle(connection, code, study, "The study was linked to its order.", at)
     await findings.raise_many(connection, work.raised, at)
     await outbox.owe(connection, _owed(walks, community, ids, at), at)
     recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks})

@@ -23,7 +23,8 @@ Resource = dict[str, Any]
 class Work:
     """One recording: everything here ends with its transaction.
 
-    steps  by ServiceRequest id
+    steps           by ServiceRequest id
+    linked_studies  references of studies that were linked to their orders
     """
 
     connection: Connection
@@ -32,6 +33,7 @@ class Work:
     at: datetime
     steps: dict[str, Step] = field(default_factory=dict)
     raised: list[Raised] = field(default_factory=list)
+    linked_studies: list[str] = field(default_factory=list)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:

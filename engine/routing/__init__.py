@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from engine.config import Community, Event, Route
@@ -35,21 +35,25 @@ def message_received(community: Community, *, facility: str, message_type: str) 
     )
 
 
-def order_placed(community: Community, *, facility: str, modality: str) -> CentreTarget | None:
+def order_placed(
+    community: Community, *, facility: str, modality: str, categories: Collection[str] = ()
+) -> CentreTarget | None:
     """The centre that reads what this order asks for: the first route that applies; None when no centre takes it."""
     for route in _applying(community, Event.ORDER, facility):
-        if route.to.centre is None or (route.when.modalities and modality not in route.when.modalities):
+        if route.to.centre is None or not _is_about(route, modality, categories):
             continue
         if modality in community.centres[route.to.centre].modalities:
             return CentreTarget(route.to.centre, route.id)
     return None
 
 
-def report_signed(community: Community, *, requester_facility: str, modality: str) -> list[Target]:
+def report_signed(
+    community: Community, *, requester_facility: str, modality: str, categories: Collection[str] = ()
+) -> list[Target]:
     """Who is owed a signed report; `requester` means every endpoint of the facility that asked."""
     targets: list[Target] = []
     for route in _applying(community, Event.REPORT_SIGNED, requester_facility):
-        if route.when.modalities and modality not in route.when.modalities:
+        if not _is_about(route, modality, categories):
             continue
         if route.to.requester:
             own = [e.name for e in community.endpoints.values() if e.facility == requester_facility]
@@ -64,6 +68,13 @@ def _applying(community: Community, event: Event, facility: str) -> list[Route]:
         for route in community.routes
         if route.when.event is event and (not route.when.from_facilities or facility in route.when.from_facilities)
     ]
+
+
+def _is_about(route: Route, modality: str, categories: Collection[str]) -> bool:
+    when = route.when
+    return (not when.modalities or modality in when.modalities) and (
+        not when.categories or any(category in categories for category in when.categories)
+    )
 
 
 def _names_type(route: Route, message_type: str) -> bool:

@@ -153,7 +153,7 @@ async def put_many(connection: Connection, changes: Sequence[Change], at: dateti
         version = stored.version if stored else 0
         if change.expect_version is not None and change.expect_version != version:
             raise VersionConflict(f"{reference} is at version {version}, not {change.expect_version}")
-        if stored is None or stored.body != change.resource:
+        if stored is None or not fhir_json.same(stored.body, change.resource):
             fresh.append(Change(change.resource, change.envelope, change.actor, change.mapping, expect_version=version))
     return await write(connection, fresh, at)
 

@@ -15,6 +15,7 @@ from engine.centres.request import facility_of
 from engine.envelope import EnvelopeIds
 from engine.finding import Finding, Severity
 from engine.mapping import outbound
+from engine.orders import categories_of
 from engine.store import findings, outbox
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -42,7 +43,12 @@ async def owe_report(
     assert case.observation is not None
     about = f"Task/{case.task['id']}"
     facility = facility_of(case.task)
-    targets = routing.report_signed(hub.config, requester_facility=facility, modality=modality_of(order, studies))
+    targets = routing.report_signed(
+        hub.config,
+        requester_facility=facility,
+        modality=modality_of(order, studies),
+        categories=categories_of(order),
+    )
     if not targets:
         text = f"No route returns signed reports to {facility}: add one, or tell the requester in another way."
         finding = Finding("report-not-owed", text, Severity.WARNING)

@@ -1,0 +1,95 @@
+"""Who wrote which version of a resource, and what did the envelope say? And what did mappings leave aside?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from engine.codecs import fhir_json
+from engine.envelope import Envelope, Kind, first_id_at
+from engine.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVersion:
+    """One version, and the envelope that wrote it; where there is none, `actor` did (a person, or `system`)."""
+
+    version: int
+    last_updated: datetime
+    body: dict[str, Any]
+    actor: str | None
+    mapping: str | None
+    envelope: Envelope | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnmappedField:
+    """A field that held something no rule took: in how many messages of a mapping, and in which one last."""
+
+    mapping: str
+    field: str
+    messages: int
+    last_envelope: UUID
+
+
+async def versions(connection: Connection, resource_type: str, resource_id: str, limit: int) -> list[RecordedVersion]:
+    """The newest versions of a resource, the current one first; empty when there is no such resource."""
+    rows = await connection.fetch(
+        """
+        select v.version, v.last_updated, v.body, v.actor, v.mapping, j.id, j.kind, j.channel, j.facility, j.peer,
+               j.received_at, j.control_id, j.message_type, j.payload, j.sha256
+        from (
+            select version, last_updated, body, envelope, actor, mapping from resource where type = $1 and id = $2
+            union all
+            (select version, last_updated, body, envelope, actor, mapping from resource_history
+             where type = $1 and id = $2 order by version desc limit $3)
+        ) v left join journal j on j.id = v.envelope
+        order by v.version desc limit $3
+        """,
+        resource_type,
+        resource_id,
+        limit,
+    )
+    return [
+        RecordedVersion(
+            version=row["version"],
+            last_updated=row["last_updated"],
+            body=fhir_json.loads(row["body"]),
+            actor=row["actor"],
+            mapping=row["mapping"],
+            envelope=_envelope(row) if row["id"] is not None else None,
+        )
+        for row in rows
+    ]
+
+
+async def unmapped_fields(connection: Connection, since: datetime) -> list[UnmappedField]:
+    """Of the messages that came since, the most frequent first."""
+    rows = await connection.fetch(
+        """
+        select mapping, field, count(*) as messages, max(envelope::text)::uuid as last_envelope
+        from outcome, unnest(unmapped) field
+        where envelope >= $1 and mapping is not null
+        group by mapping, field order by messages desc, mapping, field
+        """,
+        first_id_at(since),
+    )
+    return [UnmappedField(**dict(row)) for row in rows]
+
+
+def _envelope(row: Any) -> Envelope:
+    return Envelope(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        channel=row["channel"],
+        facility=row["facility"],
+        peer=row["peer"],
+        received_at=row["received_at"],
+        control_id=row["control_id"],
+        message_type=row["message_type"],
+        payload=row["payload"],
+        sha256=row["sha256"],
+        lanes=(),
+    )
