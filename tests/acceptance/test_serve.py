@@ -47,6 +47,13 @@ def test_echoscu_of_dcmtk_is_answered(hub: RunningHub) -> None:
     assert answered.returncode == 0, answered.stderr
 
 
+def test_the_tools_of_dcmtk_work_with_their_own_ae_titles(hub: RunningHub) -> None:
+    there = ("-aec", "HUTONG", "127.0.0.1", str(hub.sockets.dicom_port))
+    assert run("echoscu", *there).returncode == 0
+    assert run("storescu", *there, str(real_radiograph())).returncode == 0
+    assert run("findscu", "-W", "-k", "0040,0100[0].0008,0060", *there).returncode == 0
+
+
 def test_a_stranger_is_refused(hub: RunningHub) -> None:
     stranger = run("echoscu", "-aet", "NOBODY", "-aec", "HUTONG", "127.0.0.1", str(hub.sockets.dicom_port))
     assert stranger.returncode != 0
