@@ -24,7 +24,7 @@ class Hub:
     url: str
     token: str
 
-    def get(self, path: str, **parameters: str) -> Any:
+    def get(self, path: str, /, **parameters: str) -> Any:
         """JSON of a path of the API. Raises AccessError, NotFoundError or ConfigurationError with what to do next."""
         try:
             answer = httpx.get(
