@@ -8,12 +8,15 @@ Community = dict[str, object]
 """Content of each configuration file, by its name."""
 
 
+_MLLP = {"type": "mllp", "facility": "baishi", "port": 0, "charset": "utf-8"}
+
+
 def community(
     channels: Mapping[str, Mapping[str, object]] | None = None,
     endpoints: Mapping[str, Mapping[str, object]] | None = None,
     routes: tuple[Mapping[str, object], ...] = (),
 ) -> Community:
-    """`channels` and `endpoints` by name; each channel may have a facility of its own, each endpoint has one."""
+    """`channels` and `endpoints` by name, MLLP unless they say otherwise; every endpoint has a facility of its own."""
     chosen = dict(channels or {"his": {}})
     receiving = dict(endpoints or {})
     facilities = sorted({str(channel.get("facility", "baishi")) for channel in chosen.values()})
@@ -30,7 +33,7 @@ def community(
         "users": {"users": {"admin": {"display": "信息科", "facility": facilities[0], "roles": ["admin"]}}},
     }
     for name, channel in chosen.items():
-        files[f"channels/{name}"] = {"type": "mllp", "facility": "baishi", "port": 0, "charset": "utf-8", **channel}
+        files[f"channels/{name}"] = channel if "type" in channel else {**_MLLP, **channel}
     for name, endpoint in receiving.items():
         files[f"endpoints/{name}"] = {"type": "mllp", "facility": name, **endpoint}
     return files
