@@ -85,4 +85,7 @@ def _names_type(route: Route, message_type: str) -> bool:
 
 def _distinct(targets: Iterable[Target]) -> list[Target]:
     """One endpoint is owed one copy, whichever routes lead there: the first one names it."""
-    return list({target.endpoint: target for target in reversed(list(targets))}.values())[::-1]
+    first: dict[str, Target] = {}
+    for target in targets:
+        first.setdefault(target.endpoint, target)
+    return list(first.values())
