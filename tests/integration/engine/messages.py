@@ -33,13 +33,15 @@ def order(
     code: str = "DR-CHEST-PA",
     text: str = "胸部正位DR",
     status: str = "",
+    doctor: str = "D01^周^大夫",
+    sender: str = "BSXWSY",
 ) -> bytes:
     return _message(
-        f"MSH|^~\\&|HIS|BSXWSY|HUTONG|HUB|20261121083500||ORM^O01|{control_id}|P|2.4",
+        f"MSH|^~\\&|HIS|{sender}|HUTONG|HUB|20261121083500||ORM^O01|{control_id}|P|2.4",
         f"PID|1||{patient}^^^BSHIS^MR||{name}||19630512|F",
         "PV1|1|O|门诊^^^BSXWSY|||||||||||||||||V0001",
-        f"ORC|{control}|{placer}|||{status}||||20261121083500|||D01^周^大夫",
-        f"OBR|1|{placer}||{code}^{text}^L|||||||||咳嗽两周|||D01^周^大夫||{accession}||||||DX",
+        f"ORC|{control}|{placer}|||{status}||||20261121083500|||{doctor}",
+        f"OBR|1|{placer}||{code}^{text}^L|||||||||咳嗽两周|||{doctor}||{accession}||||||DX",
     )
 
 
@@ -83,6 +85,18 @@ def manifest(
         ],
         "findings": [],
     }
+
+
+def card(n: int) -> str:
+    """A valid 居民身份证 number (GB 11643-1999) for somebody who was born on 1963-05-12."""
+    first = f"11010519630512{n:03d}"
+    total = sum((2**place % 11) * int(digit) for place, digit in zip(range(17, 0, -1), first, strict=True))
+    return first + "10X98765432"[total % 11]
+
+
+def in_utf8(payload: bytes) -> bytes:
+    """The same message as a channel that speaks UTF-8 brings it."""
+    return payload.decode("gb18030").encode()
 
 
 def _message(*segments: str) -> bytes:
