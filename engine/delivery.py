@@ -43,7 +43,8 @@ class Couriers:
         """Delivers until it is cancelled; a lost database is told of once."""
         while True:
             try:
-                await self._lead()
+                # In a task of its own: a TaskGroup of Python 3.11 may leave its task marked as cancelled.
+                await asyncio.create_task(self._lead())
             except* (*FAILED, HutongError) as failed:
                 if not self._paused:
                     logger.error("deliveries pause: %s", type(failed.exceptions[0]).__name__)
