@@ -189,8 +189,15 @@ class Served:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
-        """A look into its database."""
-        connection = await asyncpg.connect(self.database_url)
+        """A look into its database, once that takes connections."""
+
+        async def connected() -> asyncpg.Connection | None:
+            try:
+                return await asyncpg.connect(self.database_url)
+            except (OSError, asyncpg.PostgresError):
+                return None
+
+        connection = await until("the database is there", connected)
         try:
             yield connection
         finally:
