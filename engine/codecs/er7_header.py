@@ -157,7 +157,8 @@ def message_start(payload: bytes) -> int:
         start = len(_BOM) if payload.startswith(_BOM) else 0
         while payload[start : start + 1] and payload[start] in _BEFORE_MESSAGE:
             start += 1
-    if not payload.startswith(b"MSH", start) or len(payload) < start + 4:
+    # A segment of three letters has no separator to read it by.
+    if not payload.startswith(b"MSH", start) or payload[start + 3 : start + 4] in (b"", b"\r", b"\n"):
         raise ParseError("the message does not begin with MSH", code="msh-missing")
     return start
 

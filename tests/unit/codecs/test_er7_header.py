@@ -104,3 +104,10 @@ def test_a_flood_of_patients_is_refused() -> None:
     with pytest.raises(ParseError) as refusal:
         header(MESSAGE + "PID|1||x\r" * 1_000_000)
     assert refusal.value.code == "too-many-patients"
+
+
+@pytest.mark.parametrize("payload", [b"MSH", b"MSH\r", b"MSH\n", b"MSH\rPID|1\r", b"\xef\xbb\xbfMSH\r\n", b" MSH"])
+def test_a_header_without_a_separator_is_no_header(payload: bytes) -> None:
+    with pytest.raises(ParseError) as refused:
+        peek(payload, None, "c")
+    assert refused.value.code == "msh-missing"
