@@ -1,0 +1,74 @@
+"""Where is the running hub? Whatever is wrong with its data folder is said, with what to do, and no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine.cli.hub import TOKEN, Hub, find_hub
+from engine.errors import AccessError, ConfigurationError, NotFoundError
+
+
+def _data(folder: Path, run: str = '{"http": "http://127.0.0.1:8080"}', token: str | None = "t\n") -> Path:
+    (folder / "run.json").write_text(run)
+    if token is not None:
+        (folder / "admin.token").write_text(token)
+    return folder
+
+
+def test_a_data_folder_leads_to_its_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    assert find_hub(_data(tmp_path), None) == Hub("http://127.0.0.1:8080", "t")
+
+
+def test_an_address_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(ConfigurationError, match=TOKEN):
+        find_hub(None, "http://h:1/")
+    monkeypatch.setenv(TOKEN, "t")
+    assert find_hub(None, "http://h:1/") == Hub("http://h:1", "t")
+
+
+@pytest.mark.parametrize(
+    ("run", "token", "said"),
+    [
+        ("{}", "t", "without its web part"),
+        ("{", "t", "is not what"),
+        ('{"http": "http://x"}', None, "admin.token is not there"),
+    ],
+)
+def test_a_folder_of_no_running_hub_says_why(
+    run: str, token: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(ConfigurationError, match=said):
+        find_hub(_data(tmp_path, run, token), None)
+
+
+def test_neither_folder_nor_address_is_a_question_back() -> None:
+    with pytest.raises(ConfigurationError, match="--data"):
+        find_hub(None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, AccessError),
+        (403, AccessError),
+        (404, NotFoundError),
+        (500, ConfigurationError),
+        (422, ConfigurationError),
+    ],
+)
+def test_a_refusal_is_one_of_our_errors(status: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status))
+    with pytest.raises(error):
+        Hub("http://h", "t").get("/api/trace", word="x")
+
+
+def test_an_answer_that_is_no_json_is_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, text="<html>"))
+    with pytest.raises(ConfigurationError, match="no hub"):
+        Hub("http://h", "t").get("/api/trace", word="x")
