@@ -21,8 +21,8 @@ from engine.cli.assembly import prepare
 from engine.store.embedded import EmbeddedPostgres
 
 CONNECTIONS = (1, 8, 64)
-SECS = 4.0
-ROUNDS = 3
+SECS = 2.0
+ROUNDS = 7
 BAR = 0.5
 
 

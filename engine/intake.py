@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
-from uuid import UUID
 
 import asyncpg
 
+from engine.bell import Bell
 from engine.clock import Clock
 from engine.codecs import acknowledgment, er7_header
 from engine.config import Acknowledge, MllpChannel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import HutongError, ParseError, StorageError
 from engine.identifiers import lane
+from engine.outcomes import Outcomes
 from engine.ports import Accepted, OnDone
-from engine.store import inbox, journal
-from engine.store.database import FAILED, Connection, connect, connect_by_index, end_if_cancelled
+from engine.store import journal
+from engine.store.database import FAILED, Connection, connect_by_index
 from engine.store.journal import Entry, Repeated
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,6 @@ BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends at either: it is held in memory twice, here and in PostgreSQL."""
 _ACKNOWLEDGMENT_ID = 20
 """MSH-10 is at most 20 characters long before v2.7."""
-_OUTCOME_SECS = 60.0
-"""How long a sender is left without an answer that waits for processing: what it waits behind may take days."""
-_LISTEN_AGAIN_SECS = 0.2
 
 
 @dataclass(slots=True)
@@ -44,14 +42,6 @@ class _Waiting:
     entry: Entry
     on_done: Callable[[Entry, Repeated | None], None]
     on_failed: Callable[[], None]
-
-
-@dataclass(slots=True)
-class _Awaited:
-    """A sender that waits for the outcome of its message."""
-
-    on_done: OnDone
-    give_up: asyncio.TimerHandle
 
 
 class JournalIntake:
@@ -70,26 +60,22 @@ class JournalIntake:
         self._committing = False
         self._unpersisted = 0
         self._journal: Connection | None = None
-        self._listening: asyncio.Task[None] | None = None
-        self._awaiting: dict[UUID, list[_Awaited]] = {}
-        self._to_ask: set[UUID] = set()
-        self._ask = asyncio.Event()
+        self._bell = Bell(database_url)
+        self._outcomes = Outcomes(database_url)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         self._journal = await connect_by_index(self._database_url)
+        self._bell.start()
         if any(channel.acknowledge is Acknowledge.WHEN_PROCESSED for channel in self._channels.values()):
-            self._listening = asyncio.create_task(self._listen_for_outcomes())
+            self._outcomes.start()
 
     async def close(self) -> None:
         """Commits what was taken, answers it, and closes the connections."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
-        for envelope in list(self._awaiting):
-            self._answer(envelope, None)
+        await self._outcomes.close()
+        await self._bell.close()
         if self._journal is not None:
             self._journal.terminate()  # nothing is under way on it, and a goodbye could take long
 
@@ -106,7 +92,7 @@ class JournalIntake:
             if answer or not awaited:
                 on_done(answer)
                 return
-            self._await_outcome(repeated.envelope if repeated else entry.envelope.id, on_done)
+            self._outcomes.wait_for(repeated.envelope if repeated else entry.envelope.id, on_done)
 
         self._enqueue(_Waiting(entry, durable, lambda: on_done(None)))
 
@@ -213,6 +199,7 @@ class JournalIntake:
         if self._unpersisted:
             logger.warning("messages are persisted again; %d were not meanwhile", self._unpersisted)
             self._unpersisted = 0
+        self._bell.ring()
         for waiting in batch:
             _call(waiting.on_done, waiting.entry, repeated.get(waiting.entry.envelope.id))
 
@@ -241,57 +228,6 @@ class JournalIntake:
         if self._journal is None or self._journal.is_closed():
             self._journal = await connect_by_index(self._database_url)
         return self._journal
-
-    # ── answers that wait for processing ────────────────────────────────────────────────────────────────────────────
-
-    def _await_outcome(self, envelope: UUID, on_done: OnDone) -> None:
-        give_up = asyncio.get_running_loop().call_later(_OUTCOME_SECS, self._give_up, envelope, on_done)
-        self._awaiting.setdefault(envelope, []).append(_Awaited(on_done, give_up))
-        self._ask_for([envelope])  # it may have ended before we listened for it
-
-    def _give_up(self, envelope: UUID, on_done: OnDone) -> None:
-        """The envelope stays accepted; its sender will send again, and be answered as a repeat once it has ended."""
-        left = [awaited for awaited in self._awaiting.pop(envelope) if awaited.on_done is not on_done]
-        if left:
-            self._awaiting[envelope] = left
-        _call(on_done, None)
-
-    def _on_outcome(self, _connection: object, _pid: int, _channel: str, envelope: object) -> None:
-        self._ask_for({UUID(str(envelope))} & self._awaiting.keys())
-
-    def _ask_for(self, envelopes: Iterable[UUID]) -> None:
-        self._to_ask.update(envelopes)
-        self._ask.set()
-
-    async def _listen_for_outcomes(self) -> None:
-        """Answers what has ended until it is cancelled; what ended while nobody listened is asked for afterwards."""
-        while True:
-            try:
-                connection = await connect(self._database_url)
-                try:
-                    await connection.add_listener(inbox.CHANNEL, self._on_outcome)
-                    connection.add_termination_listener(lambda _: self._ask.set())
-                    self._ask_for(self._awaiting)
-                    await self._answer_what_ended(connection)
-                finally:
-                    connection.terminate()
-            except (*FAILED, HutongError) as error:
-                end_if_cancelled()
-                logger.info("answers that wait for processing wait for the database: %s", type(error).__name__)
-                await asyncio.sleep(_LISTEN_AGAIN_SECS)
-
-    async def _answer_what_ended(self, connection: Connection) -> None:
-        while True:
-            await self._ask.wait()
-            self._ask.clear()
-            asked, self._to_ask = self._to_ask, set()
-            for envelope, reply in (await inbox.replies_of(connection, asked)).items():
-                self._answer(envelope, reply)
-
-    def _answer(self, envelope: UUID, reply: bytes | None) -> None:
-        for awaited in self._awaiting.pop(envelope, ()):
-            awaited.give_up.cancel()
-            _call(awaited.on_done, reply)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -10,7 +10,7 @@ from engine.envelope import Envelope
 from engine.store.database import Connection
 
 CHANNEL = "hutong_inbox"
-"""The notification sent, at commit, when envelopes arrived."""
+"""The notification that envelopes arrived."""
 
 # One message a statement, a batch of statements a transaction: scalars cost half of what arrays of one element would,
 # and the statements of a batch travel together.
@@ -36,7 +36,7 @@ with fresh as (
     where $8 <> ''
       and (select true from repeat_guard g where g.control_key = $12 and g.content_key <> $13 limit 1)
 )
-select envelope, pg_notify('hutong_inbox', '') from fresh
+select envelope from fresh
 """
 
 _REPEATED = """
@@ -108,3 +108,8 @@ def _values(entry: Entry) -> tuple[object, ...]:
         entry.content_key,
         envelope.lanes,
     )
+
+
+async def tell(connection: Connection) -> None:
+    """Wakes the workers that listen."""
+    await connection.execute("select pg_notify($1, '')", CHANNEL)
