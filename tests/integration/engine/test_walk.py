@@ -170,3 +170,9 @@ async def test_a_card_that_becomes_known_later_joins_the_person(hub: Hub) -> Non
     await hub.run()
     rows = await hub.pool.fetch("select distinct golden from patient_link")
     assert len(rows) == 1
+
+
+async def test_a_study_that_grew_is_no_reused_control_id(hub: Hub) -> None:
+    await hub.study(manifest("ACC1"))
+    await hub.study(manifest("ACC1", sop="2.25.2"))
+    assert await hub.open_findings() == []

@@ -102,6 +102,8 @@ WRONG_VALUES = [
     ("routes.yaml", "when: {event: report-signed}", "when: {event: order}",
         ["routes.yaml:16: routes[3]: expected event: report-signed, "
          "because only a report has a requester to go back to"]),
+    ("routes.yaml", "when: {event: report-signed}", "when: {event: report-signed, message_types: [ADT]}",
+        ["routes.yaml:16: routes[3]: expected no message_types, because only event: message has them"]),
     ("routes.yaml", "modalities: [ECG]", "modalities: ECG",
         ["routes.yaml:13: routes[2].when.modalities: expected a list, such as [one, two], found 'ECG'"]),
     ("routes.yaml", "modalities: [ECG]", "modalities: [ecg]",
