@@ -33,7 +33,7 @@ with fresh as (
     select gen_random_uuid(), 'control-id-reused', 'information', 'MSH-10',
            'The control id came before with other content; this message is processed as a new one.', $3, envelope, $6
     from fresh
-    where $8 <> ''
+    where $2 = 'hl7v2' and $8 <> ''
       and (select true from repeat_guard g where g.control_key = $12 and g.content_key <> $13 limit 1)
 )
 select envelope from fresh
