@@ -38,6 +38,7 @@ LAST_WORDS_SECS = 15.0
 def main() -> None:
     role, folder, data = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {role} %(levelname)s %(message)s")
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # whoever asks the database tells that it is away
     database_url = os.environ["HUTONG_DATABASE_URL"]
     try:
         if role == "prepare":

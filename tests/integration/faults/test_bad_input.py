@@ -151,7 +151,8 @@ async def test_noise_in_a_frame_is_refused_and_kept(hub: Served) -> None:
 
 
 async def test_a_client_that_never_reads_is_read_no_more(hub: Served) -> None:
-    block = framed(register("X4", "X.never-reads")) * 64
+    sender = "HIS" * 1000  # an answer names whom it is for: long ones fill what lies between us sooner
+    block = framed(register("X4", "X.never-reads").replace(b"|HIS|", f"|{sender}|".encode())) * 16
     async with unnoticed(hub, growth_bytes=32 * MEBIBYTE):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

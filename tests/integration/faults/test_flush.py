@@ -13,14 +13,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from pydicom import dcmread
-from pydicom.data import get_testdata_file
-from pydicom.uid import generate_uid
 
 from engine.store.embedded import EmbeddedPostgres
 from tests.integration.faults.clients import Client, msa
 from tests.integration.faults.community import community
 from tests.integration.faults.messages import register
+from tests.integration.faults.objects import IMAGING, made_objects
 from tests.integration.faults.serving import Served, serving, until
 from tests.integration.faults.trace import Call, read_calls, strace
 from tests.integration.faults.wal import Commit, commits
@@ -29,12 +27,6 @@ from tests.integration.gateway.sending import SUCCESS, send_raw
 CONNECTIONS = 8
 MESSAGES = 160
 OBJECTS = 12
-IMAGING = {
-    "type": "dicom",
-    "ae_title": "HUTONG",
-    "port": 0,
-    "ae_entries": [{"ae_title": "DR_BAISHI", "facility": "baishi"}],
-}
 _SUCCESS_STATUS = b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00"
 """(0000,0900) US 2 bytes: 0000H, in implicit VR little endian."""
 
@@ -117,7 +109,7 @@ async def _observed(hub: Served, output: Path) -> tuple[Evidence, int]:
     await hub.start(under=strace(output))
     start = output.stat().st_size
     await _send_messages(hub, "F")
-    await _send_objects(hub, output.parent / "objects")
+    await _send_objects(hub, made_objects(output.parent / "objects", OBJECTS))
 
     administrator = await asyncpg.connect(EmbeddedPostgres(hub.data / "postgres").administrator_url)
     await administrator.execute("alter role hutong set synchronous_commit = off")
@@ -126,7 +118,7 @@ async def _observed(hub: Served, output: Path) -> tuple[Evidence, int]:
         await hub.revived(role)
     await until("both listen", lambda: _listens(hub))
     await _send_messages(hub, "L")
-    await _send_objects(hub, output.parent / "late_objects")
+    await _send_objects(hub, made_objects(output.parent / "late_objects", OBJECTS))
 
     await administrator.execute("create table flushes_what_was_left ()")
     await administrator.close()
@@ -163,16 +155,7 @@ async def _send_messages(hub: Served, name: str) -> None:
     await asyncio.gather(*(work(connection) for connection in range(CONNECTIONS)))
 
 
-async def _send_objects(hub: Served, folder: Path) -> None:
-    folder.mkdir()
-    source = get_testdata_file("CT_small.dcm", download=False)
-    assert isinstance(source, str)
-    for _ in range(OBJECTS):
-        made = dcmread(source)
-        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        made.StudyInstanceUID, made.SeriesInstanceUID = generate_uid(), generate_uid()
-        made.save_as(folder / f"{made.SOPInstanceUID}.dcm")
-    files = sorted(folder.iterdir())
+async def _send_objects(hub: Served, files: Sequence[Path]) -> None:
     port = hub.run["dicom"]["port"]
     statuses = await asyncio.gather(*(asyncio.to_thread(send_raw, port, files[at::3]) for at in range(3)))
     assert [status for association in statuses for status in association] == [SUCCESS] * OBJECTS

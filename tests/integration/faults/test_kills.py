@@ -4,76 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from itertools import groupby
 
-import psutil
-
-from tests.integration.faults.clients import Client, msa, send_all
-from tests.integration.faults.community import community
-from tests.integration.faults.conftest import Serve
-from tests.integration.faults.messages import register
+from tests.integration.faults.load import Load, every_message_is_journaled_once, every_message_is_processed_once
 from tests.integration.faults.serving import Served, until
 
-CONNECTIONS = 8
 KILLS = 5
-PER_PATIENT = 20
-
-
-@dataclass
-class Load:
-    """Messages of many patients on eight connections; each one changes its patient, so that each leaves its mark."""
-
-    name: str
-    messages: int
-    acknowledged: list[str] = field(default_factory=list)
-
-    @property
-    def key(self) -> str:
-        """What its patients and control ids begin with."""
-        return f"{self.name}."
-
-    @property
-    def patients(self) -> int:
-        return self.messages // PER_PATIENT
-
-    def payload(self, patient: int, number: int) -> bytes:
-        return register(f"{self.key}{patient}", self.control_id(patient, number), phone=f"139{number:08d}")
-
-    def control_id(self, patient: int, number: int) -> str:
-        return f"{self.key}{patient}.{number}"
-
-    @property
-    def sent(self) -> dict[str, bytes]:
-        return {
-            self.control_id(patient, number): self.payload(patient, number)
-            for patient in range(self.patients)
-            for number in range(1, PER_PATIENT + 1)
-        }
-
-    async def send(self, hub: Served) -> list[Client]:
-        """Returns when every message has been acknowledged."""
-        clients = [Client(hub.port("his")) for _ in range(CONNECTIONS)]
-        queues = [
-            [
-                self.payload(patient, number)
-                for number in range(1, PER_PATIENT + 1)
-                for patient in range(connection, self.patients, CONNECTIONS)
-            ]
-            for connection in range(CONNECTIONS)
-        ]
-        await send_all(clients, queues, self._answered)
-        return clients
-
-    def _answered(self, answer: bytes) -> None:
-        code, control_id = msa(answer)
-        assert code == "AA", answer
-        self.acknowledged.append(control_id)
-
-    async def at(self, share: float) -> None:
-        """Waits until that share of the messages has been acknowledged."""
-        wanted = share * self.messages
-        await until(f"{wanted:.0f} acknowledgments", lambda: len(self.acknowledged) >= wanted, within_secs=60)
 
 
 async def assaulted(hub: Served, load: Load, assault: Callable[[], Awaitable[None]]) -> None:
@@ -84,52 +19,6 @@ async def assaulted(hub: Served, load: Load, assault: Callable[[], Awaitable[Non
             await load.at(number / (KILLS + 1))
             await assault()
     assert sum(client.sent_again for client in sending.result()) > 0, "no connection was ever lost: nothing was tried"
-
-
-async def every_message_is_journaled_once(hub: Served, load: Load) -> None:
-    async with hub.database() as database:
-        rows = await database.fetch(
-            "select control_id, payload from journal where control_id like $1", f"{load.name}.%"
-        )
-    assert len(rows) == load.messages
-    assert {row["control_id"]: row["payload"] for row in rows} == load.sent
-    assert sorted(load.acknowledged) == sorted(load.sent)
-
-
-async def every_message_is_processed_once(hub: Served, load: Load) -> None:
-    """One outcome each, and of each patient one version for each message, in the order they were sent."""
-    async with hub.database() as database:
-
-        async def all_done() -> bool:
-            return not await database.fetchval(
-                "select count(*) from inbox i join journal j on j.id = i.envelope where starts_with(j.control_id, $1)",
-                load.key,
-            )
-
-        await until("the inbox is empty", all_done, within_secs=60)
-        outcomes = await database.fetch(
-            """
-            select o.state, count(*) from outcome o join journal j on j.id = o.envelope
-            where starts_with(j.control_id, $1) group by o.state
-            """,
-            load.key,
-        )
-        assert [tuple(row) for row in outcomes] == [("processed", load.messages)]
-        versions = await database.fetch(
-            """
-            select id, version, body->'telecom'->0->>'value' as phone
-            from (select type, id, version, body from resource union all
-                  select type, id, version, body from resource_history) every
-            where type = 'Patient' and not body ? 'link' and starts_with(body->'identifier'->0->>'value', $1)
-            order by id, version
-            """,
-            load.key,
-        )
-    expected = [(number, f"139{number:08d}") for number in range(1, PER_PATIENT + 1)]
-    patients = {patient: list(rows) for patient, rows in groupby(versions, key=lambda row: row["id"])}
-    assert len(patients) == load.patients
-    for rows in patients.values():
-        assert [(row["version"], row["phone"]) for row in rows] == expected
 
 
 async def test_the_engine_killed_five_times_while_messages_arrive(hub: Served) -> None:
@@ -173,27 +62,3 @@ async def test_the_pipeline_killed_five_times_while_it_works(hub: Served) -> Non
             await hub.revived("pipeline")
     await every_message_is_journaled_once(hub, load)
     await every_message_is_processed_once(hub, load)
-
-
-async def test_the_supervisor_killed_leaves_nothing_running_and_a_fresh_start_goes_on(serve: Serve) -> None:
-    hub = serve(community(), only="engine")
-    await hub.start()
-    load = Load("S", 1_000)
-    family = [hub.supervisor, *hub.supervisor.children(recursive=True)]
-    assert {"engine", "pipeline"} < {process.cmdline()[3] for process in family if len(process.cmdline()) > 3}
-    assert len([process for process in family if "postgres" in process.name()]) > 3
-    first = asyncio.create_task(load.send(hub))
-    await load.at(0.5)
-    hub.supervisor.kill()
-    first.cancel()
-    await asyncio.wait([first])
-    await asyncio.to_thread(psutil.wait_procs, family, 15)
-    assert hub.left_running() == []
-
-    acknowledged, load.acknowledged = load.acknowledged, []
-    await hub.start()
-    await load.send(hub)
-    assert set(acknowledged) <= set(load.acknowledged)
-    await every_message_is_journaled_once(hub, load)
-    await every_message_is_processed_once(hub, load)
-    await hub.stop()
