@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 EXAMPLE := docker/example
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check bench format lock clean
 
 demo: $(READY)  ## play one examination through the example community
 	$(BIN)/hutong demo
@@ -20,6 +20,9 @@ check: $(READY)  ## formatter, linter, types, import contracts, example configur
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hutong check $(EXAMPLE)
+
+bench: $(READY)  ## measure, side by side with a floor or a peer
+	$(BIN)/python -m bench
 
 format: $(READY)  ## format the code and mend what the linter can
 	$(BIN)/ruff format .
