@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
+from tests.integration.faults.clients import Client, msa
 from tests.integration.faults.load import Load, every_message_is_journaled_once, every_message_is_processed_once
+from tests.integration.faults.messages import register
 from tests.integration.faults.serving import Served, until
 
 KILLS = 5
@@ -62,3 +65,16 @@ async def test_the_pipeline_killed_five_times_while_it_works(hub: Served) -> Non
             await hub.revived("pipeline")
     await every_message_is_journaled_once(hub, load)
     await every_message_is_processed_once(hub, load)
+
+
+async def test_a_process_that_cannot_start_says_why_and_is_tried_again_until_it_can(hub: Served) -> None:
+    port = hub.port("his")
+    await hub.kill("engine")
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", port))
+        squatter.listen()
+        await until("it fails twice", lambda: hub.said().lower().count("address already in use") >= 2)
+    client = Client(port)
+    assert msa(await client.insist(register("K1", "K.1"))) == ("AA", "K.1")
+    client.leave()
