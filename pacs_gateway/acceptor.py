@@ -85,7 +85,8 @@ class Acceptor:
         except OSError as error:
             address = f"{self._channel.host}:{self._channel.port}"
             raise ConfigurationError(
-                f"channel {self._channel.name}: cannot listen on {address}: {error.strerror}"
+                f"channel {self._channel.name}: cannot listen on {address}: {error.strerror}; stop the program that "
+                "has it, or choose another port: or host:"
             ) from error
         self._server = cast(ThreadedAssociationServer, server)
         if self._server.socket is not None:

@@ -6,6 +6,7 @@ Each process imports what it runs inside its own function: a hub idles in few me
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
 import socket
@@ -20,7 +21,7 @@ from engine import config
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
 from engine.envelope import EnvelopeIds
-from engine.errors import StorageError
+from engine.errors import ConfigurationError, StorageError
 from engine.ports import Sender
 from engine.store.database import connect, connect_pool, refuse_unsafe
 
@@ -99,8 +100,12 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
         for channel in community.mllp_channels
     }
     try:
-        for receiver in receivers.values():
-            await receiver.start()
+        for channel in community.mllp_channels:
+            try:
+                await receivers[channel.name].start()
+            except OSError as error:
+                asked = before.get(channel.name, channel.port)
+                raise _cannot_listen(f"channel {channel.name}", channel.host, asked, error) from error
         ready({"mllp": {name: receiver.port for name, receiver in receivers.items()}})
         async with asyncio.TaskGroup() as running:
             running.create_task(Couriers(database_url, community, make_sender, now).run())
@@ -231,12 +236,34 @@ class _ReservedPort:
         self._address = (host, port)
 
     def __enter__(self) -> int:
-        self._socket.bind(self._address)
-        port: int = self._socket.getsockname()[1]
-        return port
+        """Raises ConfigurationError when the port is another program's."""
+        host, port = self._address
+        try:
+            if port:
+                self._refuse_to_share()
+            self._socket.bind(self._address)
+        except OSError as error:
+            self._socket.close()
+            raise _cannot_listen("http", host, port, error) from error
+        had: int = self._socket.getsockname()[1]
+        return had
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def _refuse_to_share(self) -> None:
+        """With SO_REUSEPORT alone two hubs of one account would take turns in answering."""
+        with socket.socket(self._socket.family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(self._address)
+
+
+def _cannot_listen(what: str, host: str, port: int, error: OSError) -> ConfigurationError:
+    if error.errno == errno.EADDRINUSE:
+        why = "is taken by another program: stop that one (`hutong doctor --config DIR` tells of all ports at once)"
+    else:
+        why = f"cannot be listened on ({error.strerror or error}): give its host: an address of this machine"
+    return ConfigurationError(f"{what}: {host}:{port} {why}, or choose another port:", code="cannot-listen")
 
 
 async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:

@@ -57,7 +57,8 @@ def check(
 
 def _tell(folder: Path, error: InvalidConfiguration) -> None:
     for problem in error.problems:
-        _console.print(f"[red]✗[/] {escape(f'{_near(folder)}/{problem}')}")
+        place = "" if problem.file == folder.name and not folder.is_dir() else f"{_near(folder)}/"
+        _console.print(f"[red]✗[/] {escape(f'{place}{problem}')}")
     count = len(error.problems)
     _console.print(f"{count} {'problem' if count == 1 else 'problems'}")
 

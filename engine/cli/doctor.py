@@ -22,6 +22,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import engine
@@ -76,9 +77,9 @@ def doctor(
 def show(checks: Iterable[Check]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
-        table.add_row(check.state, check.name, check.found)
+        table.add_row(check.state, check.name, escape(check.found))
         if check.mend:
-            table.add_row("", "", f"[dim]→ {check.mend}[/]")
+            table.add_row("", "", f"[dim]→ {escape(check.mend)}[/]")
     Console().print(table)
 
 
@@ -151,7 +152,8 @@ def database(data: Path | None) -> Check:
             asyncio.run(_refuse_unsafe(own))
         return Check("database", State.GOOD, "the embedded PostgreSQL starts here and is safe")
     except HutongError as error:
-        return Check("database", State.BAD, error.message)
+        mend = "mend the server or its address, or unset HUTONG_DATABASE_URL to use the embedded one" if url else ""
+        return Check("database", State.BAD, error.message, mend)
 
 
 async def _refuse_unsafe(url: str) -> None:
@@ -163,24 +165,28 @@ async def _refuse_unsafe(url: str) -> None:
 
 
 def data_folder(data: Path) -> Check:
-    place = _existing(data)
-    if not place.is_dir():
-        return Check("data folder", State.BAD, f"{place} is a file", "name a folder with --data")
     try:
+        place = _existing(data)
+        if not place.is_dir():
+            return Check("data folder", State.BAD, f"{place} is a file", "name a folder with --data")
         with tempfile.NamedTemporaryFile(dir=place) as file:
             os.fsync(file.fileno())
     except OSError as error:
         return Check(
             "data folder",
             State.BAD,
-            f"{place}: {error.strerror}",
-            "give it to the user that hutong runs as, or mount it",
+            f"{data}: {error.strerror}",
+            "give it to the account that hutong runs as, or mount it",
         )
-    return Check("data folder", State.GOOD, f"{place} takes files" if place == data else f"{data} can be made")
+    found = f"{data} takes files" if place == data.absolute() else f"{data} can be made"
+    return Check("data folder", State.GOOD, found)
 
 
 def disk(data: Path) -> Check:
-    free = shutil.disk_usage(_existing(data)).free
+    try:
+        free = shutil.disk_usage(_existing(data)).free
+    except OSError as error:
+        return Check("disk", State.BAD, f"{data}: {error.strerror}", "look at it as the account that hutong runs as")
     found = f"{free / 1024**3:.1f} GB free"
     if free < SCARCE_BYTES:
         return Check("disk", State.BAD, found, "make room: with none left, messages and images are refused")
@@ -202,12 +208,19 @@ def running_hub(data: Path | None) -> int | None:
         return None
     try:
         pid = int(json.loads((data / "run.json").read_text(encoding="utf-8"))["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pid if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
         os.kill(pid, 0)
     except PermissionError:
-        return pid
-    except (OSError, OverflowError, ValueError, KeyError, TypeError):
-        return None
-    return pid
+        return True  # somebody else's
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def configuration(folder: Path, hub: int | None) -> list[Check]:

@@ -80,11 +80,12 @@ def explain(
 
 def _messages(files: list[Path]) -> Iterator[tuple[Path, bytes]]:
     for given in files:
-        for file in sorted(p for p in given.rglob("*") if p.is_file()) if given.is_dir() else [given]:
+        in_folder = given.is_dir()
+        for file in sorted(p for p in given.rglob("*") if p.is_file()) if in_folder else [given]:
             content = file.read_bytes()
             found = messages_in(content)
             yield from ((file, message.payload) for message in found)
-            if not found:
+            if not found and not in_folder:  # what else lies in a folder is left out
                 yield file, content
 
 
@@ -236,9 +237,9 @@ def _steps(walk: _Walk) -> Iterator[tuple[str, str]]:
     yield "envelope", f"facility {envelope.facility}, sha256 {envelope.sha256.hex()[:16]}…"
     yield "persisted", f"not here; lanes: {', '.join(envelope.lanes) or 'of its channel'}"
     yield "acknowledged", acknowledgment.read(walk.acknowledgment).code
-    yield "parsed", f"{len(understood.findings)} findings" if understood.findings else "no findings"
-    yield "mapped", f"{understood.mapping or 'no mapping'}: {len(understood.resources)} resources"
-    yield "patient identified", f"{len(patients)} patients, {keys} personal identifiers to match on"
+    yield "parsed", f"findings: {len(understood.findings)}"
+    yield "mapped", f"{understood.mapping or 'no mapping'}; resources: {len(understood.resources)}"
+    yield "patient identified", f"patients: {len(patients)}; personal identifiers to match on: {keys}"
     yield "recorded", "held until its findings are settled" if understood.holds else _counted(understood)
     yield "routed", ", ".join(owed) or "to nobody"
     yield "delivered", "not here"

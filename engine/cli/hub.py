@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -35,7 +36,10 @@ class Hub:
                 trust_env=False,
             )
         except httpx.HTTPError as error:
-            raise ConfigurationError(f"no hub answers at {self.url}: {error}. Start it with `hutong serve`.") from error
+            reason = str(error).rstrip(".")
+            raise ConfigurationError(
+                f"no hub answers at {self.url}: {reason}. Start it with `hutong serve`."
+            ) from error
         if answer.status_code in (401, 403):
             raise AccessError(f"the hub at {self.url} refuses this token; is {TOKEN} right?")
         if answer.status_code == 404:
@@ -54,6 +58,8 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
         token = os.environ.get(TOKEN)
         if not token:
             raise ConfigurationError(f"--url needs a token in the environment: set {TOKEN}")
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ConfigurationError(f"--url {url}: expected an address such as http://127.0.0.1:8080")
         return Hub(url.rstrip("/"), token)
     if data is None:
         raise ConfigurationError(f"say which hub: --data DIR of a running one, or --url URL and {TOKEN}")
@@ -68,8 +74,16 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
     except ValueError as error:
         raise ConfigurationError(f"{run_file} is not what `hutong serve` writes; start it again") from error
     except FileNotFoundError as error:
+        if Path(str(error.filename)).name == token_file.name:
+            raise ConfigurationError(
+                f"{token_file} is not there: set {TOKEN} to a token, or start the hub again, which makes a new one"
+            ) from error
         raise ConfigurationError(
-            f"no hub runs with {data}: {Path(str(error.filename)).name} is not there. Start it with `hutong serve`."
+            f"no hub runs with {data}: {RUN_FILE} is not there. Start it with `hutong serve`."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename}: {error.strerror}. Name the data folder of a running hub"
         ) from error
     if "http" not in run:
         raise ConfigurationError(f"the hub of {data} runs without its web part; start `hutong serve --only web`")

@@ -6,6 +6,7 @@ file of the command that runs is imported, so that `hutong --help` and every sma
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from engine.errors import HutongError
+from engine.errors import ConfigurationError, HutongError
 
 COMMANDS = {
     "demo": "Play one examination through the example community, from the township to the centre and back.",
@@ -33,8 +34,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _application(asked[0] if asked else "")(args=asked, prog_name="hutong")
     except HutongError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"hutong: {error.message}")
+        _explain(error.message)
+        if isinstance(error, ConfigurationError) and "\n" in error.message:
+            _explain("mend these lines, then run: hutong check DIR")
         sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python would complain about it once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _explain(f"{place}{error.strerror or error}. `hutong doctor` looks at this machine")
+        sys.exit(1)
+
+
+def _explain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"hutong: {text}")
 
 
 def _application(asked: str) -> typer.Typer:

@@ -49,18 +49,18 @@ def send(
 ) -> None:
     """Send files to a system and print its acknowledgments.
 
-    A file of HL7 v2 may hold several messages, its lines ended by CR, LF or CRLF. Exit status 1 when anything was
-    refused or not answered.
+    A file of HL7 v2 may hold several messages, its lines ended by CR, LF or CRLF; what else lies in a folder is left
+    out. Exit status 1 when anything was refused or not answered.
     """
-    paths = _files(files)
     target = urlsplit(to)
     host, port = _host_and_port(to)
     if target.scheme == "mllp":
-        work = [(path, number, each) for path in paths for number, each in enumerate(_messages(path), start=1)]
+        work = list(_messages(files))
         lines = _over_mllp(work, host, port, timeout_secs)
         total = len(work)
     elif target.scheme == "dicom" and target.username:
         address = DicomAddress(host, port, unquote(target.username))
+        paths = [path for path, _ in _files(files)]
         lines = _over_dicom(paths, address, calling, timeout_secs)
         total = len(paths)
     else:
@@ -69,17 +69,22 @@ def send(
         raise typer.Exit(1)
 
 
-def _files(given: Sequence[Path]) -> list[Path]:
-    return [
-        file
-        for path in given
-        for file in (sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path])
-    ]
+def _files(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Every file, and whether it was named itself or found in a folder."""
+    for path in given:
+        if path.is_dir():
+            yield from ((each, False) for each in sorted(path.rglob("*")) if each.is_file())
+        else:
+            yield path, True
 
 
-def _messages(path: Path) -> list[FileMessage | None]:
-    """The messages of a file; None stands for a file that holds none, which is a refusal of its own."""
-    return [*messages_in(path.read_bytes())] or [None]
+def _messages(given: Sequence[Path]) -> Iterator[tuple[Path, int, FileMessage | None]]:
+    """The messages of every file, numbered in it; None stands for a named file without any, a refusal of its own."""
+    for path, named in _files(given):
+        messages = messages_in(path.read_bytes())
+        if named and not messages:
+            yield path, 1, None
+        yield from ((path, number, message) for number, message in enumerate(messages, start=1))
 
 
 def _host_and_port(to: str) -> tuple[str, int]:
@@ -153,6 +158,8 @@ def _print(lines: Iterator[_Line], total: int) -> bool:
     refused = accepted = 0
     bar = Progress(*Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn(), console=out)
     bar.disable = not out.is_terminal or total < 2
+    if not total:
+        raise ConfigurationError("there is nothing to send in what was named")
     with bar:
         task = bar.add_task("sending", total=total)
         for line in lines:

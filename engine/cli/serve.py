@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from engine import config
 from engine.cli.supervisor import Supervisor
+from engine.errors import ConfigurationError
 
 PARTS = {"engine": ("engine", "pipeline"), "web": ("web",), "gateway": ("gateway",)}
 
@@ -31,12 +33,26 @@ def serve(
     roles = PARTS[only] if only else tuple(role for part in PARTS.values() for role in part)
     if not community.dicom_channels:
         roles = tuple(role for role in roles if role != "gateway")
-    data.mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(config_folder.resolve(), data.resolve(), roles, os.environ.get("HUTONG_DATABASE_URL"))
+    make_folder(data)
+    database_url = os.environ.get("HUTONG_DATABASE_URL") or None  # set to nothing: not set
+    supervisor = Supervisor(config_folder.resolve(), data.resolve(), roles, database_url)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
     console = Console(stderr=True)
     with supervisor:
         run = supervisor.started()
         console.print(f"hutong 互通 {community.name}: {run.get('http', 'ready')}")
+        if sys.stderr.isatty():
+            console.print(f"the administrator's token: {data / 'admin.token'}; Ctrl-C ends the hub", markup=False)
         supervisor.watch()
+
+
+def make_folder(data: Path) -> None:
+    """Raises ConfigurationError when there is no such folder and none can be made."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data folder {data} cannot be made: {error.strerror}. Choose another --data, or make it and give it "
+            "to the account that hutong runs as"
+        ) from error

@@ -110,6 +110,7 @@ class Supervisor:
         self._postgres: EmbeddedPostgres | None = None
         self._postgres_restarts = _Restarts("PostgreSQL")
         self._stopping = Event()
+        self._told = False
 
     def __enter__(self) -> Supervisor:
         try:
@@ -153,6 +154,8 @@ class Supervisor:
         said, _ = prepare.child.communicate(timeout=None)
         if prepare.child.returncode:
             failed = json.loads(said)["failed"] if said else "the database could not be prepared"
+            if self._postgres is None:
+                failed += "; look at HUTONG_DATABASE_URL and that server, or unset it to use the embedded one"
             raise ConfigurationError(failed, code="not-prepared")
         for process in self._processes:
             process.start(self._arguments, self._environment())
@@ -193,10 +196,12 @@ class Supervisor:
         written = self._data / f"{RUN_FILE}.new"
         written.write_text(json.dumps(self.started(), ensure_ascii=False, indent=2), encoding="utf-8")
         written.replace(self._data / RUN_FILE)
+        self._told = True
 
     def _end(self) -> None:
         self._stopping.set()
-        (self._data / RUN_FILE).unlink(missing_ok=True)
+        if self._told:  # else it tells of the hub that this one found running on its folder
+            (self._data / RUN_FILE).unlink(missing_ok=True)
         living = [process.child for process in self._processes if process.child is not None]
         for child in living:
             if child.stdin is not None:

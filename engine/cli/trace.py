@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from engine.cli.hub import Hub, find_hub
-from engine.errors import AccessError, NotFoundError
+from engine.errors import AccessError, ConfigurationError, NotFoundError
 
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
+_LONGEST_WORD = 400
+"""As the API takes it."""
 _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
 
 
@@ -23,7 +25,8 @@ def trace(
     word: Annotated[
         str,
         typer.Argument(
-            help="An envelope id, control id, accession number, study UID, patient identifier or resource (Patient/…)."
+            metavar="WORD",
+            help="An envelope id, control id, accession number, study UID, patient identifier or resource (Patient/…).",
         ),
     ],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the running hub.")] = None,
@@ -40,6 +43,8 @@ def trace(
     Of a resource (`Patient/…`) it also shows where each element came from: rule, field and bytes of an envelope.
     Exit status 1 when nothing is known of it.
     """
+    if not 1 <= len(word.strip()) <= _LONGEST_WORD or not word.strip().isprintable():
+        raise ConfigurationError(f"expected one id, number or UID of at most {_LONGEST_WORD} characters")
     hub = find_hub(data, url)
     known = hub.get("/api/trace", word=word)
     if _REFERENCE.fullmatch(word.strip()):

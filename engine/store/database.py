@@ -122,5 +122,14 @@ def end_if_cancelled() -> None:
 def _ours(error: Exception) -> HutongError:
     """An address of nobody is for a person to correct; a server that is away may come back."""
     if isinstance(error, TRANSIENT):
-        return StorageError(f"the database cannot be reached: {error}", code="database-unreachable")
-    return ConfigurationError(f"the database address is refused: {error}", code="database-address")
+        return StorageError(f"the database cannot be reached: {_said(error)}", code="database-unreachable")
+    return ConfigurationError(
+        f"the database is refused: {_said(error)}; expected postgresql://USER@HOST:PORT/DATABASE "
+        "and an account that may enter it",
+        code="database-address",
+    )
+
+
+def _said(error: Exception) -> str:
+    """What the system says, without the number it says it with."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

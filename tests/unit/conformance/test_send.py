@@ -117,10 +117,27 @@ def test_a_system_that_is_not_there_is_given_up(
 
 
 def test_a_file_without_a_message_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "notes.txt").write_text("nothing of the kind")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("nothing of the kind")
     with answering(accept) as port:
-        assert run(str(tmp_path), "--to", f"mllp://127.0.0.1:{port}") == 1
+        assert run(str(notes), "--to", f"mllp://127.0.0.1:{port}") == 1
     assert "no HL7 v2 message in it" in capsys.readouterr().out
+
+
+def test_what_else_lies_in_a_folder_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of the kind")
+    written(tmp_path, "C1")
+    with answering(accept) as port:
+        assert run(str(tmp_path), "--to", f"mllp://127.0.0.1:{port}") == 0
+    assert "1 accepted, 0 not" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("to", ["mllp://127.0.0.1:1", "dicom://HUTONG@127.0.0.1:1"])
+def test_a_folder_with_nothing_to_send_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], to: str
+) -> None:
+    assert run(str(tmp_path), "--to", to) == 1
+    assert "there is nothing to send" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,25 @@ def test_a_folder_of_no_running_hub_says_why(
         find_hub(_data(tmp_path, run, token), None)
 
 
+def test_a_lost_token_file_is_told_apart_from_a_hub_that_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(ConfigurationError, match="start the hub again, which makes a new one"):
+        find_hub(_data(tmp_path, token=None), None)
+    with pytest.raises(ConfigurationError, match="no hub runs with"):
+        find_hub(tmp_path / "nowhere", None)
+    with pytest.raises(ConfigurationError, match="Name the data folder"):
+        find_hub(tmp_path / "run.json", None)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "127.0.0.1:8080", "mllp://127.0.0.1:2575"])
+def test_an_address_that_is_none_is_said_before_anybody_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "t")
+    with pytest.raises(ConfigurationError, match="expected an address such as"):
+        find_hub(None, url)
+
+
 def test_neither_folder_nor_address_is_a_question_back() -> None:
     with pytest.raises(ConfigurationError, match="--data"):
         find_hub(None, None)

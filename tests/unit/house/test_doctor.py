@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -18,6 +19,28 @@ from engine.config import load
 
 HOUSE = Path(__file__).parents[3]
 EXAMPLE = HOUSE / "docker" / "example"
+
+
+def test_a_relative_data_folder_that_exists_is_not_one_to_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert doctor.data_folder(Path("data")).found == "data takes files"
+    assert doctor.data_folder(Path("other")).found == "other can be made"
+
+
+def test_a_hub_of_another_account_is_seen_and_a_folder_that_may_not_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "run.json").write_text('{"pid": 4242}')
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert doctor.running_hub(tmp_path) == 4242
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    assert doctor.running_hub(tmp_path) is None
 
 
 def test_every_top_level_package_that_python_finds_is_ours() -> None:

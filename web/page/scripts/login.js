@@ -17,7 +17,7 @@ export function signIn(onEntered, message = "") {
       dropToken();
       if (!(error instanceof Refused)) throw error;
       const shown = document.querySelector(".login .problem");
-      shown.textContent = error.status === 401 ? t("login.expired") : refusal(error.code);
+      shown.textContent = error.status === 401 ? t("login.wrong") : refusal(error.code);
       shown.hidden = false;
       document.querySelector(".login input").focus();
     }

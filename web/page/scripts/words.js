@@ -43,6 +43,7 @@ const words = {
   "login.hint": ["请粘贴管理员发给您的访问令牌。关闭标签页即退出。", "Paste the access token your administrator gave you. Closing the tab signs you out."],
   "login.token": ["访问令牌", "Access token"],
   "login.enter": ["登录", "Sign in"],
+  "login.wrong": ["令牌不正确或已作废，请重新粘贴；没有令牌请联系信息科。", "This token is wrong or was revoked. Paste it again, or ask IT for a new one."],
   "login.expired": ["登录已失效，请重新粘贴令牌；没有令牌请联系信息科。", "You are signed out. Paste your token again, or ask IT for a new one."],
 
   "state.open": ["全部未完成", "All open"],
