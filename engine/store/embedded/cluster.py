@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ APPLICATION = "hutong"
 """Role and database of the application; the role owns its database and nothing else."""
 ADMINISTRATOR = "postgres"
 """Superuser role, and the database it connects to."""
+
+CLOSED_MODES = (0o700, 0o750)
+"""What PostgreSQL takes."""
 
 SELF = Path("/proc/self/cwd")
 """The data folder by way of the working folder: the server needs no right to walk through the folders above it, so
@@ -53,6 +57,12 @@ def _version(place: Path) -> str | None:
         return (place / "PG_VERSION").read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return None
+
+
+def close_to_others(cluster: Path) -> None:
+    """PostgreSQL refuses a folder that others may enter, and one that was copied back from a backup often is."""
+    if stat.S_IMODE(cluster.stat().st_mode) not in CLOSED_MODES:
+        cluster.chmod(0o700)
 
 
 def create(cluster: Path, account: Account, binaries: Binaries) -> None:

@@ -137,6 +137,7 @@ class EmbeddedPostgres:
         programs = binaries.for_account(account)
         if not self._cluster.exists():
             cluster.create(self._cluster, account, programs)
+        cluster.close_to_others(self._cluster)
         cluster.settle_stale_pid(self._cluster)
         reachable = account.can("x", self._cluster)
         place = self._cluster if reachable else cluster.SELF

@@ -52,6 +52,14 @@ async def test_the_data_outlives_a_stop_and_the_address_stays(prepared: Path) ->
     server.stop()
 
 
+async def test_a_folder_copied_back_with_other_rights_is_closed_again(prepared: Path) -> None:
+    place = prepared / "cluster"
+    place.chmod(0o755)
+    with EmbeddedPostgres(prepared) as url:
+        assert await ask(url, "select 1") == 1
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
 async def test_no_file_in_the_folder_can_turn_durability_off(prepared: Path) -> None:
     server = EmbeddedPostgres(prepared, tuning={"fsync": "off", "work_mem": "5MB"})
     server.start()
