@@ -170,8 +170,8 @@ class _Courier:
         if not about.startswith("Task/"):
             return
         stored = (await records.read_many(self._connection, [about], for_update=True)).get(about)
-        if stored is None:
-            return
+        if stored is None or centres.facility_of(stored.body) != self._endpoint.facility:
+            return  # a copy that a route sends elsewhere; only the requester's own receipt ends the request
         task = centres.returned(stored.body, at)
         await records.put_many(self._connection, [records.Change(task, actor=audit.SYSTEM)], at)
         await audit.write(self._connection, [audit.Audited(audit.SYSTEM, "returned", about)], at)

@@ -16,7 +16,7 @@ from hashlib import blake2b, sha256
 import asyncpg
 
 from engine.bell import Bell
-from engine.clock import Clock
+from engine.clock import CHINA, Clock
 from engine.codecs import acknowledgment, er7_header
 from engine.config import Acknowledge, MllpChannel
 from engine.envelope import Envelope, EnvelopeIds, Kind
@@ -127,6 +127,7 @@ class JournalIntake:
     def _entry(self, channel: MllpChannel, peer: str, payload: bytes) -> Entry:
         """The envelope of a payload with its acknowledgment, which may leave once it is durable."""
         at = self._clock()
+        answered_at = at.astimezone(CHINA)  # a HIS that overlooks the zone must not be eight hours wrong
         envelope_id = self._ids.next(at)
         acknowledgment_id = envelope_id.hex[:_ACKNOWLEDGMENT_ID]
         digest = sha256(payload).digest()
@@ -135,7 +136,7 @@ class JournalIntake:
         try:
             header = er7_header.peek(payload, channel.charset, channel.name)
         except ParseError as error:
-            answer = acknowledgment.negative(None, error, ack_control_id=acknowledgment_id, at=at, code="AR")
+            answer = acknowledgment.negative(None, error, ack_control_id=acknowledgment_id, at=answered_at, code="AR")
             control_key = blake2b(channel.name.encode() + digest, digest_size=16).digest()
             content_key = digest[:16]
         else:
@@ -144,7 +145,7 @@ class JournalIntake:
             control_key, content_key = header.control_key, header.content_key
             answer = b""
             if channel.acknowledge is Acknowledge.WHEN_PERSISTED:
-                answer = acknowledgment.positive(header, acknowledgment_id, at)
+                answer = acknowledgment.positive(header, acknowledgment_id, answered_at)
         envelope = Envelope(
             id=envelope_id,
             kind=Kind.HL7V2,

@@ -10,7 +10,7 @@ from traceback import format_tb
 
 import asyncpg
 
-from engine.clock import Clock
+from engine.clock import CHINA, Clock
 from engine.codecs import acknowledgment, er7_header
 from engine.config import Community, MllpChannel
 from engine.envelope import EnvelopeIds
@@ -180,14 +180,14 @@ class Pipeline:
         envelope = one.envelope
         channel = self._community.channels[envelope.channel]
         charset = channel.charset if isinstance(channel, MllpChannel) else None
-        answer_id = envelope.id.hex[:20]
+        answer_id, at = envelope.id.hex[:20], self._clock().astimezone(CHINA)
         try:
             header = er7_header.peek(envelope.payload, charset, envelope.channel)
         except ParseError as error:
-            return acknowledgment.negative(None, error, ack_control_id=answer_id, at=self._clock(), code="AR")
+            return acknowledgment.negative(None, error, ack_control_id=answer_id, at=at, code="AR")
         if refused is not None:
-            return acknowledgment.negative(header, refused, ack_control_id=answer_id, at=self._clock(), code="AE")
-        return acknowledgment.positive(header, answer_id, self._clock())
+            return acknowledgment.negative(header, refused, ack_control_id=answer_id, at=at, code="AE")
+        return acknowledgment.positive(header, answer_id, at)
 
 
 def _refusal(findings: Sequence[Finding]) -> HutongError:

@@ -12,6 +12,7 @@ from engine.clock import Clock
 from engine.config import DicomChannel
 from engine.errors import StorageError
 from engine.store import imaging
+from engine.store.database import FAILED
 from engine.store.imaging import Instance, Standing, StepQuery
 from engine.store.worklist import Step
 from pacs_gateway.acceptor import Acceptor
@@ -98,5 +99,5 @@ class Gateway:
         try:
             async with self._pool.acquire() as connection:
                 return await imaging.scheduled_steps(connection, facility, calling_ae, query, limit)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILED as error:
             raise StorageError(f"the worklist cannot be read: {type(error).__name__}") from error

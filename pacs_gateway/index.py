@@ -9,6 +9,7 @@ import asyncpg
 
 from engine.errors import StorageError
 from engine.store import imaging
+from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Instance, Standing
 
 BATCH_LIMIT = 256
@@ -70,7 +71,8 @@ class Index:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_SECS):
                 standings = await self._commit(instances)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILED as error:
+            end_if_cancelled()
             self._leave(batch, StorageError(f"the index did not commit: {type(error).__name__}"))
         else:
             self._leave(batch, standings)

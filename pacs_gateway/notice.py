@@ -18,6 +18,7 @@ from engine.clock import Clock
 from engine.errors import HutongError
 from engine.ports import Accepted
 from engine.store import imaging
+from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Study
 from pacs_gateway.manifest import manifest, patient_ids
 
@@ -67,7 +68,8 @@ class Noticer:
         while True:
             try:
                 wait_secs = await self._notice_quiet_studies()
-            except (HutongError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
                 _log.warning("channel %s: studies wait to be noticed: %s", self._channel, type(error).__name__)
                 wait_secs = RETRY_SECS
             if wait_secs is None:

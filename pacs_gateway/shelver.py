@@ -10,6 +10,7 @@ import asyncpg
 
 from engine.errors import StorageError
 from engine.store import imaging
+from engine.store.database import FAILED
 from pacs_gateway.spool import Key, Spool
 
 RETRY_SECS = 5.0
@@ -82,5 +83,5 @@ class Shelver:
         try:
             async with self._pool.acquire() as connection:
                 return await imaging.is_indexed(connection, key.facility, key.study_uid, key.sha256)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILED as error:
             raise StorageError(f"the index cannot be asked: {type(error).__name__}") from error

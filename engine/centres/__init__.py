@@ -1,7 +1,15 @@
 """A shared centre's request: from asked to returned. Pure: no I/O and no clock."""
 
 from engine.centres.people import Centre, Person
-from engine.centres.request import open_request, order_cancelled, order_changed, returned, state_of, study_arrived
+from engine.centres.request import (
+    facility_of,
+    open_request,
+    order_cancelled,
+    order_changed,
+    returned,
+    state_of,
+    study_arrived,
+)
 from engine.centres.states import Action, RequestState
 
 __all__ = [
@@ -9,6 +17,7 @@ __all__ = [
     "Centre",
     "Person",
     "RequestState",
+    "facility_of",
     "open_request",
     "order_cancelled",
     "order_changed",

@@ -37,6 +37,7 @@ _ERROR_TEXTS = {
     "207": "Application internal error",
 }
 _INTERNAL = "207"
+_CONDITIONS_BY_CODE = {"no-mapping": "200", "required-missing": "101"}
 _CONDITIONS: dict[type[HutongError], str] = {
     FramingError: "100",
     ParseError: "100",
@@ -44,7 +45,8 @@ _CONDITIONS: dict[type[HutongError], str] = {
     RecordError: "102",
     StorageError: _INTERNAL,
 }
-"""Which condition of table 0357 an error is; anything else is an internal error, which a sender may try again."""
+"""Which condition of table 0357 an error is, by its code or else its kind; anything else is an internal error, which a
+sender may try again."""
 
 _TRANSIENT = frozenset({"206", "207"})
 _TRANSIENT_TEXTS = ("application internal error", "application record locked")
@@ -77,7 +79,9 @@ def negative(
     if header is not None and _wants_accept_only(header):
         chosen = "C" + chosen[1:]
     mark, part = separators.field, separators.component or " "
-    condition = next((value for kind, value in _CONDITIONS.items() if isinstance(error, kind)), _INTERNAL)
+    condition = _CONDITIONS_BY_CODE.get(error.code) or next(
+        (value for kind, value in _CONDITIONS.items() if isinstance(error, kind)), _INTERNAL
+    )
     coded = part.join((condition, _ERROR_TEXTS[condition], _ERROR_TABLE))
     msh = _msh(header, ack_control_id, at) if header is not None else _bare_msh(ack_control_id, at)
     said = escape(error.message, separators)

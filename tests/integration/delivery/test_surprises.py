@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -86,17 +87,36 @@ async def test_a_sender_that_breaks_stops_nobody_else(
     assert await pool.fetchval("select state from delivery where endpoint = 'bad'") == "owed"
 
 
+async def put_task(pool: asyncpg.Pool, name: str, facility: str, **more: object) -> None:
+    """A request of a facility, as the record holds it."""
+    extension = [{"url": "urn:hutong:facility", "valueCode": facility}]
+    body = {"resourceType": "Task", "id": name, "extension": extension, **more}
+    await pool.execute(
+        "insert into resource (type, id, version, last_updated, body, tokens) values ('Task', $1, 1, now(), $2, '{}')",
+        name,
+        json.dumps(body),
+    )
+
+
 async def test_a_receipt_is_kept_even_when_its_request_cannot_be_closed(
     town: Community, database_url: str, pool: asyncpg.Pool
 ) -> None:
-    await pool.execute(
-        """
-        insert into resource (type, id, version, last_updated, body, tokens)
-        values ('Task', 'odd', 1, now(), '{"resourceType": "Task", "id": "odd"}', '{}')
-        """
-    )
+    await put_task(pool, "odd", town.endpoints["good"].facility)
     async with delivering(town, database_url):
         await owe(pool, "good", about="Task/odd")
         await delivered(pool, "good")
     assert await pool.fetchval("select receipt from delivery") == b"receipt of report"
     assert await pool.fetchval("select count(*) from finding where about = 'Task/odd'") == 1
+
+
+@pytest.mark.parametrize(("requester", "version"), [("own", 2), ("another", 1)])
+async def test_only_the_receipt_of_the_requester_ends_a_request(
+    town: Community, database_url: str, pool: asyncpg.Pool, requester: str, version: int
+) -> None:
+    facility = town.endpoints["good"].facility if requester == "own" else "elsewhere"
+    signed = {"coding": [{"system": "urn:hutong:request-state", "code": "signed"}]}
+    await put_task(pool, "signed", facility, status="in-progress", intent="order", businessStatus=signed)
+    async with delivering(town, database_url):
+        await owe(pool, "good", about="Task/signed")
+        await delivered(pool, "good")
+    assert await pool.fetchval("select version from resource where id = 'signed'") == version

@@ -14,6 +14,7 @@ CARD = "110105196305121226"
 async def test_a_registration_becomes_a_patient_under_a_golden_patient(hub: Hub) -> None:
     answer = await hub.send("baishi-his", register())
     assert b"MSA|AA|R1" in answer
+    assert b"+0800|" in answer, "a HIS that overlooks the zone must not be eight hours wrong"
     assert await hub.run() == 1
 
     patients = await hub.resources("Patient")

@@ -85,6 +85,8 @@ ERRORS: dict[str, tuple[HutongError, str, str]] = {
     "recording": (RecordError("x"), "AE", "102"),
     "storage": (StorageError("x"), "AE", "207"),
     "anything else": (HutongError("x"), "AE", "207"),
+    "a message type without a mapping": (MappingError("x", code="no-mapping"), "AE", "200"),
+    "a field that a rule needs": (MappingError("x", code="required-missing"), "AE", "101"),
 }
 
 
