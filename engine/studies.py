@@ -276,7 +276,7 @@ def _modality(code: str) -> Resource:
 
 
 def _unlinked(code: str, text: str, location: str) -> Finding:
-    return Finding(code, f"{text} It is kept and not linked to an order; link it by hand.", location=location)
+    return Finding(code, f"{text} It is kept and not linked to an order.", location=location)
 
 
 def name_groups(name: str) -> list[str]:

@@ -83,7 +83,7 @@ def _understand_message(
     facility = community.facilities.get(envelope.facility)
     if facility is None:
         raise ConfigurationError(
-            f"the facility {envelope.facility} is no longer configured: add it again, then process the envelope again",
+            f"the facility {envelope.facility} is no longer configured: add it again",
             code="facility-unknown",
         )
     if wrong := _foreign_sender(envelope, facility, charset):
@@ -117,7 +117,7 @@ def _understand_message(
 def _no_mapping(message_type: str) -> Finding:
     return Finding(
         NO_MAPPING,
-        f"No mapping for {message_type or 'a message without a type'}. Add one, then process the envelope again.",
+        f"No mapping for {message_type or 'a message without a type'}. It is kept as it came; nothing is made of it.",
         Severity.ERROR,
         "MSH-9",
     )
@@ -133,4 +133,8 @@ def _foreign_sender(envelope: Envelope, facility: Facility, charset: str | None)
         return None
     if sender in facility.msh4:
         return None
-    return Finding("facility-mismatch", "MSH-4 names another facility than the channel belongs to.", location="MSH-4")
+    return Finding(
+        "facility-mismatch",
+        "MSH-4 names another facility than the channel belongs to. If it is theirs, add it to msh4.",
+        location="MSH-4",
+    )

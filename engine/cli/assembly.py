@@ -263,7 +263,7 @@ def _cannot_listen(what: str, host: str, port: int, error: OSError) -> Configura
         why = "is taken by another program: stop that one (`hutong doctor --config DIR` tells of all ports at once)"
     else:
         why = f"cannot be listened on ({error.strerror or error}): give its host: an address of this machine"
-    return ConfigurationError(f"{what}: {host}:{port} {why}, or choose another port:", code="cannot-listen")
+    return ConfigurationError(f"{what}: {host}:{port} {why}, or give it another port", code="cannot-listen")
 
 
 async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:

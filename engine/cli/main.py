@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, ConfigurationError) and "\n" in error.message:
             _explain("mend these lines, then run: hutong check DIR")
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells count an end by SIGINT
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain about it once more on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import engine.cli.main
 from engine.cli import assembly
 from engine.cli.main import main
 from engine.cli.supervisor import RUN_FILE, Supervisor
@@ -52,6 +53,16 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "read_bytes", denied)
         assert "message.hl7: Permission denied" in said(capsys, "explain", str(tmp_path / "message.hl7"))
+
+
+def test_ctrl_c_is_no_traceback_wherever_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.cli.main, "import_module", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(EXAMPLE)])
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize("word", ["", " ", "x" * 401, "a\tb"])
