@@ -16,6 +16,9 @@ from engine.mapping.planning import Job, Plan
 from engine.mapping.scope import Scope
 from engine.mapping.sources import SourceTrail
 
+_Refer = tuple[str, Any, str | None]
+"""An element, the references it gets, and the part of its entries that holds them (None: the element itself)."""
+
 
 class Application:
     """One mapping at work on one message."""
@@ -49,7 +52,7 @@ class Application:
         self._more: list[More | None] = []
         self._ids: list[str | None] = []
         self._references: list[Resource | None] = []
-        self._refers: list[list[tuple[str, Any]] | None] = [None] * len(plan.refers)
+        self._refers: list[list[_Refer] | None] = [None] * len(plan.refers)
         self._made: dict[str, Resource] = {}
         self._mentioned: list[str] = []
 
@@ -98,26 +101,36 @@ class Application:
     def _make(self, job: Job, identity: str, frame: Rows, more: More | None) -> None:
         compiled, scope = job.resource, self._scope
         kind = compiled.rules.resource
-        resource: Resource = {"resourceType": kind, "id": identity}
+        reference = compiled.reference + identity
+        start = {"resourceType": kind, "id": identity}
+        if compiled.says_more:
+            # What is said more goes into a copy: lists grow, so that each source knows its place in them.
+            start = self._made.get(reference, start)
+        resource: Resource = {**start}
         try:
             compiled.run(frame, more, scope, resource)
             named = self._trail is None and not scope.doubts
         except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
             named = False
         if not named:
-            resource = {"resourceType": kind, "id": identity}
+            resource = {**start}
             self._run_one_by_one(job, frame, more, resource)
         if compiled.defaults:
             compiled.complete(resource)
         refers = self._refers[job.refers]
         if refers is None:
             refers = self._refers[job.refers] = self._references_of(job)
-        for name, references in refers:
-            resource[name] = references
+        for name, references, entry in refers:
+            if entry is None:
+                resource[name] = references
+            else:
+                resource[name] = _entries_with(resource.get(name) or [], entry, references)
         for needed in compiled.needed:
             if resource.get(needed.target) is None:
                 raise self._missing(job, needed)
-        reference = compiled.reference + identity
+        if compiled.says_more:
+            self._made[reference] = resource
+            return
         if self._made.setdefault(reference, resource) is not resource:
             _merge(self._made[reference], resource)
             return
@@ -140,13 +153,14 @@ class Application:
                 self._trail.follow(compiled, resource, job.resource.segments, job.rows, extra, frame)
             self._settle(job, compiled.rule)
 
-    def _references_of(self, job: Job) -> list[tuple[str, Any]]:
+    def _references_of(self, job: Job) -> list[_Refer]:
         """The elements that refer to other resources; jobs of one group have the same ones."""
-        elements: list[tuple[str, Any]] = []
+        elements: list[_Refer] = []
         for pointer in self._plan.refers[job.refers]:
             found = [known for number in pointer.targets if (known := self._references[number])]
             if found:
-                elements.append((pointer.name, found if pointer.many else found[0]))
+                entry = pointer.rule.argument
+                elements.append((pointer.name, found if pointer.many else found[0], entry))
             elif pointer.rule.needed:
                 rule, made = pointer.rule, job.resource.rules
                 text = f"there is no {rule.refer} that this {made.resource} could refer to"
@@ -198,6 +212,14 @@ class Application:
         location = self._location(job, needed.rule)
         text = f"{job.resource.rules.resource}.{needed.rule.to} needs {location}, which says nothing that can be read"
         return MappingError(text, location=location, rule=needed.rule.id, code="required-missing")
+
+
+def _entries_with(entries: list[Resource], part: str, references: list[Resource]) -> list[Resource]:
+    """A list whose last entry gets the reference that it lacks; further references get entries of their own."""
+    first, *rest = references
+    if entries and part not in entries[-1]:
+        return [*entries[:-1], {part: first, **entries[-1]}, *({part: each} for each in rest)]
+    return [*entries, *({part: each} for each in references)]
 
 
 _CHOICES = ("deceased", "effective", "multipleBirth", "occurrence", "value")

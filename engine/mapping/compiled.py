@@ -64,6 +64,7 @@ class PlainRule(NamedTuple):
 class CompiledResource:
     """All that makes one resource of each group.
 
+    says_more whether it adds to a resource that is made already
     reference what stands before the id in a reference to it
     segments  the names whose fields stand in a frame, by place
     plain     by place, the rules that put what one field gives into one element: most rules are such, and run fastest
@@ -71,6 +72,7 @@ class CompiledResource:
     """
 
     rules: ResourceRules
+    says_more: bool
     reference: str
     segments: tuple[str, ...]
     compiled: tuple[CompiledRule, ...]
@@ -127,6 +129,7 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
     )
     return CompiledResource(
         rules=rules,
+        says_more=rules.says_more,
         reference=f"{rules.resource}/",
         segments=tuple(segments),
         compiled=compiled,

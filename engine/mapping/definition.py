@@ -101,6 +101,11 @@ class ResourceRules:
     needs: tuple[str, ...] = ()
     only_if_missing: bool = False
 
+    @property
+    def says_more(self) -> bool:
+        """Whether it adds to a resource that another entry of the mapping makes, instead of making one of its own."""
+        return self.within == self.resource
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -89,21 +89,32 @@ def _applied(definition: Definition, overlay: Overlay, problems: list[Problem], 
     return replace(
         definition,
         groups=groups,
-        resources=tuple(_changed(resources, overlay.changes, problems) for resources in definition.resources),
+        resources=_changed(definition.resources, overlay.changes, problems),
         not_mapped={**definition.not_mapped, **overlay.not_mapped},
     )
 
 
-def _changed(resources: ResourceRules, changes: Sequence[Change], problems: list[Problem]) -> ResourceRules:
-    rules = {rule.id: rule for rule in resources.rules}
+def _changed(
+    resources: Sequence[ResourceRules], changes: Sequence[Change], problems: list[Problem]
+) -> tuple[ResourceRules, ...]:
+    """Where several entries of a mapping speak of one resource, a change is made where its rule stands.
+
+    A rule that stands in none of them is new, and goes into those that make the resource.
+    """
+    changed = [{rule.id: rule for rule in each.rules} for each in resources]
     for change in changes:
-        if change.resource != resources.resource:
-            continue
+        named = [
+            (each, rules) for each, rules in zip(resources, changed, strict=True) if each.resource == change.resource
+        ]
+        holders = [rules for _, rules in named if change.id in rules]
         if change.rule is not None:
-            rules[change.id] = change.rule
-        elif change.id in rules:
+            for rules in holders or [rules for each, rules in named if not each.says_more]:
+                rules[change.id] = change.rule
+            continue
+        for rules in holders:
             del rules[change.id]
-        else:
-            text = f"{resources.resource} has no rule '{change.id}'{nearest(change.id, rules)}"
+        if named and not holders:
+            known = [rule for _, rules in named for rule in rules]
+            text = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
             problems.append(Problem(change.line.file, change.line.line, "rule", text))
-    return replace(resources, rules=tuple(rules.values()))
+    return tuple(replace(each, rules=tuple(rules.values())) for each, rules in zip(resources, changed, strict=True))

@@ -82,7 +82,7 @@ class Planner:
                     made.setdefault(id(instance), {}).setdefault(resource.rules.resource, []).append(len(listed))
                     listed.append((resource, instance))
         refers: dict[tuple[Pointer, ...], int] = {}
-        jobs = tuple(_job(resource, instance, made, refers) for resource, instance in listed)
+        jobs = tuple(_job(number, *each, made, refers) for number, each in enumerate(listed))
         return Plan(
             jobs=jobs,
             refers=tuple(refers),
@@ -97,14 +97,20 @@ def _has_what_it_needs(resource: CompiledResource, instance: Instance) -> bool:
     return all(instance.positions(segment) for segment in resource.rules.needs)
 
 
-def _job(resource: CompiledResource, instance: Instance, made: _Made, refers: dict[tuple[Pointer, ...], int]) -> Job:
+def _job(
+    number: int,
+    resource: CompiledResource,
+    instance: Instance,
+    made: _Made,
+    refers: dict[tuple[Pointer, ...], int],
+) -> Job:
     positions = [instance.positions(segment) for segment in resource.segments]
-    within = _nearest(instance, resource.rules.within, made) if resource.rules.within else ()
+    within = _around(number, instance, resource.rules.within, made) if resource.rules.within else -1
     return Job(
         resource=resource,
         rows=tuple(found[0] if found else -1 for found in positions),
         more=tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1),
-        within=within[0] if within else -1,
+        within=within,
         refers=refers.setdefault(tuple(_pointers(resource, instance, made)), len(refers)),
     )
 
@@ -114,6 +120,15 @@ def _pointers(resource: CompiledResource, instance: Instance, made: _Made) -> It
         numbers = _pointed_to(instance, rule.refer or "", rule.many, made)
         if numbers or rule.needed:
             yield Pointer(rule, rule.to, rule.many, numbers)
+
+
+def _around(number: int, instance: Instance, resource: str, made: _Made) -> int:
+    """The job of a resource in the nearest group outwards that comes before this one; -1 where there is none."""
+    for around in instance.outwards():
+        for found in made.get(id(around), {}).get(resource, ()):
+            if found < number:
+                return found
+    return -1
 
 
 def _nearest(instance: Instance, resource: str, made: _Made) -> tuple[int, ...]:

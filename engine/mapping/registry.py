@@ -84,7 +84,7 @@ def function(
 
 
 def makes_id(
-    fields: int, *, repeats: bool = False
+    fields: int | None, *, repeats: bool = False
 ) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
     """Registers a maker of functions that make ids."""
 
