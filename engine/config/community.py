@@ -217,6 +217,8 @@ class Route(_Model):
             raise ValueError("expected event: report-signed, because only a report has a requester to go back to")
         if self.to.centre is not None and self.when.event is not Event.ORDER:
             raise ValueError("expected event: order, because a centre takes orders")
+        if self.when.event is Event.ORDER and self.to.centre is None:
+            raise ValueError("expected centre: NAME; event: message with message_types passes the order's message on")
         if self.when.event is Event.MESSAGE and (self.when.modalities or self.when.categories):
             raise ValueError("expected no modalities and no categories, because only orders and reports have them")
         if self.when.event is not Event.MESSAGE and self.when.message_types:

@@ -102,6 +102,9 @@ WRONG_VALUES = [
     ("routes.yaml", "when: {event: report-signed}", "when: {event: order}",
         ["routes.yaml:16: routes[3]: expected event: report-signed, "
          "because only a report has a requester to go back to"]),
+    ("routes.yaml", "to: {centre: county-ecg}", "to: {endpoints: [county-his]}",
+        ["routes.yaml:9: routes[2]: expected centre: NAME; "
+         "event: message with message_types passes the order's message on"]),
     ("routes.yaml", "when: {event: report-signed}", "when: {event: report-signed, message_types: [ADT]}",
         ["routes.yaml:16: routes[3]: expected no message_types, because only event: message has them"]),
     ("routes.yaml", "modalities: [ECG]", "modalities: ECG",
