@@ -73,6 +73,20 @@ def order_id(options: Options) -> MakeId:
     return make
 
 
+@makes_id(4)
+def placed_order_id(options: Options) -> MakeId:
+    """The same as order_id for orders that are placed: a second one with the same number is said, for it is lost."""
+    number_of = order_id(options)
+
+    def make(obr2: str, orc2: str, obr3: str, orc3: str, within: str, scope: Scope) -> str | None:
+        found = number_of(obr2, orc2, obr3, orc3, within, scope)
+        if found is not None and found in scope.ids:
+            scope.doubt("order-number-repeated", "two orders of one number; what the second asks for is not recorded")
+        return found
+
+    return make
+
+
 @makes_id(6)
 def report_id(options: Options) -> MakeId:
     """From the facility, the filler's or placer's number of the order and the code of the service."""

@@ -32,6 +32,22 @@ def order_number(options: Options) -> Apply:
     return apply
 
 
+@function()
+def parent_order(options: Options) -> Apply:
+    """The order that this one came of (EIP: the placer's number, else the filler's), by its number."""
+    facility = options.facility
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        for part, kind in zip(raw.split("^"), ("PLAC", "FILL"), strict=False):
+            value = scope.first(part)
+            if value:
+                number = {"type": typed(kind), "system": facility_system(facility, _KIND[kind]), "value": value}
+                return {"type": "ServiceRequest", "identifier": number}
+        return None
+
+    return apply
+
+
 @function(2)
 def order_status(options: Options) -> Apply:
     """The state of the order from ORC-1 and ORC-5: cancelling wins, then ORC-5, then what ORC-1 means alone."""
@@ -77,19 +93,48 @@ def examination(options: Options) -> Apply:
 @function(2, table=True)
 def examination_category(options: Options) -> Apply:
     """The kind of examination from OBR-4 (table) and OBR-24: the DICOM modality first, then the service section."""
-    table, sections = options.needed_table, options.tables["diagnostic_services"]
-    modalities = options.tables["modalities"]
+    categories = _Categories(options)
 
     def apply(service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
+        return categories.of("", service, section, scope)
+
+    return apply
+
+
+@function(3, table=True)
+def imaging_category(options: Options) -> Apply:
+    """The same as examination_category where the order names its modality itself (IPC-5), which then decides."""
+    categories = _Categories(options)
+
+    def apply(modality: str, service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
+        return categories.of(scope.first(modality).upper(), service, section, scope)
+
+    return apply
+
+
+class _Categories:
+    """Says what kind of examination an order asks for."""
+
+    __slots__ = ("_modalities", "_procedures", "_sections")
+
+    def __init__(self, options: Options) -> None:
+        self._procedures = options.needed_table
+        self._sections = options.tables["diagnostic_services"]
+        self._modalities = options.tables["modalities"]
+
+    def of(self, stated: str, service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
+        """`stated` is the modality that the sender names; else the procedure has one, else the section."""
         categories: list[dict[str, Any]] = []
-        known = table.find(scope.first(service))
+        known = self._procedures.find(scope.first(service))
+        sections = self._sections
         local = scope.first(section)
         section_row = sections.find(local) if local else None
         if local and section_row is None:
             doubt_unlisted(sections, scope)
-        modality = (known["modality"] if known is not None else "") or (section_row["modality"] if section_row else "")
+        modality = stated or (known["modality"] if known is not None else "")
+        modality = modality or (section_row["modality"] if section_row else "")
         if modality:
-            named = modalities.find(modality)
+            named = self._modalities.find(modality)
             coding = {"system": MODALITY, "code": modality}
             if named is not None and named["display"]:
                 coding["display"] = named["display"]
@@ -99,8 +144,6 @@ def examination_category(options: Options) -> Apply:
         elif local:
             categories.append({"text": local})
         return categories or None
-
-    return apply
 
 
 @function(table=True, remember=True)

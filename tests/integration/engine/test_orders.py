@@ -25,6 +25,17 @@ async def _request_state(hub: Hub) -> str:
     return code
 
 
+@pytest.mark.parametrize("message_type", [b"OMG^O19", b"OMI^O23", b"OML^O21"])
+async def test_an_order_of_a_newer_kind_is_placed_and_cancelled_like_the_old_one(hub: Hub, message_type: bytes) -> None:
+    await hub.send("baishi-his", order().replace(b"ORM^O01", message_type))
+    await hub.run()
+    assert ((await _step(hub))["state"], (await _step(hub))["modality"]) == ("scheduled", "DX")
+    assert await _request_state(hub) == "awaiting-study"
+    await hub.send("baishi-his", order(control="CA", control_id="M2").replace(b"ORM^O01", message_type))
+    await hub.run()
+    assert ((await _step(hub))["state"], await _request_state(hub)) == ("cancelled", "cancelled")
+
+
 async def test_an_order_cancelled_after_its_study_came_cancels_the_request(hub: Hub) -> None:
     await hub.send("baishi-his", order(accession="ACC1"))
     await hub.study(manifest("ACC1"))

@@ -159,7 +159,7 @@ def test_removing_a_rule_that_is_not_there_is_refused_with_the_nearest(overlaid:
 
 def test_the_tests_beside_the_mappings_pass(folder: Path) -> None:
     results = run_tests(folder)
-    assert {result.mapping for result in results} == {"ADT", "ORM_O01", "ORU_R01", "ORU_R01_report"}
+    assert {result.mapping for result in results} >= {"ADT", "ORM_O01", "ORU_R01", "ORU_R01_report"}
     assert [result for result in results if not result.passed] == []
 
 

@@ -129,3 +129,19 @@ def test_a_registration_without_a_patient_is_held(mapped: Map) -> None:
     with pytest.raises(MappingError) as held:
         mapped("ADT^A04", "EVN|A04")
     assert (held.value.code, held.value.location) == ("nothing-mapped", "PID")
+
+
+def test_a_second_service_under_one_number_is_not_silently_lost(mapped: Map) -> None:
+    result = mapped("ORM^O01", pid(), "ORC|NW|O1", "OBR|1|O1||DR-HAND^手^L", "OBR|2|O1||DR-KNEE^膝^L")
+    assert [finding.code for finding in result.findings] == ["order-number-repeated"]
+
+
+def test_a_report_that_mentions_one_order_twice_says_nothing_of_it(mapped: Map) -> None:
+    result = mapped("ORU^R01", pid(), obr(), obr(f4="CBC^血常规^L"))
+    assert [finding.code for finding in result.findings] == []
+
+
+def test_an_order_names_the_order_it_came_of(mapped: Map) -> None:
+    result = mapped("OML^O21", pid(), "ORC|NW|O2", "OBR|1|O2||CULT^培养^L|||||||||||||||||||||||||P1^F1")
+    order = next(r for r in result.resources if r["resourceType"] == "ServiceRequest")
+    assert order["basedOn"][0]["identifier"]["value"] == "P1"
