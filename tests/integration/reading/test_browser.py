@@ -21,7 +21,9 @@ from engine import centres
 from engine.api.app import create_app
 from engine.api.reading import routers
 from engine.api.services import Services
-from engine.store import records
+from engine.finding import Finding, Severity
+from engine.store import findings, records
+from engine.store.findings import Raised
 from engine.store.records import Change
 from tests.integration.reading.conftest import CONCLUSION, NOW, OBSERVED, Arrive, Examination
 from web import static_folder
@@ -281,6 +283,22 @@ async def test_a_wrong_token_is_refused_in_plain_words(browser: Browser, address
     await page.get_by_label("访问令牌").fill("<b>not a token</b>")
     await page.get_by_role("button", name="登录").click()
     await expect(page.get_by_role("alert")).to_contain_text("没有令牌请联系信息科")
+
+
+async def test_a_finding_is_told_in_chinese_with_the_sentence_of_the_hub_below(
+    sign_in: SignIn, pool: asyncpg.Pool
+) -> None:
+    told = [Finding("no-mapping", "No mapping for SIU^S12.", Severity.ERROR), Finding("another-code", HOSTILE)]
+    async with pool.acquire() as connection:
+        await findings.raise_many(connection, [Raised(each, about="Envelope/1") for each in told], NOW)
+    page = await sign_in("wang")
+    await page.get_by_text("待处理事项").click()
+    await expect(page.get_by_text("没有映射处理这类报文，已原样保存")).to_be_visible()
+    await expect(page.get_by_text("No mapping for SIU^S12.")).to_be_visible()
+    await expect(page.get_by_text(HOSTILE)).to_be_visible()
+    await page.get_by_role("button", name="English").click()
+    await expect(page.get_by_text("No mapping for SIU^S12.")).to_be_visible()
+    await expect(page.get_by_text("没有映射处理这类报文，已原样保存")).to_have_count(0)
 
 
 async def test_the_page_speaks_english_as_well(sign_in: SignIn, waiting: str, services: Services) -> None:

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { askFor } from "./dialogs.js";
 import { fill, h } from "./elements.js";
+import { meaning } from "./meanings.js";
 import { tell, tellRefusal } from "./notices.js";
 import { dateTime } from "./times.js";
 import { t } from "./words.js";
@@ -30,11 +31,16 @@ export function findingsPage() {
       "tr",
       {},
       h("td", {}, h("span", { class: `chip severity-${finding.severity}`, text: t(`severity.${finding.severity}`) }), h("small", { text: finding.code })),
-      h("td", { class: "finding-text", text: finding.text }),
+      h("td", { class: "finding-text" }, said(finding)),
       h("td", { text: [finding.channel, finding.location, finding.about].filter(Boolean).join(" · ") }),
       h("td", { text: dateTime(finding.found_at) }),
       h("td", { class: "c-action" }, h("button", { text: t("findings.settle"), on: { click: () => settle(finding) } })),
     );
+  }
+
+  function said(finding) {
+    const short = meaning(finding.code);
+    return short === "" ? [finding.text] : [h("div", { text: short }), h("small", { text: finding.text })];
   }
 
   async function settle(finding) {
