@@ -8,8 +8,19 @@ from engine.finding import Severity
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
-_ADDRESS_USE = {"H": "home", "B": "work", "O": "work", "C": "temp", "BA": "old", "P": "home", "L": "home"}
+_ADDRESS_USE = {
+    "H": "home",
+    "B": "work",
+    "O": "work",
+    "C": "temp",
+    "BA": "old",
+    "P": "home",
+    "L": "home",
+    "BI": "billing",
+}
 _ADDRESS_TYPE = {"M": "postal", "SH": "postal"}
+_ADDRESS_PLAIN = frozenset({"N", "F", "RH", "BDL", "BR", "S", "TM", "V"})
+"""Kinds of HL7 table 0190 that FHIR has neither a use nor a type for: places of birth, services, mailing lists."""
 _CONTACT_USE = {"PRN": "home", "ORN": "home", "VHN": "home", "WPN": "work", "PRS": "mobile", "HOME": "home"}
 """HL7 table 0201."""
 _CONTACT_SYSTEM = {
@@ -40,7 +51,7 @@ def address(options: Options) -> Apply:
             found["use"] = _ADDRESS_USE[kind]
         elif kind in _ADDRESS_TYPE:
             found["type"] = _ADDRESS_TYPE[kind]
-        elif kind:
+        elif kind and kind not in _ADDRESS_PLAIN:
             scope.doubt("code-unmapped", "a kind of address that is not known", 7, Severity.INFORMATION)
         lines = [part for part in (parts[0], parts[1], parts[7]) if part]
         if lines:

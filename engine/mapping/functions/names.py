@@ -21,10 +21,16 @@ _USE = {
     "B": "official",
     "C": "official",
     "T": "temp",
+    "R": "official",
+    "TEMP": "temp",
+    "NAV": "temp",
+    "MSK": "anonymous",
     "BAD": "old",
     "NOUSE": "old",
 }
 """HL7 table 0200 to FHIR name-use, after HL7's own concept map of NameType."""
+_WITHOUT_USE = frozenset({"F", "I", "K", "NB", "REL", "U"})
+"""Kinds of HL7 table 0200 that say nothing FHIR has a use for: fathers' and business names, unspecified ones."""
 _REPRESENTATION = {"A": "ABC", "I": "IDE", "P": "SYL"}
 """HL7 table 0465: alphabetic, ideographic (汉字), phonetic."""
 _REPRESENTATION_EXTENSION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
@@ -69,6 +75,15 @@ def human_name(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]
     return name
 
 
+def name_use(kind: str, scope: Scope, component: int) -> str:
+    """The use of a kind of name (HL7 table 0200); empty where it has none."""
+    use = _USE.get(kind.upper(), "")
+    if kind and not use and kind.upper() not in _WITHOUT_USE:
+        text = "a kind of name that HL7 table 0200 does not list"
+        scope.doubt("code-unmapped", text, component, Severity.INFORMATION)
+    return use
+
+
 @function(parts={"family": 1, "given": 2, "suffix": 4, "prefix": 5, "use": 7, "extension": 8, "period": 12})
 def person_name(options: Options) -> Apply:
     """A person's name (HumanName)."""
@@ -81,15 +96,10 @@ def person_name(options: Options) -> Apply:
         name = human_name(parts, scope)
         if not name:
             return None
-        kind = parts[6] if len(parts) > 6 else ""
-        if kind:
-            use = _USE.get(kind.upper())
-            if use is not None:
-                name["use"] = use
-            else:
-                scope.doubt(
-                    "code-unmapped", "a kind of name that HL7 table 0200 does not list", 7, Severity.INFORMATION
-                )
+        if use := name_use(parts[6] if len(parts) > 6 else "", scope, 7):
+            name["use"] = use
+        if len(parts) > 13 and parts[13]:
+            name["suffix"] = [*name.get("suffix", ()), parts[13]]
         if len(parts) > 7 and (representation := _REPRESENTATION.get(parts[7].upper())):
             name["extension"] = [{"url": _REPRESENTATION_EXTENSION, "valueCode": representation}]
         if len(parts) > 11 and (valid := period_of(parts[11], parts[12] if len(parts) > 12 else "", scope, 12)):

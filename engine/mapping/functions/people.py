@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system, organization_id, resource_id
-from engine.mapping.functions.names import human_name
+from engine.mapping.functions.names import human_name, name_use
+from engine.mapping.functions.patients import typed
+from engine.mapping.functions.times import period_of
 from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -25,14 +27,32 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resou
     practitioner: Resource = {"resourceType": "Practitioner", "id": identity}
     reference: Resource = {"reference": f"Practitioner/{identity}"}
     if number:
-        identifier = {"system": facility_system(facility, "practitioner"), "value": number}
+        identifier: dict[str, Any] = {"system": facility_system(facility, "practitioner"), "value": number}
+        if len(parts) > 12 and parts[12]:
+            identifier = {"type": typed(parts[12]), **identifier}
+        if len(parts) > 8 and parts[8]:
+            identifier["assigner"] = {"display": parts[8]}
         practitioner["identifier"] = [identifier]
         reference["identifier"] = identifier
     if name:
+        if len(parts) > 9:
+            name |= _further(parts, scope, name)
         practitioner["name"] = [name]
         reference["display"] = name["text"]
     scope.mentioned.setdefault(reference["reference"], practitioner)
     return reference
+
+
+def _further(parts: list[str], scope: Scope, name: dict[str, Any]) -> dict[str, Any]:
+    """What XCN says of a name beyond its parts: kind (XCN.10), time (19, 20), professional suffix (21)."""
+    found: dict[str, Any] = {}
+    if use := name_use(parts[9], scope, 10):
+        found["use"] = use
+    if len(parts) > 18 and (valid := period_of(parts[18], parts[19] if len(parts) > 19 else "", scope, 19)):
+        found["period"] = valid
+    if len(parts) > 20 and parts[20]:
+        found["suffix"] = [*name.get("suffix", ()), parts[20]]
+    return found
 
 
 class People:
@@ -117,21 +137,35 @@ def organization(options: Options) -> Apply:
 
     def apply(raw: str, scope: Scope) -> Resource | None:
         parts = scope.components(raw)
-        parts += [""] * (10 - len(parts))
-        name, number = parts[0], parts[9] or parts[2]
-        if not name and not number:
-            return None
-        identity = resource_id("Organization", facility, *((number,) if number else ("name", name)))
-        found: Resource = {"resourceType": "Organization", "id": identity}
-        reference: Resource = {"reference": f"Organization/{identity}"}
-        if number:
-            found["identifier"] = [{"system": facility_system(facility, "organization"), "value": number}]
-        if name:
-            found["name"] = reference["display"] = name
-        scope.mentioned.setdefault(reference["reference"], found)
-        return reference
+        return mention_organization(parts, facility, scope)
 
     return apply
+
+
+def mention_organization(parts: list[str], facility: str, scope: Scope, **said: Any) -> Resource | None:
+    """The reference to the organisation of an XON's components, which is noted; None when none is named.
+
+    `said` are further elements of the organisation, such as its address; empty ones are left out.
+    """
+    parts = parts + [""] * (10 - len(parts))
+    name, number = parts[0], parts[9] or parts[2]
+    if not name and not number:
+        return None
+    identity = resource_id("Organization", facility, *((number,) if number else ("name", name)))
+    found: Resource = {"resourceType": "Organization", "id": identity}
+    reference: Resource = {"reference": f"Organization/{identity}"}
+    if number:
+        identifier: dict[str, Any] = {"system": facility_system(facility, "organization"), "value": number}
+        if parts[6]:
+            identifier = {"type": typed(parts[6]), **identifier}
+        if parts[5]:
+            identifier["assigner"] = {"display": parts[5]}
+        found["identifier"] = [identifier]
+    if name:
+        found["name"] = reference["display"] = name
+    found |= {element: value for element, value in said.items() if value}
+    scope.mentioned.setdefault(reference["reference"], found)
+    return reference
 
 
 @function(0)

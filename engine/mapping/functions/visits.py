@@ -1,4 +1,4 @@
-"""PV1: what kind of visit it is, where, and in what state."""
+"""PV1: what kind of visit it is, and in what state."""
 
 from __future__ import annotations
 
@@ -50,25 +50,15 @@ def visit_class(options: Options) -> Apply:
 
 @function(parts={"value": 1, "system": 4})
 def visit_number(options: Options) -> Apply:
-    """The number of the visit (Identifier, type VN)."""
-    system = facility_system(options.facility, "visit")
-
-    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
-        value = scope.first(raw)
-        return {"type": typed("VN"), "system": system, "value": value} if value else None
-
-    return apply
-
-
-@function()
-def place(options: Options) -> Apply:
-    """Where the patient is (PL): ward, room and bed as the name of a location."""
+    """The number of the visit (Identifier, type VN); `as` names other numbers than the visit's own."""
+    system = facility_system(options.facility, "visit", options.argument or "")
+    own = not options.argument
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         parts = scope.components(raw)
-        parts += [""] * (9 - len(parts))
-        words = [part for part in (parts[3], parts[6], parts[7], parts[0], parts[1], parts[2]) if part] or [parts[8]]
-        display = " ".join(word for word in words if word)
-        return {"location": {"display": display}} if display else None
+        if not parts[0]:
+            return None
+        kind = "VN" if own or len(parts) < 5 or not parts[4] else parts[4].upper()
+        return {"type": typed(kind), "system": system, "value": parts[0]}
 
     return apply

@@ -1,0 +1,129 @@
+"""DG1 and PR1: what a patient has, and what was done."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.identifiers import facility_system
+from engine.mapping.functions.codes import concept
+from engine.mapping.functions.people import People
+from engine.mapping.functions.times import read_moment
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+_CONDITION_CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
+_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+_SNOMED = "http://snomed.info/sct"
+LONGEST_MINUTES = 100_000
+"""Ten weeks; a procedure that takes longer is a slip of the keyboard."""
+
+
+@function()
+def entity_identifier(options: Options) -> Apply:
+    """A number of something (EI) in the system of its authority; `as` says what it numbers."""
+    facility, kind = options.facility, options.argument or "entity"
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = scope.components(raw)
+        parts += [""] * (4 - len(parts))
+        if not parts[0]:
+            return None
+        return {"system": facility_system(facility, kind, parts[1] or parts[2]), "value": parts[0]}
+
+    return apply
+
+
+@function(2)
+def described_code(options: Options) -> Apply:
+    """A coded value (CodeableConcept) whose words stand in a field of their own (DG1-4, PR1-4)."""
+    coded = concept(options)
+
+    def apply(code: str, words: str, scope: Scope) -> dict[str, Any] | None:
+        found = coded(code, scope) if code else None
+        described = scope.first(words)
+        if not described:
+            return found
+        return {**(found or {}), "text": described}
+
+    return apply
+
+
+@function(2, table=True)
+def diagnosis_use(options: Options) -> Apply:
+    """What a diagnosis is to the visit (Encounter.diagnosis): its use from a table, and its rank."""
+    use, table = concept(Options(options.facility, options.tables, None, options.table)), options.needed_table
+
+    def apply(kind: str, rank: str, scope: Scope) -> dict[str, Any] | None:
+        found: dict[str, Any] = {}
+        if kind:
+            row = table.find(scope.first(kind))
+            value = use(kind, scope) if row is None or row["code"] else concept_of(kind, scope)
+            if value is not None:
+                found["use"] = value
+        number = scope.first(rank)
+        if number.isdecimal() and number.isascii() and int(number) > 0:
+            found["rank"] = int(number)
+        return found or None
+
+    concept_of = concept(Options(options.facility, options.tables))
+    return apply
+
+
+@function(0)
+def encounter_diagnosis(options: Options) -> Apply:
+    """The category of a diagnosis that belongs to a visit."""
+    return lambda scope: [{"coding": [{"system": _CONDITION_CATEGORY, "code": "encounter-diagnosis"}]}]
+
+
+@function()
+def diagnosis_verification(options: Options) -> Apply:
+    """The state of a diagnosis from its action code (DG1-21): a deleted one was entered in error."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        if scope.first(raw).upper() != "D":
+            return None
+        return {"coding": [{"system": _VERIFICATION, "code": "entered-in-error"}]}
+
+    return apply
+
+
+@function(2, elements=True)
+def performed(options: Options) -> Apply:
+    """When it was done: a moment (PR1-5), or a period when the minutes it took are known (PR1-7)."""
+
+    def apply(start: str, minutes: str, scope: Scope) -> dict[str, Any] | None:
+        at = read_moment(scope.first(start), scope) if start else None
+        if at is None or not at.date_time:
+            return None
+        took = scope.first(minutes)
+        if at.has_time and took.isdecimal() and took.isascii() and 0 < int(took) <= LONGEST_MINUTES:
+            began = datetime.fromisoformat(at.date_time)
+            ended = (began + timedelta(minutes=int(took))).isoformat()
+            return {"performedPeriod": {"start": at.date_time, "end": ended}}
+        return {"performedDateTime": at.date_time}
+
+    return apply
+
+
+_FUNCTIONS = {
+    "anesthetist": ("88189002", "Anesthesiologist"),
+    "surgeon": ("304292004", "Surgeon"),
+}
+
+
+@function()
+def performer(options: Options) -> Apply:
+    """Who did it (Procedure.performer); `as` says in which function: surgeon, anesthetist."""
+    people, known = People(options), _FUNCTIONS.get(options.argument or "")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        person = people.read(raw, scope)
+        if person is None:
+            return None
+        if known is None:
+            return {"actor": person}
+        code, display = known
+        return {"function": {"coding": [{"system": _SNOMED, "code": code, "display": display}]}, "actor": person}
+
+    return apply

@@ -1,0 +1,66 @@
+"""What R4 has no element for: extensions that HL7 defines, with the URL in `as`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from engine.mapping.functions.codes import coding, concept
+from engine.mapping.functions.texts import text
+from engine.mapping.functions.times import date_time
+from engine.mapping.registry import Apply, Options, Value, function
+from engine.mapping.scope import Scope
+
+
+def _extension(options: Options, element: str, read: Callable[[str, Scope], Value]) -> Apply:
+    url = options.argument
+    if not url:
+        raise TypeError("the row names no URL of the extension ('as')")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = read(raw, scope)
+        return {"url": url, element: value} if value is not None else None
+
+    return apply
+
+
+@function()
+def concept_extension(options: Options) -> Apply:
+    """An extension with a coded value (CodeableConcept); `as` is its URL."""
+    return _extension(options, "valueCodeableConcept", concept(options))
+
+
+@function()
+def coding_extension(options: Options) -> Apply:
+    """An extension with a single code (Coding); `as` is its URL."""
+    return _extension(options, "valueCoding", coding(options))
+
+
+@function()
+def text_extension(options: Options) -> Apply:
+    """An extension with a text; `as` is its URL."""
+    return _extension(options, "valueString", text(options))
+
+
+@function()
+def time_extension(options: Options) -> Apply:
+    """An extension with a date and time; `as` is its URL."""
+    return _extension(options, "valueDateTime", date_time(options))
+
+
+@function()
+def days(options: Options) -> Apply:
+    """A number of days (Duration)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        try:
+            value = Decimal(scope.first(raw))
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite():
+            scope.doubt("number-unreadable", "expected a number of days", 1)
+            return None
+        return {"value": value, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
+
+    return apply

@@ -1,0 +1,273 @@
+"""Registration: visits by their events, the people around a patient, places, allergies; merges are not done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.mapping import Mapped
+from tests.unit.mapping.conftest import Map
+from tests.unit.mapping.segments import pid, segment
+from tests.unit.mapping.test_messages_of_others import validate
+
+VISIT = segment("PV1", f2="I", f19="V1")
+
+
+def only(result: Mapped, kind: str) -> dict[str, Any]:
+    found = every(result, kind)
+    assert len(found) == 1
+    return found[0]
+
+
+def every(result: Mapped, kind: str) -> list[dict[str, Any]]:
+    return [resource for resource in result.resources if resource["resourceType"] == kind]
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ("A01", "in-progress"),
+        ("A02", "in-progress"),
+        ("A03", "finished"),
+        ("A05", "planned"),
+        ("A06", "in-progress"),
+        ("A10", "arrived"),
+        ("A11", "cancelled"),
+        ("A12", "in-progress"),
+        ("A13", "in-progress"),
+        ("A14", "planned"),
+        ("A15", "in-progress"),
+        ("A21", "onleave"),
+        ("A22", "in-progress"),
+        ("A23", "entered-in-error"),
+        ("A25", "in-progress"),
+        ("A27", "cancelled"),
+        ("A38", "cancelled"),
+    ],
+)
+def test_the_event_says_how_the_visit_stands(mapped: Map, event: str, status: str) -> None:
+    result = mapped(f"ADT^{event}", pid(), VISIT)
+    assert only(result, "Encounter")["status"] == status
+    assert result.findings == []
+    assert result.only_if_missing == frozenset()
+
+
+@pytest.mark.parametrize("event", ["A28", "A31", "A60", "A40", "A47", "A24"])
+def test_an_event_about_a_person_merely_mentions_the_visit(mapped: Map, event: str) -> None:
+    result = mapped(f"ADT^{event}", pid(), VISIT)
+    visit = only(result, "Encounter")
+    assert visit["status"] == "unknown"
+    assert f"Encounter/{visit['id']}" in result.only_if_missing
+
+
+@pytest.mark.parametrize("event", ["A18", "A30", "A34", "A36", "A40", "A41", "A44", "A45", "A47", "A51"])
+def test_a_merge_is_never_silent(mapped: Map, event: str) -> None:
+    result = mapped(f"ADT^{event}", pid(f5="王^小东"), "MRG|OLD1^^^HIS^MR")
+    assert only(result, "Patient")["name"][0]["text"] == "王小东"
+    assert [(finding.code, finding.location) for finding in result.findings] == [("merge-not-applied", "MRG-1")]
+    assert "OLD1" not in str(result.resources)
+
+
+def test_a_finding_of_a_merge_names_no_patient(mapped: Map) -> None:
+    result = mapped("ADT^A40", pid(f5="王^小东"), "MRG|OLD1^^^HIS^MR||||||旧^名")
+    assert not {"OLD1", "旧", "P1"} & {word for finding in result.findings for word in finding.text.split()}
+
+
+def test_a_place_is_a_chain_of_locations(mapped: Map) -> None:
+    result = mapped("ADT^A01", pid(), segment("PV1", f2="I", f3="内科^302^12^^^^住院楼^3", f19="V1"))
+    places = {f"Location/{place['id']}": place for place in every(result, "Location")}
+    place = places[only(result, "Encounter")["location"][0]["location"]["reference"]]
+    chain = []
+    while True:
+        chain.append(place["name"])
+        if "partOf" not in place:
+            break
+        place = places[place["partOf"]["reference"]]
+    assert chain == ["12", "302", "内科", "3", "住院楼"]
+    assert len(places) == 5
+
+
+def test_beds_of_the_same_number_in_two_rooms_are_two_places(mapped: Map) -> None:
+    one = mapped("ADT^A01", pid(), segment("PV1", f2="I", f3="内科^302^12", f19="V1"))
+    other = mapped("ADT^A01", pid(), segment("PV1", f2="I", f3="内科^303^12", f19="V2"))
+    again = mapped("ADT^A08", pid(), segment("PV1", f2="I", f3="内科^302^12", f19="V1"))
+    beds = [only(each, "Encounter")["location"][0]["location"]["reference"] for each in (one, other, again)]
+    assert (beds[0] == beds[2], beds[0] == beds[1]) == (True, False)
+    assert every(again, "Location") == every(one, "Location")
+
+
+def test_a_place_that_is_only_described_makes_no_location(mapped: Map) -> None:
+    result = mapped("ADT^A01", pid(), segment("PV1", f2="O", f3="^^^^^^^^二楼走廊", f19="V1"))
+    assert every(result, "Location") == []
+    assert only(result, "Encounter")["location"][0]["location"] == {"display": "二楼走廊"}
+
+
+def test_each_relative_is_a_contact_and_a_person(mapped: Map) -> None:
+    result = mapped("ADT^A28", pid(), segment("NK1", f2="王^芳", f3="SPO"), segment("NK1", f2="王^大山", f3="FTH"))
+    contacts = only(result, "Patient")["contact"]
+    assert [each["name"]["text"] for each in contacts] == ["王芳", "王大山"]
+    assert [each["relationship"][0]["coding"][0]["code"] for each in contacts] == ["SPS", "FTH"]
+    assert len({each["id"] for each in every(result, "RelatedPerson")}) == 2
+
+
+def test_a_relative_without_a_name_or_number_is_no_person(mapped: Map) -> None:
+    result = mapped("ADT^A28", pid(), segment("NK1", f1="1", f3="SPO"))
+    assert every(result, "RelatedPerson") == []
+    assert "contact" not in only(result, "Patient")
+
+
+def test_the_same_relative_keeps_the_same_id(mapped: Map) -> None:
+    first = mapped("ADT^A28", pid(), segment("NK1", f2="王^芳", f3="SPO"))
+    later = mapped("ADT^A31", pid(), segment("NK1", f2="王^芳", f3="SPO", f5="13900139000"))
+    assert only(first, "RelatedPerson")["id"] == only(later, "RelatedPerson")["id"]
+
+
+def test_an_entry_that_says_more_leads_to_its_own_segment(mapped: Map) -> None:
+    result = mapped("ADT^A28", pid(), segment("NK1", f2="王^芳"), segment("NK1", f2="王^大山"), with_sources=True)
+    fields = {source.path: source.field for source in result.sources if source.path.startswith("contact")}
+    assert fields["contact[0].name.text"].startswith("NK1[1]-2")
+    assert fields["contact[1].name.text"].startswith("NK1[2]-2")
+
+
+def test_each_diagnosis_is_a_condition_and_what_it_is_to_the_visit(mapped: Map) -> None:
+    result = mapped(
+        "ADT^A03",
+        pid(),
+        VISIT,
+        segment("DG1", f3="I20.0^心绞痛^I10", f6="A"),
+        segment("DG1", f3="I10^高血压^I10"),
+        segment("DG1", f3="E11^糖尿病^I10", f15="3", f21="D"),
+    )
+    conditions = {f"Condition/{each['id']}": each for each in every(result, "Condition")}
+    diagnoses = only(result, "Encounter")["diagnosis"]
+    codes = [conditions[each["condition"]["reference"]]["code"]["coding"][0]["code"] for each in diagnoses]
+    assert codes == ["I20.0", "I10", "E11"]
+    assert [each.get("rank") for each in diagnoses] == [None, None, 3]
+    assert diagnoses[0]["use"]["coding"][0]["code"] == "AD"
+    deleted = conditions[diagnoses[2]["condition"]["reference"]]
+    assert deleted["verificationStatus"]["coding"][0]["code"] == "entered-in-error"
+
+
+def test_a_diagnosis_without_a_visit_is_the_patients(mapped: Map) -> None:
+    result = mapped("ADT^A28", pid(), segment("DG1", f3="I10^高血压^I10"))
+    assert "encounter" not in only(result, "Condition")
+    assert every(result, "Encounter") == []
+
+
+def test_something_that_nothing_tells_apart_is_left_out_and_said(mapped: Map) -> None:
+    result = mapped("ADT^A01", pid(), VISIT, segment("AL1", f3="^^L", f4="SV"))
+    assert every(result, "AllergyIntolerance") == []
+    assert [(finding.code, finding.location) for finding in result.findings] == [("item-unidentified", "AL1-3")]
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "clinical", "verification"),
+    [
+        ("", "A", "active", None),
+        ("C", "A", "active", "confirmed"),
+        ("S", "", "active", "unconfirmed"),
+        ("I", "", "inactive", "confirmed"),
+        ("E", "", None, "entered-in-error"),
+        ("C", "D", None, "entered-in-error"),
+    ],
+)
+def test_an_allergy_stands_as_it_is_told(
+    mapped: Map, state: str, action: str, clinical: str | None, verification: str | None
+) -> None:
+    allergy = only(mapped("ADT^A60", pid(), segment("IAM", f3="PCN", f6=action, f17=state)), "AllergyIntolerance")
+
+    def code(element: str) -> str | None:
+        said = allergy.get(element)
+        return said["coding"][0]["code"] if said else None
+
+    assert (code("clinicalStatus"), code("verificationStatus")) == (clinical, verification)
+
+
+def test_an_unknown_state_of_an_allergy_is_said(mapped: Map) -> None:
+    result = mapped("ADT^A60", pid(), segment("IAM", f3="PCN", f17="Q"))
+    assert [finding.code for finding in result.findings] == ["code-unmapped"]
+
+
+def test_who_pays_is_unknown_rather_than_guessed(mapped: Map) -> None:
+    coverage = only(mapped("ADT^A01", pid(), segment("IN1", f36="POL1")), "Coverage")
+    assert coverage["payor"][0]["extension"][0]["valueCode"] == "unknown"
+    validate(coverage)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "element"), [("45", "performedPeriod"), ("", "performedDateTime"), ("x", "performedDateTime")]
+)
+def test_a_procedure_takes_the_minutes_it_says(mapped: Map, minutes: str, element: str) -> None:
+    procedure = only(mapped("ADT^A01", pid(), segment("PR1", f3="88.57", f5="202604021000", f7=minutes)), "Procedure")
+    assert element in procedure
+
+
+def test_a_practitioner_carries_the_type_of_the_number_and_the_use_of_the_name(mapped: Map) -> None:
+    attending = "D1^Patrick^Harold^H^IV^Dr^MD^^HOSP&1.2&ISO^L^^^DN^^^^^^20200101^20250101^FACC"
+    person = only(mapped("ADT^A01", pid(), segment("PV1", f2="I", f7=attending, f19="V1")), "Practitioner")
+    assert person["identifier"][0]["type"]["coding"][0]["code"] == "DN"
+    assert person["identifier"][0]["assigner"] == {"display": "HOSP"}
+    name = person["name"][0]
+    assert (name["use"], name["prefix"], name["suffix"]) == ("official", ["Dr"], ["IV", "MD", "FACC"])
+    assert name["period"] == {"start": "2020-01-01", "end": "2025-01-01"}
+
+
+def test_everything_of_a_registration_is_valid_fhir(mapped: Map) -> None:
+    result = mapped(
+        "ADT^A01",
+        pid(f5="王^小东"),
+        segment("PD1", f3="村卫生室", f4="D1^周", f6="听力", f14="无"),
+        segment("ROL", f3="AT", f4="D2^孙", f5="2026", f13="内科^1", f14="医院"),
+        segment("PRT", f4="AT", f5="D3^吴", f8="医院"),
+        segment("NK1", f2="王^芳", f3="SPO", f7="N", f13="厂", f15="F", f8="20260101"),
+        segment(
+            "PV1",
+            f2="I",
+            f3="内科^1^2",
+            f5="PRE1",
+            f15="A1",
+            f16="VIP",
+            f19="V1",
+            f37="家",
+            f38="糖尿病",
+            f42="外科",
+            f50="X1",
+        ),
+        segment("PV2", f1="急诊", f3="胸痛", f8="20260401", f9="20260410", f11="3", f13="D4^赵", f25="1", f38="A"),
+        segment("OBX", f2="NM", f3="29463-7^^LN", f5="70.50", f6="kg", f11="F"),
+        "NTE|1||晨起",
+        segment("AL1", f2="DA", f3="PCN", f4="SV", f5="皮疹"),
+        segment("IAM", f2="FA", f3="花生", f5="皮疹", f7="A1^HIS", f11="2018", f13="20260401", f17="C", f18="D1^周"),
+        segment("DG1", f3="I10", f5="20260401", f6="F", f15="1", f16="D1^周", f19="20260401", f20="DX1^HIS"),
+        segment(
+            "PR1",
+            f3="88.57",
+            f5="202604021000",
+            f6="D",
+            f8="D5",
+            f11="D6",
+            f12="D7",
+            f15="I10",
+            f19="PX1",
+            f23="手术室",
+        ),
+        segment("GT1", f2="G1", f3="王^芳", f8="19850101", f9="F", f11="SPO", f13="20260101"),
+        segment(
+            "IN1",
+            f2="A^医保",
+            f4="医保局",
+            f8="G1",
+            f9="组",
+            f11="厂",
+            f15="1",
+            f16="王^芳",
+            f17="SPO",
+            f36="P1",
+            f49="S1",
+        ),
+    )
+    for resource in result.resources:
+        validate(resource)
+    assert only(result, "Encounter")["length"]["value"] == 3
+    assert result.findings == []
