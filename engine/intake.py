@@ -170,8 +170,8 @@ class JournalIntake:
             self._spawn(self._commit_all())
 
     async def _commit_all(self) -> None:
+        """Begins in the next turn of the loop, when every socket that is readable now has joined the batch."""
         try:
-            await asyncio.sleep(0)  # let every socket that is readable now join this batch
             while self._queue:
                 await self._commit(self._next_batch())
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import random
 import secrets
 import socket
 from collections.abc import Callable
@@ -45,7 +46,8 @@ def mappings_of(community: Community) -> MappingSet:
 
 
 def new_ids() -> EnvelopeIds:
-    return EnvelopeIds(secrets.randbits)
+    """Ids of this process. They must differ, not be secret: the system is asked for randomness once, not for each."""
+    return EnvelopeIds(random.Random(secrets.randbits(256)).getrandbits)
 
 
 async def prepare(database_url: str, data: Path) -> None:

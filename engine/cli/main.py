@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from traceback import format_tb
 from typing import Any
 
 import typer
@@ -47,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _explain(f"{place}{error.strerror or error}. `hutong doctor` looks at this machine")
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last one that can say it in words
+        # Places in our code only: the text of an error that nobody foresaw may quote a patient.
+        _explain(f"{type(error).__name__}, which nobody foresaw. Please report these lines:")
+        _explain("\n" + "".join(format_tb(error.__traceback__)).rstrip())
         sys.exit(1)
 
 

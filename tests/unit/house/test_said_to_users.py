@@ -103,3 +103,21 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
         assembly._ReservedPort("192.0.2.1", 8080),
     ):
         pass
+
+
+def test_an_error_nobody_foresaw_is_told_by_its_places_and_quotes_nobody(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "石秀英"
+
+    def breaking(_: str) -> None:
+        raise LookupError(name)
+
+    monkeypatch.setattr(engine.cli.main, "import_module", breaking)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(EXAMPLE)])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "LookupError, which nobody foresaw" in told
+    assert "in breaking" in told
+    assert name not in told
