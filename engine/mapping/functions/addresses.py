@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.finding import Severity
+from engine.mapping.functions.times import period_of
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -53,7 +54,7 @@ def address(options: Options) -> Apply:
             found["type"] = _ADDRESS_TYPE[kind]
         elif kind and kind not in _ADDRESS_PLAIN:
             scope.doubt("code-unmapped", "a kind of address that is not known", 7, Severity.INFORMATION)
-        lines = [part for part in (parts[0], parts[1], parts[7]) if part]
+        lines = [part for part in (*_street(raw, parts[0], scope), parts[1], parts[7]) if part]
         if lines:
             found["line"] = lines
         for element, at in (("city", 2), ("district", 8), ("state", 3), ("postalCode", 4), ("country", 5)):
@@ -61,9 +62,17 @@ def address(options: Options) -> Apply:
                 found[element] = parts[at]
         if not found.keys() - {"use", "type"}:
             return None
+        if len(parts) > 12 and (valid := period_of(parts[12], parts[13] if len(parts) > 13 else "", scope, 13)):
+            found["period"] = valid
         return found
 
     return apply
+
+
+def _street(raw: str, first: str, scope: Scope) -> list[str]:
+    """The street address (SAD): street, name of the street and number of the dwelling stand as subcomponents."""
+    whole = raw.split("^", 1)[0]
+    return [scope.plain(part) for part in whole.split("&")[:3]] if "&" in whole else [first]
 
 
 @function(parts={"value": 1, "use": 2, "system": 3})
@@ -82,9 +91,13 @@ def telecom(options: Options) -> Apply:
         if not number:
             return None
         use = "mobile" if equipment == "CP" else _CONTACT_USE.get(parts[1].upper(), default)
-        found = {"system": system, "value": number}
+        found: dict[str, Any] = {"system": system, "value": number}
         if use:
             found["use"] = use
+        if len(parts) > 17 and parts[17].isdecimal() and parts[17].isascii() and int(parts[17]) > 0:
+            found["rank"] = int(parts[17])
+        if len(parts) > 12 and (valid := period_of(parts[12], parts[13] if len(parts) > 13 else "", scope, 13)):
+            found["period"] = valid
         return found
 
     return apply

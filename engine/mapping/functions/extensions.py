@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from engine.mapping.functions.codes import coding, concept
+from engine.mapping.functions.names import person_name
 from engine.mapping.functions.texts import text
 from engine.mapping.functions.times import date_time
 from engine.mapping.registry import Apply, Options, Value, function
@@ -41,6 +42,44 @@ def coding_extension(options: Options) -> Apply:
 def text_extension(options: Options) -> Apply:
     """An extension with a text; `as` is its URL."""
     return _extension(options, "valueString", text(options))
+
+
+@function()
+def name_extension(options: Options) -> Apply:
+    """An extension with a person's name as text; `as` is its URL."""
+    read = person_name(options)
+
+    def name(raw: str, scope: Scope) -> str | None:
+        found = read(raw, scope)
+        return found["text"] if found is not None else None
+
+    return _extension(options, "valueString", name)
+
+
+@function()
+def code_extension(options: Options) -> Apply:
+    """An extension that holds a coded value as its part `code` (citizenship, nationality); `as` is its URL."""
+    read = concept(options)
+
+    def parts(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        value = read(raw, scope)
+        return [{"url": "code", "valueCodeableConcept": value}] if value is not None else None
+
+    return _extension(options, "extension", parts)
+
+
+_BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+
+
+@function()
+def birth_place(options: Options) -> Apply:
+    """The place of birth (extension with an address in words)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        place = scope.first(raw)
+        return {"url": _BIRTH_PLACE, "valueAddress": {"text": place}} if place else None
+
+    return apply
 
 
 @function()

@@ -16,6 +16,7 @@ from engine.mapping.scope import Scope
 
 _COVERAGE_CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 _WORK = "work"
 
 
@@ -93,6 +94,12 @@ def person_identifier(options: Options) -> Apply:
         return found
 
     return apply
+
+
+@function(0)
+def mother(options: Options) -> Apply:
+    """The relationship of a mother."""
+    return lambda scope: [{"coding": [{"system": _ROLE, "code": "MTH", "display": "mother"}]}]
 
 
 @function(6, repeats=True)

@@ -97,6 +97,23 @@ def role(options: Options) -> Apply:
     return apply
 
 
+@function(6)
+def performing_role(options: Options) -> Apply:
+    """Someone's role in a procedure (Procedure.performer): role, person, telephone, place, employer, kind."""
+    roles, function_of = Roles(options), concept(Options(options.facility, options.tables))
+
+    def apply(
+        kind: str, person: str, phones: str, location: str, organization: str, provider: str, scope: Scope
+    ) -> dict[str, Any] | None:
+        actor = roles.read(kind, person, phones, location, organization, provider, scope)
+        if actor is None:
+            return None
+        part = function_of(kind, scope) if kind else None
+        return {"function": part, "actor": actor} if part is not None else {"actor": actor}
+
+    return apply
+
+
 @function(2)
 def general_practitioner(options: Options) -> Apply:
     """A reference to the person of a ROL or PRT whose role is primary care; any other role gives nothing here."""

@@ -152,7 +152,7 @@ def test_an_address_keeps_its_parts(mapped: Map) -> None:
     address = patient(mapped, f11="白石乡１号&人民路^二单元^青溪县^浙江省^312000^CHN^H^^越城区")["address"][0]
     assert address == {
         "use": "home",
-        "line": ["白石乡１号", "二单元"],
+        "line": ["白石乡１号", "人民路", "二单元"],
         "city": "青溪县",
         "district": "越城区",
         "state": "浙江省",

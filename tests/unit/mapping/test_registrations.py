@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.mapping import Mapped
-from tests.unit.mapping.conftest import Map
+from engine.codecs import er7
+from engine.mapping import Mapped, MappingSet
+from tests.unit.mapping.conftest import CONTEXT, Map
 from tests.unit.mapping.segments import pid, segment
 from tests.unit.mapping.test_messages_of_others import validate
 
@@ -271,3 +274,77 @@ def test_everything_of_a_registration_is_valid_fhir(mapped: Map) -> None:
         validate(resource)
     assert only(result, "Encounter")["length"]["value"] == 3
     assert result.findings == []
+
+
+def test_an_address_and_a_telephone_say_since_when(mapped: Map) -> None:
+    found = only(
+        mapped(
+            "ADT^A28",
+            pid(
+                f11="1&Hospital Lane&2^^X^^^^BI^^^^^^20000110^20000120",
+                f13="139^PRN^PH^^^^^^^^^^20010110^20020110^^^^2",
+            ),
+        ),
+        "Patient",
+    )
+    address, telecom = found["address"][0], found["telecom"][0]
+    assert address["line"] == ["1", "Hospital Lane", "2"]
+    assert (address["use"], address["period"]) == ("billing", {"start": "2000-01-10", "end": "2000-01-20"})
+    assert (telecom["rank"], telecom["period"]) == (2, {"start": "2001-01-10", "end": "2002-01-10"})
+
+
+def test_what_r4_has_no_element_for_stands_in_extensions(mapped: Map) -> None:
+    fields = {"f6": "周^红", "f17": "BUD^佛教", "f23": "青溪县", "f26": "CHN", "f28": "CHN"}
+    patient = only(mapped("ADT^A28", pid(**fields)), "Patient")
+    said = {each["url"].rpartition("/")[2]: each for each in patient["extension"]}
+    assert said["patient-mothersMaidenName"]["valueString"] == "周红"
+    assert said["patient-religion"]["valueCodeableConcept"]["coding"][0]["code"] == "BUD"
+    assert said["patient-birthPlace"]["valueAddress"] == {"text": "青溪县"}
+    assert said["patient-citizenship"]["extension"][0]["valueCodeableConcept"]["coding"][0]["code"] == "CHN"
+    validate(patient)
+
+
+def test_a_mother_is_known_by_her_number(mapped: Map) -> None:
+    mother = only(mapped("ADT^A28", pid(f21="M77^^^HIS^MR")), "RelatedPerson")
+    assert mother["relationship"][0]["coding"][0]["code"] == "MTH"
+    assert mother["identifier"][0]["value"] == "M77"
+    validate(mother)
+
+
+def test_a_role_belongs_to_what_it_follows(mapped: Map) -> None:
+    role = segment("ROL", f3="AT", f4="D2^孙")
+    helper = segment("ROL", f3="^洗手护士", f4="N1^钱")
+    result = mapped("ADT^A01", pid(), VISIT, role, segment("PR1", f3="88.57", f11="D6^吴"), helper, helper)
+    assert [each["individual"]["display"] for each in only(result, "Encounter")["participant"]] == ["孙"]
+    performers = only(result, "Procedure")["performer"]
+    assert [each["actor"]["display"] for each in performers] == ["吴", "钱"]
+    assert performers[1]["function"]["text"] == "洗手护士"
+
+
+def test_a_facility_changes_the_entry_that_holds_the_row(tmp_path: Path, folder: Path) -> None:
+    copied = tmp_path / "mappings"
+    shutil.copytree(folder, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    (copied / "facilities" / "baishi").mkdir(parents=True)
+    (copied / "facilities" / "baishi" / "adt.yaml").write_text(
+        "version: 1\nmappings: [ADT]\nchanges:\n  Patient:\n    - {rule: nk1, remove: yes}\n"
+        "    - {rule: pd1-3, remove: yes}\n    - {rule: extra, from: PID-31, to: active, with: yes_no}\n",
+        encoding="utf-8",
+    )
+    mapping = MappingSet.load(copied, ["baishi"]).find("ADT^A01", "baishi")
+    assert mapping is not None
+    text = "\r".join(
+        ("MSH|^~\\&|HIS|BS|||20260401||ADT^A01|C1|P|2.5.1", pid(f31="Y"), "PD1|||诊所|D1^周", "NK1|1|王^芳|SPO", "")
+    )
+    result = mapping.apply(er7.parse(text.encode()), CONTEXT)
+    patient = only(result, "Patient")
+    assert patient["active"] is True
+    assert "contact" not in patient
+    assert [each["display"] for each in patient["generalPractitioner"]] == ["周"]
+
+
+def test_a_participation_in_a_result_is_none_in_the_visit(mapped: Map) -> None:
+    participation = segment("PRT", f4="AT", f5="D3^吴")
+    obx = segment("OBX", f2="ST", f3="BP^血压^L", f5="高", f11="F")
+    result = mapped("ADT^A01", pid(), VISIT, participation, obx, segment("PRT", f4="EQUIP", f5="D9^仪"))
+    assert [each["individual"]["display"] for each in only(result, "Encounter")["participant"]] == ["吴"]
+    assert "PRT-5" in result.unmapped
