@@ -12,8 +12,9 @@ import asyncpg
 
 from engine.clock import CHINA, Clock
 from engine.codecs import acknowledgment, er7_header
+from engine.codecs.er7_header import Header
 from engine.config import Community, MllpChannel
-from engine.envelope import EnvelopeIds
+from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
@@ -36,6 +37,13 @@ TRIES = 5
 _FIRST_PAUSE_SECS = 0.2
 UNEXPECTED = "unexpected-error"
 _OUR_FAULT = frozenset({UNEXPECTED, StorageError.code, VersionConflict.code})
+
+_REUSED = Finding(
+    "control-id-reused",
+    "The control id came before with other content; this message is processed as a new one.",
+    Severity.INFORMATION,
+    "MSH-10",
+)
 
 
 class Pipeline:
@@ -115,6 +123,7 @@ class Pipeline:
 
     async def _walk(self, connection: Connection, claimed: Sequence[Claimed], at: datetime) -> None:
         walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
+        await self._find_reused(connection, [walk for _, walk in walks])
         good = [(one, walk) for one, walk in walks if not walk.holds]
         for one, walk in walks:
             if walk.holds:
@@ -122,6 +131,14 @@ class Pipeline:
         if good:
             recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at)
             await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
+
+    async def _find_reused(self, connection: Connection, walks: Sequence[Understood]) -> None:
+        headers = {walk.envelope.id: self._header(walk.envelope) for walk in walks}
+        keys = {envelope: h.control_key for envelope, h in headers.items() if h is not None and h.control_id}
+        reused = await journal.reused(connection, keys)
+        for walk in walks:
+            if walk.envelope.id in reused:
+                walk.findings.append(_REUSED)
 
     async def _postpone_or_hold(self, connection: Connection, one: Claimed, error: Exception) -> None:
         at = self._clock()
@@ -156,6 +173,8 @@ class Pipeline:
         )
         if one.awaited:
             reply = self._reply(one, _refusal(walk.findings))
+            if (header := self._header(envelope)) is not None:
+                await journal.forget(connection, header.control_key, header.content_key)
             await inbox.finish(
                 connection, [Outcome(envelope.id, "refused", walk.mapping, (), walk.unmapped, reply)], at
             )
@@ -177,17 +196,23 @@ class Pipeline:
 
     def _reply(self, one: Claimed, refused: HutongError | None) -> bytes:
         """The application acknowledgment of a channel that answers when processed."""
-        envelope = one.envelope
-        channel = self._community.channels[envelope.channel]
-        charset = channel.charset if isinstance(channel, MllpChannel) else None
-        answer_id, at = envelope.id.hex[:20], self._clock().astimezone(CHINA)
-        try:
-            header = er7_header.peek(envelope.payload, charset, envelope.channel)
-        except ParseError as error:
-            return acknowledgment.negative(None, error, ack_control_id=answer_id, at=at, code="AR")
-        if refused is not None:
-            return acknowledgment.negative(header, refused, ack_control_id=answer_id, at=at, code="AE")
+        answer_id, at = one.envelope.id.hex[:20], self._clock().astimezone(CHINA)
+        header = self._header(one.envelope)
+        if refused is not None or header is None:
+            error = refused or ParseError("the message has no header that can be read")
+            return acknowledgment.negative(header, error, ack_control_id=answer_id, at=at, code="AE")
         return acknowledgment.positive(header, answer_id, at)
+
+    def _header(self, envelope: Envelope) -> Header | None:
+        """What the intake knew of a message; None for what is none."""
+        if envelope.kind is not Kind.HL7V2:
+            return None
+        channel = self._community.channels.get(envelope.channel)
+        charset = channel.charset if isinstance(channel, MllpChannel) else None
+        try:
+            return er7_header.peek(envelope.payload, charset, envelope.channel)
+        except ParseError:
+            return None
 
 
 def _refusal(findings: Sequence[Finding]) -> HutongError:

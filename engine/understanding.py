@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.codecs import er7, er7_header
-from engine.config import Community, Facility, MllpChannel
+from engine.config import Community, MllpChannel
 from engine.envelope import Envelope, Kind
-from engine.errors import ConfigurationError, HutongError, ParseError
+from engine.errors import ConfigurationError, HutongError
 from engine.finding import Finding, Severity
 from engine.mapping import Context, FieldSource, MappingSet
 from engine.studies import Manifest, read_manifest, study_resources
@@ -16,6 +16,12 @@ from engine.studies import Manifest, read_manifest, study_resources
 Resource = dict[str, Any]
 
 NO_MAPPING = "no-mapping"
+_FOREIGN_SENDER = Finding(
+    "facility-mismatch",
+    "MSH-4 names another facility than the channel belongs to. If it is theirs, add it to msh4.",
+    location="MSH-4",
+)
+"""The facility comes from the channel; MSH-4 only checks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ def _understand_message(
 ) -> Understood:
     channel = community.channels.get(envelope.channel)
     charset = channel.charset if isinstance(channel, MllpChannel) else None
+    header = er7_header.peek(envelope.payload, charset, envelope.channel)
     message = er7.parse(envelope.payload, charset)
     findings = [*message.findings]
     facility = community.facilities.get(envelope.facility)
@@ -86,8 +93,8 @@ def _understand_message(
             f"the facility {envelope.facility} is no longer configured: add it again",
             code="facility-unknown",
         )
-    if wrong := _foreign_sender(envelope, facility, charset):
-        findings.append(wrong)
+    if facility.msh4 and header.sending_facility not in facility.msh4:
+        findings.append(_FOREIGN_SENDER)
     mapping = mappings.find(message.message_type, envelope.facility)
     if mapping is None:
         findings.append(_no_mapping(message.message_type))
@@ -120,21 +127,4 @@ def _no_mapping(message_type: str) -> Finding:
         f"No mapping for {message_type or 'a message without a type'}. It is kept as it came; nothing is made of it.",
         Severity.ERROR,
         "MSH-9",
-    )
-
-
-def _foreign_sender(envelope: Envelope, facility: Facility, charset: str | None) -> Finding | None:
-    """The facility comes from the channel; MSH-4 only checks it."""
-    if not facility.msh4:
-        return None
-    try:
-        sender = er7_header.peek(envelope.payload, charset, envelope.channel).sending_facility
-    except ParseError:
-        return None
-    if sender in facility.msh4:
-        return None
-    return Finding(
-        "facility-mismatch",
-        "MSH-4 names another facility than the channel belongs to. If it is theirs, add it to msh4.",
-        location="MSH-4",
     )

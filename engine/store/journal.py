@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,8 +17,7 @@ CHANNEL = "hutong_inbox"
 _APPEND = """
 with fresh as (
     insert into repeat_guard (control_key, content_key, envelope) values ($12, $13, $1)
-    on conflict (control_key, content_key) do update set envelope = excluded.envelope
-        where exists (select from outcome o where o.envelope = repeat_guard.envelope and o.state = 'refused')
+    on conflict do nothing
     returning envelope
 ), kept as (
     insert into journal (id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload,
@@ -28,13 +27,6 @@ with fresh as (
     insert into inbox (envelope, lanes) select envelope, $14::text[] from fresh
 ), ordered as (
     insert into lane (key, envelope) select unnest($14::text[]), envelope from fresh on conflict do nothing
-), reused as (
-    insert into finding (id, code, severity, location, text, channel, envelope, found_at)
-    select gen_random_uuid(), 'control-id-reused', 'information', 'MSH-10',
-           'The control id came before with other content; this message is processed as a new one.', $3, envelope, $6
-    from fresh
-    where $2 = 'hl7v2' and $8 <> ''
-      and (select true from repeat_guard g where g.control_key = $12 and g.content_key <> $13 limit 1)
 )
 select envelope from fresh
 """
@@ -73,8 +65,8 @@ class Repeated:
 async def append(connection: Connection, entries: Sequence[Entry]) -> dict[UUID, Repeated]:
     """Makes the entries durable in one transaction and returns those that were repeats, by their own id.
 
-    On return the commit has been flushed. A repeat of a positively acknowledged message is not journaled again; a
-    message that was refused before is a new one. Equal messages of one batch are repeats of the first.
+    On return the commit has been flushed. A repeat is not journaled again; equal messages of one batch are repeats of
+    the first.
     """
     rows = await connection.fetchmany(_APPEND, [_values(entry) for entry in entries])
     if len(rows) == len(entries):
@@ -107,6 +99,27 @@ def _values(entry: Entry) -> tuple[object, ...]:
         entry.control_key,
         entry.content_key,
         envelope.lanes,
+    )
+
+
+async def reused(connection: Connection, keys: Mapping[UUID, bytes]) -> set[UUID]:
+    """Those of these envelopes, with their control keys, whose control id came earlier with other content."""
+    rows = await connection.fetch(
+        """
+        select asked.envelope from unnest($1::uuid[], $2::bytea[]) asked(envelope, control_key)
+        where (select true from repeat_guard g
+               where g.control_key = asked.control_key and g.envelope < asked.envelope limit 1)
+        """,
+        list(keys),
+        list(keys.values()),
+    )
+    return {row["envelope"] for row in rows}
+
+
+async def forget(connection: Connection, control_key: bytes, content_key: bytes) -> None:
+    """Takes a message that was refused out of the repeat guard: when it comes again it is a new one."""
+    await connection.execute(
+        "delete from repeat_guard where control_key = $1 and content_key = $2", control_key, content_key
     )
 
 

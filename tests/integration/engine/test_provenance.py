@@ -178,15 +178,14 @@ async def test_provenance_is_audited_and_not_for_everybody(
 
 async def test_unmapped_fields_are_counted_by_mapping_and_field(hub: Hub, client: httpx.AsyncClient) -> None:
     for n in range(3):
-        # PID-17, and in the last message PID-31 too.
-        more = b"13900000001||||BUD" + (b"||||||||||||||Y" if n == 2 else b"")
-        await hub.send("baishi-his", register(f"BS{n}", control_id=f"R{n}").replace(b"13900000001", more))
+        more = b"ZZA|our own\r" + (b"ZZB|ours too\r" if n == 2 else b"")
+        await hub.send("baishi-his", register(f"BS{n}", control_id=f"R{n}") + more)
     await hub.run()
     lines = (await client.get("/api/unmapped")).json()
     last = str(await hub.pool.fetchval("select id from journal where control_id = 'R2'"))
     found = {line["field"]: (line["messages"], line["last_envelope"]) for line in lines}
-    assert found["PID-17"] == (3, last)
-    assert found["PID-31"] == (1, last)
+    assert found["ZZA-1"] == (3, last)
+    assert found["ZZB-1"] == (1, last)
     assert [line["messages"] for line in lines] == sorted((line["messages"] for line in lines), reverse=True)
     assert all(line["mapping"].startswith("ADT") for line in lines)
 

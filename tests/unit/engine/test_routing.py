@@ -59,7 +59,7 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     "another event": ([_message(["hub"], message_types=["ADT^A08"])], []),
     "its facility": ([_message(["hub"], from_facilities=["east"])], [("hub", "r0")]),
     "another facility": ([_message(["hub"], from_facilities=["west"])], []),
-    "a route for orders": ([{"when": {"event": "order"}, "to": {"endpoints": ["hub"]}}], []),
+    "a route for orders": ([_order("imaging")], []),
 }
 
 
