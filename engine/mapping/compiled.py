@@ -67,8 +67,9 @@ class CompiledResource:
     says_more whether it adds to a resource that is made already
     reference what stands before the id in a reference to it
     segments  the names whose fields stand in a frame, by place
-    plain     by place, the rules that put what one field gives into one element: most rules are such, and run fastest
-    others    the rest
+    plain     by place, the rules that put what one field gives into one element: most rules are such, and run fastest;
+              listed by how many fields the segment has, for most segments end before their last fields
+    others    the rest in their order, listed by how many fields the segment has that most of them read alone
     """
 
     rules: ResourceRules
@@ -76,8 +77,8 @@ class CompiledResource:
     reference: str
     segments: tuple[str, ...]
     compiled: tuple[CompiledRule, ...]
-    plain: tuple[tuple[int, tuple[PlainRule, ...]], ...]
-    others: tuple[Run, ...]
+    plain: tuple[tuple[int, int, tuple[tuple[PlainRule, ...], ...]], ...]
+    others: tuple[int, int, tuple[tuple[Run, ...], ...]]
     references: tuple[Rule, ...]
     defaults: tuple[tuple[tuple[str, ...], str], ...]
     make_id: IdMaker
@@ -96,12 +97,10 @@ class CompiledResource:
             for compiled in self.compiled:
                 compiled.run(rows, more, scope, out)
             return
-        for place, plain in self.plain:
+        for place, last, plain in self.plain:
             fields = rows[place]
             count = len(fields)
-            for number, name, known, apply, adds, carefully in plain:
-                if number >= count:
-                    continue
+            for number, name, known, apply, adds, carefully in plain[count if count < last else last]:
                 raw = fields[number]
                 if not raw:
                     continue
@@ -113,7 +112,9 @@ class CompiledResource:
                     value = apply(raw, scope)
                 if value is not None:
                     out[name] = [value] if adds else value
-        for run in self.others:
+        place, last, others = self.others
+        count = len(rows[place]) if last else 0
+        for run in others[count if count < last else last]:
             run(rows, None, scope, out)
 
 
@@ -134,7 +135,7 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
         segments=tuple(segments),
         compiled=compiled,
         plain=_plain(compiled, places),
-        others=tuple(each.run for each in compiled if each.plain is None),
+        others=_others(compiled, places),
         references=tuple(rule for rule in rules.rules if rule.refer is not None),
         defaults=tuple((each.path, each.rule.default) for each in compiled if each.rule.default is not None),
         make_id=_id_maker(rules.id, places, facility, tables),
@@ -142,12 +143,37 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
     )
 
 
-def _plain(compiled: tuple[CompiledRule, ...], places: dict[str, int]) -> tuple[tuple[int, tuple[PlainRule, ...]], ...]:
+def _plain(
+    compiled: tuple[CompiledRule, ...], places: dict[str, int]
+) -> tuple[tuple[int, int, tuple[tuple[PlainRule, ...], ...]], ...]:
     by_place: dict[int, list[PlainRule]] = {}
     for each in compiled:
         if each.plain is not None:
             by_place.setdefault(places[each.rule.sources[0].segment], []).append(each.plain)
-    return tuple((place, tuple(rules)) for place, rules in by_place.items())
+    listed = []
+    for place, rules in by_place.items():
+        last = max(rule.number for rule in rules) + 1
+        by_count = (tuple(rule for rule in rules if rule.number < count) for count in range(last + 1))
+        listed.append((place, last, tuple(by_count)))
+    return tuple(listed)
+
+
+def _others(compiled: tuple[CompiledRule, ...], places: dict[str, int]) -> tuple[int, int, tuple[tuple[Run, ...], ...]]:
+    rules = [each for each in compiled if each.plain is None]
+    alone = [each.rule.fields[0] for each in rules if len(each.rule.fields) == 1]
+    if not alone:
+        return 0, 0, (tuple(each.run for each in rules),)
+    segment = Counter(name.segment for name in alone).most_common(1)[0][0]
+    last = max(name.number for name in alone if name.segment == segment) + 1
+    by_count = (
+        tuple(each.run for each in rules if not _ends_before(each.rule, segment, count)) for count in range(last + 1)
+    )
+    return places[segment], last, tuple(by_count)
+
+
+def _ends_before(rule: Rule, segment: str, count: int) -> bool:
+    """Whether the one field that a rule reads is beyond the fields that its segment has."""
+    return len(rule.fields) == 1 and rule.fields[0].segment == segment and rule.fields[0].number >= count
 
 
 def _keeping_order(compiled: tuple[CompiledRule, ...]) -> tuple[CompiledRule, ...]:

@@ -66,16 +66,22 @@ def grouped(names: Sequence[str], groups: Mapping[str, Group]) -> tuple[Instance
 
 
 def _owner(current: Instance, name: str, inside: Mapping[str, list[Group]]) -> Instance | None:
-    """The instance a segment goes into, opened where need be; looks from the innermost open group outwards."""
+    """The instance a segment goes into, opened where need be; looks from the innermost open group outwards.
+
+    What a group holds itself stays in it, though a group deep inside starts with such a segment too.
+    """
     for instance in current.outwards():
         if name in instance.group.starts and not _is_due_again(instance, name):
+            return instance
+        for group in inside[instance.group.name]:
+            if name in group.starts:
+                return _opened(instance, group, name, inside)
+        if name in instance.group.holds:
             return instance
         for group in inside[instance.group.name]:
             opened = _opened(instance, group, name, inside)
             if opened is not None:
                 return opened
-        if name in instance.group.holds:
-            return instance
     return None
 
 

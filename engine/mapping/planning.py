@@ -141,17 +141,19 @@ def _nearest(instance: Instance, resource: str, made: _Made) -> tuple[int, ...]:
 
 
 def _pointed_to(instance: Instance, resource: str, many: bool, made: _Made) -> tuple[int, ...]:
-    """What a reference points to: the nearest outwards; all inside for a list; beside it one that stands alone."""
+    """What a reference points to: the nearest outwards; all inside for a list; beside it one that stands alone.
+
+    The first that there is counts: a resource that the nearest group could make may turn out not to be there.
+    """
     inside = _inside(instance, resource, made)
     if many:
         return inside or _nearest(instance, resource, made)
     direct = _nearest(instance, resource, made)
-    if direct:
-        return direct
-    if inside:
+    if not direct and inside:
         return inside if len(inside) == 1 else ()
     beside = _inside(instance.outer, resource, made) if instance.outer is not None else ()
-    return beside if len(beside) == 1 else ()
+    others = tuple(number for number in beside if number not in direct)
+    return direct + others if len(others) == 1 else direct
 
 
 def _inside(instance: Instance, resource: str, made: _Made) -> tuple[int, ...]:

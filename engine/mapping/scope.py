@@ -28,7 +28,7 @@ class Doubt(NamedTuple):
 class Scope:
     """One message while it is mapped. Every field reaches the functions with the usual separators."""
 
-    __slots__ = ("_payload", "charset", "context", "doubts", "ids", "mentioned", "repetition")
+    __slots__ = ("_payload", "charset", "context", "doubts", "ids", "mentioned", "repetition", "reports")
 
     def __init__(self, context: Context, charset: str, payload: bytes) -> None:
         self._payload = payload
@@ -39,6 +39,8 @@ class Scope:
         """The repetition at work, from 0."""
         self.ids: set[str] = set()
         """The ids given out so far."""
+        self.reports: dict[str, list[str]] = {}
+        """The ids of the reports on an order, by each number of it."""
         self.mentioned: dict[str, Resource] = {}
         """Resources that a field merely names (practitioners, organisations), by reference."""
 

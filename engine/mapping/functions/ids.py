@@ -95,8 +95,15 @@ def report_id(options: Options) -> MakeId:
     def make(
         obr3: str, orc3: str, obr2: str, orc2: str, service: str, at: str, within: str, scope: Scope
     ) -> str | None:
-        code = code_key(service, scope)
-        number = _first_of((obr3, orc3, obr2, orc2), scope)
+        numbers = (obr3, orc3, obr2, orc2)
+        found = identity(numbers, code_key(service, scope), at, within, scope)
+        for raw in numbers:
+            if raw and (number := scope.first(raw)) and found not in scope.reports.setdefault(number, []):
+                scope.reports[number].append(found)
+        return found
+
+    def identity(numbers: tuple[str, ...], code: str, at: str, within: str, scope: Scope) -> str:
+        number = _first_of(numbers, scope)
         if number:
             return resource_id("DiagnosticReport", facility, number, code)
         when = scope.first(at)
@@ -144,7 +151,21 @@ def specimen_id(options: Options) -> MakeId:
             value = scope.first(part)
             if value:
                 return resource_id("Specimen", facility, value)
-        return resource_id("Specimen", facility, within, scope.first(position)) if within else None
+        if within:
+            return resource_id("Specimen", facility, within, scope.first(position))
+        scope.doubt("specimen-unidentified", "no number says which specimen this is; it is not recorded")
+        return None
+
+    return make
+
+
+@makes_id(1)
+def specimen_source_id(options: Options) -> MakeId:
+    """From the report or order, where OBR-15 says what was taken: systems before SPM number no specimen."""
+    facility = options.facility
+
+    def make(source: str, within: str, scope: Scope) -> str | None:
+        return resource_id("Specimen", facility, within, "OBR-15") if source and within else None
 
     return make
 

@@ -19,6 +19,10 @@ from engine.mapping.scope import Scope
 UCUM = "http://unitsofmeasure.org"
 _ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+_MISSING: dict[str, dict[str, Any]] = {
+    "N": {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "not-asked"}]}}
+}
+"""Why a result has no value, by its status (HL7 table 0085)."""
 _TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI", "HD", "EI"})
 _CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
 _TIMES = frozenset({"TS", "DTM", "DT"})
@@ -66,24 +70,29 @@ class Units:
         return {"unit": unit}
 
 
-@function(4, elements=True, repeats=True)
+@function(5, elements=True, repeats=True)
 def observation_value(options: Options) -> Apply:
-    """The value of a result by its type, from OBX-5, OBX-2 and OBX-6; several coded values repeat the code of OBX-3."""
+    """The value of a result by its type, from OBX-5, OBX-2 and OBX-6; several coded values repeat the code of OBX-3.
+
+    Where there is no value, OBX-11 may say why.
+    """
     concepts, units = Concepts(options), Units(options)
 
-    def apply(raw: str, kind: str, unit: str, code: str, scope: Scope) -> dict[str, Any] | None:
+    def apply(raw: str, kind: str, unit: str, code: str, status: str, scope: Scope) -> dict[str, Any] | None:
+        if not raw:
+            return _MISSING.get(status)
         if kind == "NM":
             exact = number(raw)
             if exact is not None:
                 known = units.known.get(unit)
                 return {"valueQuantity": {"value": exact, **(units.read(unit, scope) if known is None else known)}}
             return _loose_number(raw, units.read(unit, scope), scope)
-        if not raw:
-            return None
         if kind in _TEXTS:
             return _text(raw, scope)
         if kind in _CODED:
             return _coded(raw, code, concepts, scope)
+        if kind == "CQ":
+            return _amount(raw, scope)
         if kind == "SN":
             return _structured_number(raw, units.read(unit, scope), scope)
         if kind in _TIMES:
@@ -102,6 +111,17 @@ def observation_value(options: Options) -> Apply:
         return _text(raw, scope)
 
     return apply
+
+
+def _amount(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """CQ: a quantity that brings its unit."""
+    parts = raw.split("^")
+    exact = number(folded(scope.plain(parts[0])))
+    if exact is None or "~" in raw:
+        scope.doubt("number-unreadable", "a CQ that is no quantity; kept as text", 1)
+        return _text(raw, scope)
+    unit = scope.first(parts[1]) if len(parts) > 1 else ""
+    return {"valueQuantity": quantity(exact, {"unit": unit} if unit else {})}
 
 
 def _text(raw: str, scope: Scope) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system
+from engine.mapping.functions.codes import Concepts
 from engine.mapping.functions.numbers import folded, number, quantity
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.times import period_of, read_moment
@@ -40,6 +41,33 @@ def collected(options: Options) -> Apply:
             return {"collectedPeriod": period} if period else None
         at = read_moment(parts[0], scope, 1).date_time if parts[0] else ""
         return {"collectedDateTime": at} if at else None
+
+    return apply
+
+
+@function(2, elements=True)
+def collected_between(options: Options) -> Apply:
+    """When the specimen was taken, from two fields (OBR-7, OBR-8): a moment, or a period where there is an end."""
+
+    def apply(start: str, end: str, scope: Scope) -> dict[str, Any] | None:
+        began, ended = scope.first(start), scope.first(end)
+        if ended and ended != began:
+            period = period_of(began, ended, scope, 0)
+            return {"collectedPeriod": period} if period else None
+        at = read_moment(began, scope).date_time if began else ""
+        return {"collectedDateTime": at} if at else None
+
+    return apply
+
+
+@function()
+def coded_part(options: Options) -> Apply:
+    """A coded value (CodeableConcept) that stands in one component, its parts as subcomponents (OBR-15.1)."""
+    concepts = Concepts(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = concepts.read(raw.replace("&", "^"), scope)
+        return found.as_json() if found.codings or found.text else None
 
     return apply
 

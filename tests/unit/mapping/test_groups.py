@@ -85,11 +85,18 @@ def test_what_a_message_merely_mentions_never_overwrites(mapped: Map) -> None:
 
 def test_fields_no_rule_takes_are_listed_once_each(mapped: Map) -> None:
     result = mapped(
-        "ORU^R01", pid(f31="x"), obr(f40="y"), obx("ST", "a", f19="z"), obx("ST", "b", f19="z"), "ZXX|1|什么"
+        "ORU^R01", pid(f31="x"), obr(f40="y"), obx("ST", "a", f22="z"), obx("ST", "b", f22="z"), "ZXX|1|什么"
     )
-    assert result.unmapped == ["PID-31", "OBR-40", "OBX-19", "ZXX-1", "ZXX-2"]
+    assert result.unmapped == ["PID-31", "OBR-40", "OBX-22", "ZXX-1", "ZXX-2"]
 
 
 def test_a_segment_of_no_group_disturbs_nothing(mapped: Map) -> None:
     result = mapped("ORU^R01", pid(), obr(), "ZDX|1", obx("ST", "a"), "ZDY|2", "NTE|1||说明")
     assert of(result.resources, "Observation")[0]["note"] == [{"text": "说明"}]
+
+
+def test_what_a_group_holds_itself_is_not_taken_by_a_group_deep_inside(mapped: Map) -> None:
+    specimen = "SPM|1|S1||BLD^血^L"
+    result = mapped("OUL^R22", pid(), specimen, obx("ST", "溶血"), obr(), obx("NM", "5"))
+    assert [each["valueQuantity"]["value"] for each in of(result.resources, "Observation")] == [5]
+    assert "OBX-5" in result.unmapped

@@ -63,13 +63,21 @@ def _references(value: Any) -> set[str]:
 
 
 def test_most_of_these_messages_are_mapped(mappings: MappingSet) -> None:
-    held = 0
+    held = set()
     for path in MESSAGES:
         try:
             mapped(mappings, path)
-        except MappingError:
-            held += 1
-    assert held <= 1
+        except MappingError as error:
+            held.add((path.stem, error.location))
+    # An order without any number, and results that nothing names.
+    assert held <= {
+        ("OML-O21-03", "OBR[1]-2"),
+        ("OUL-R22-01", "OBX[3]-3"),
+        ("OUL-R22-02", "OBX[3]-3"),
+        ("OUL-R23-01", "OBX[3]-3"),
+        ("OUL-R24-02", "OBX[2]-3"),
+        ("OBX-to-Observation-data-absent-n-value", "OBX-3"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.codecs import fhir_json
+from engine.errors import MappingError
 from tests.unit.mapping.conftest import Map
 from tests.unit.mapping.segments import obr, obx, pid
 
@@ -77,6 +78,8 @@ def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None
         ("TM", "0830", {"valueTime": "08:30:00"}, []),
         ("TM", "2561", {"valueString": "2561"}, ["time-unreadable"]),
         ("DR", "20260401^20260402", {"valuePeriod": {"start": "2026-04-01", "end": "2026-04-02"}}, []),
+        ("CQ", "5.10^mL", {"valueQuantity": {"value": Decimal("5.10"), "unit": "mL"}}, []),
+        ("CQ", "许多", {"valueString": "许多"}, ["number-unreadable"]),
         ("XX", "什么", {"valueString": "什么"}, ["value-type-unknown"]),
         ("RP", "https://example.org/1^^image^JPEG", {}, []),
     ],
@@ -150,3 +153,71 @@ def test_a_deleted_value_is_not_silently_ignored(mapped: Map) -> None:
     found, codes = observation(mapped, obx("ST", '""'))
     assert codes == ["deletion-not-applied"]
     assert not [key for key in found if key.startswith("value")]
+
+
+@pytest.mark.parametrize(("status", "reason"), [("N", "not-asked"), ("F", None)])
+def test_a_result_without_a_value_says_why_where_its_sender_does(mapped: Map, status: str, reason: str | None) -> None:
+    found, _ = observation(mapped, obx("NM", "", f11=status))
+    absent = found.get("dataAbsentReason")
+    assert (absent["coding"][0]["code"] if absent else None) == reason
+
+
+def test_who_and_what_produced_a_result_stands_with_it(mapped: Map) -> None:
+    found, codes = observation(mapped, obx("NM", "5", f15="LAB1^检验科", f18="DEV9^仪器", f21="R77", f25="D9^王"))
+    assert [performer["display"] for performer in found["performer"]] == ["检验科", "王"]
+    assert found["performer"][0]["identifier"]["value"] == "LAB1"
+    assert (found["device"]["identifier"]["value"], found["identifier"][0]["value"]) == ("DEV9", "R77")
+    assert codes == []
+
+
+def test_extensions_stand_beside_an_attachment(mapped: Map) -> None:
+    found, _ = observation(
+        mapped, obx("RP", "https://example.org/1^^image^JPEG", f4="1.2", f10="A^年龄^HL70080", f19="20260402")
+    )
+    kinds = {each["url"].rsplit("/", 1)[1] for each in found["extension"]}
+    assert kinds == {
+        "extension-Observation.value",
+        "observation-v2-subid",
+        "observation-nature-of-abnormal-test",
+        "observation-analysis-date-time",
+    }
+
+
+def culture(mapped: Map, parent: str, orders: str) -> tuple[dict[str, Any], list[str]]:
+    germ = obx("CE", "E.coli^大肠埃希菌^L", f3="600-7^细菌^LN", f4="1")
+    susceptibility = obr(f2="PL2", f3="FL2", f4="SUS^药敏^L", f26=parent, f29=orders)
+    result = mapped("ORU^R01", pid(), obr(), germ, susceptibility, obx("ST", "S", f3="AMP^氨苄西林^L"))
+    found = [each for each in result.resources if each["resourceType"] == "Observation"]
+    derived = found[1]["derivedFrom"][0]
+    return {**derived, "is germ": derived.get("reference") == f"Observation/{found[0]['id']}"}, [
+        finding.code for finding in result.findings
+    ]
+
+
+@pytest.mark.parametrize("orders", ["PL1^FL1", "^FL1", "PL1", "PL1&HIS^FL1&LIS", ""])
+def test_a_susceptibility_knows_its_germ(mapped: Map, orders: str) -> None:
+    assert culture(mapped, "600-7&细菌&LN^1^大肠埃希菌", orders)[0]["is germ"]
+
+
+@pytest.mark.parametrize(("parent", "orders"), [("600-7^2^大肠埃希菌", "PL1^FL1"), ("600-7^1^大肠埃希菌", "PL9^FL9")])
+def test_a_germ_that_is_not_there_is_named_and_told(mapped: Map, parent: str, orders: str) -> None:
+    derived, codes = culture(mapped, parent, orders)
+    assert (derived["display"], codes) == ("大肠埃希菌", ["parent-result-unknown"])
+
+
+def test_a_result_without_a_name_is_held(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("ORU^R01", pid(), obr(), obx("NM", "5", f3=""))
+    assert held.value.location == "OBX-3"
+
+
+def test_a_specimen_of_spm_goes_before_nothing_of_obr_15(mapped: Map) -> None:
+    result = mapped("ORU^R01", pid(), obr(), obx("NM", "5"), "SPM|1|S1||BLD^血^L")
+    specimen = next(each for each in result.resources if each["resourceType"] == "Specimen")
+    found = next(each for each in result.resources if each["resourceType"] == "Observation")
+    assert found["specimen"]["reference"] == f"Specimen/{specimen['id']}"
+
+
+def test_a_specimen_without_a_number_and_a_report_is_told(mapped: Map) -> None:
+    result = mapped("OUL^R22", pid(), "SPM|1|||BLD^血^L", obr(), obx("NM", "5"))
+    assert [finding.code for finding in result.findings] == ["specimen-unidentified"]

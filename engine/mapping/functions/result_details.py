@@ -1,0 +1,144 @@
+"""OBX and OBR: what stands around a value. Its device, its own number, how it was grouped, and what it came of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.finding import Severity
+from engine.identifiers import facility_system, resource_id
+from engine.mapping.functions.codes import Concepts, concept
+from engine.mapping.functions.orders import examination
+from engine.mapping.functions.patients import typed
+from engine.mapping.functions.times import date_time
+from engine.mapping.registry import Apply, Options, function
+from engine.mapping.scope import Scope
+
+_SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
+_ANALYSED = "http://hl7.org/fhir/StructureDefinition/observation-analysis-date-time"
+_ABNORMAL_NATURE = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
+_DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+
+
+@function()
+def sub_id(options: Options) -> Apply:
+    """The sub-id by which results of one report belong together (OBX-4), as it was written."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = scope.plain(raw)
+        if not value:
+            return None
+        return {"url": _SUB_ID, "extension": [{"url": "original-sub-identifier", "valueString": value}]}
+
+    return apply
+
+
+@function()
+def analysed_at(options: Options) -> Apply:
+    """When the analysis was done (OBX-19)."""
+    read = date_time(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        at = read(raw, scope)
+        return {"url": _ANALYSED, "valueDateTime": at} if at else None
+
+    return apply
+
+
+@function()
+def abnormal_nature(options: Options) -> Apply:
+    """What the reference range depends on: age, sex, race (OBX-10, HL7 table 0080)."""
+    read = concept(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = read(raw, scope)
+        return {"url": _ABNORMAL_NATURE, "valueCodeableConcept": found} if found else None
+
+    return apply
+
+
+@function()
+def result_number(options: Options) -> Apply:
+    """The number of the result itself (EI in OBX-21)."""
+    system = facility_system(options.facility, "result")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = scope.first(raw)
+        return {"type": typed("FILL"), "system": system, "value": value} if value else None
+
+    return apply
+
+
+@function()
+def device(options: Options) -> Apply:
+    """The device that measured, by its number (EI in OBX-18)."""
+    system = facility_system(options.facility, "device")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = scope.first(raw)
+        return {"type": "Device", "identifier": {"system": system, "value": value}} if value else None
+
+    return apply
+
+
+@function(2)
+def parent_result(options: Options) -> Apply:
+    """The result that this one came of (OBR-26, and OBR-29 for its order): the germ of a susceptibility."""
+    facility = options.facility
+
+    def apply(result: str, orders: str, scope: Scope) -> dict[str, Any] | None:
+        if not result:
+            return None
+        parts = [*scope.components(result), "", ""]
+        numbers = [number for part in orders.split("^") if (number := scope.first(part))]
+        reports = {
+            report: None
+            for number, known in scope.reports.items()
+            if not numbers or number in numbers
+            for report in known
+        }
+        found = [
+            identity
+            for report in reports
+            if (identity := resource_id("Observation", facility, report, parts[0], parts[1])) in scope.ids
+        ]
+        if len(found) == 1:
+            return {"reference": f"Observation/{found[0]}"}
+        scope.doubt(
+            "parent-result-unknown", "the result that this one came of is not in the message", 0, Severity.INFORMATION
+        )
+        words = parts[2] or parts[0]
+        return {"type": "Observation", "display": words} if words else None
+
+    return apply
+
+
+@function(2, table=True)
+def reported_service(options: Options) -> Apply:
+    """What a report is about (OBR-4); where nothing says it, that it is missing is said and the rest recorded."""
+    read = examination(options)
+
+    def apply(service: str, message_type: str, scope: Scope) -> dict[str, Any]:
+        found = read(service, scope) if service else None
+        if found is not None:
+            return dict(found)
+        scope.doubt("report-without-code", "nothing says which service this report is about; recorded without it")
+        return {"extension": [{"url": _DATA_ABSENT, "valueCode": "unknown"}]}
+
+    return apply
+
+
+@function(parts={"display": 2}, remember=True)
+def producer(options: Options) -> Apply:
+    """The laboratory that produced the result (CE in OBX-15), by its code."""
+    concepts = Concepts(options)
+    system = facility_system(options.facility, "organization")
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = concepts.read(raw, scope)
+        if not found.codings:
+            return {"type": "Organization", "display": found.text} if found.text else None
+        code = found.codings[0]["code"]
+        reference: dict[str, Any] = {"type": "Organization", "identifier": {"system": system, "value": code}}
+        return {**reference, "display": found.text} if found.text else reference
+
+    return apply
