@@ -102,18 +102,16 @@ class Application:
         compiled, scope = job.resource, self._scope
         kind = compiled.rules.resource
         reference = compiled.reference + identity
-        start = {"resourceType": kind, "id": identity}
-        if compiled.says_more:
-            # What is said more goes into a copy: lists grow, so that each source knows its place in them.
-            start = self._made.get(reference, start)
-        resource: Resource = {**start}
+        # What is said more goes into a copy: lists grow, so that each source knows its place in them.
+        start = self._made.get(reference) if compiled.says_more else None
+        resource: Resource = {**start} if start else {"resourceType": kind, "id": identity}
         try:
             compiled.run(frame, more, scope, resource)
             named = self._trail is None and not scope.doubts
         except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
             named = False
         if not named:
-            resource = {**start}
+            resource = {**start} if start else {"resourceType": kind, "id": identity}
             self._run_one_by_one(job, frame, more, resource)
         if compiled.defaults:
             compiled.complete(resource)
