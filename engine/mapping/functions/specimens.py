@@ -45,6 +45,22 @@ def collected(options: Options) -> Apply:
     return apply
 
 
+@function(2)
+def container(options: Options) -> Apply:
+    """What a specimen is in (container), from the type of the container (SPM-27) and the additive (SPM-6)."""
+    concepts = Concepts(options)
+
+    def apply(kind: str, additive: str, scope: Scope) -> dict[str, Any] | None:
+        found = {}
+        for element, raw in (("type", kind), ("additiveCodeableConcept", additive)):
+            value = concepts.read(raw, scope) if raw else None
+            if value is not None and (value.codings or value.text):
+                found[element] = value.as_json()
+        return found or None
+
+    return apply
+
+
 @function(2, elements=True)
 def collected_between(options: Options) -> Apply:
     """When the specimen was taken, from two fields (OBR-7, OBR-8): a moment, or a period where there is an end."""

@@ -73,7 +73,7 @@ def test_an_unreachable_segment_is_named_once_for_each_mapping(copied: Path, edi
 
 def test_two_mistakes_are_told_together(copied: Path, edit: Edit) -> None:
     edit("hl7v2/parts/patient.yaml", "table: sex", "table: sexes")
-    edit("hl7v2/ORU_R01/mapping.yaml", "part: specimen}", "part: speciman}")
+    edit("hl7v2/ORU_R01/mapping.yaml", "part: specimen\n", "part: speciman\n")
     found = problems(copied)
     assert any("sexes" in each for each in found)
     assert any("'speciman' is not known; did you mean 'specimen'?" in each for each in found)

@@ -221,3 +221,11 @@ def test_a_specimen_of_spm_goes_before_nothing_of_obr_15(mapped: Map) -> None:
 def test_a_specimen_without_a_number_and_a_report_is_told(mapped: Map) -> None:
     result = mapped("OUL^R22", pid(), "SPM|1|||BLD^血^L", obr(), obx("NM", "5"))
     assert [finding.code for finding in result.findings] == ["specimen-unidentified"]
+
+
+@pytest.mark.parametrize(("of_spm", "hour"), [("20260401090000", "09:00"), ("", "08:30")])
+def test_the_obr_of_a_specimen_says_what_its_spm_does_not(mapped: Map, of_spm: str, hour: str) -> None:
+    spm = f"SPM|1|S1||BLD^血^L|||||||||||||20260401080000|{of_spm}"
+    result = mapped("ORU^R01", pid(), obr(f14="20260401083000"), obx("NM", "5"), spm)
+    found = [each for each in result.resources if each["resourceType"] == "Specimen"]
+    assert [each["receivedTime"] for each in found] == [f"2026-04-01T{hour}:00+08:00"]
