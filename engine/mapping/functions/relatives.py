@@ -102,13 +102,16 @@ def mother(options: Options) -> Apply:
     return lambda scope: [{"coding": [{"system": _ROLE, "code": "MTH", "display": "mother"}]}]
 
 
-@function(6, repeats=True)
+@function(7, repeats=True)
 def payor(options: Options) -> Apply:
-    """Who pays (Coverage.payor): the company, its number, address and telephone; unknown when no company is named."""
+    """Who pays (Coverage.payor): the company, its number, address and telephone; unknown when no company is named.
+
+    FHIR always asks for a payor, so the number of the segment stands first: a deleted company deletes no payor.
+    """
     where, phone = address(options), telecom(options)
 
     def apply(
-        name: str, number: str, addresses: str, phones: str, plan: str, policy: str, scope: Scope
+        line: str, name: str, number: str, addresses: str, phones: str, plan: str, policy: str, scope: Scope
     ) -> list[dict[str, Any]]:
         parts = scope.components(name.split("~")[0])
         parts += [""] * (10 - len(parts))

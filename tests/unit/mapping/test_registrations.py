@@ -192,8 +192,9 @@ def test_an_unknown_state_of_an_allergy_is_said(mapped: Map) -> None:
     assert [finding.code for finding in result.findings] == ["code-unmapped"]
 
 
-def test_who_pays_is_unknown_rather_than_guessed(mapped: Map) -> None:
-    coverage = only(mapped("ADT^A01", pid(), segment("IN1", f36="POL1")), "Coverage")
+@pytest.mark.parametrize("company", ["", '""'])
+def test_who_pays_is_unknown_rather_than_guessed(mapped: Map, company: str) -> None:
+    coverage = only(mapped("ADT^A01", pid(), segment("IN1", f4=company, f36="POL1")), "Coverage")
     assert coverage["payor"][0]["extension"][0]["valueCode"] == "unknown"
     validate(coverage)
 
@@ -348,3 +349,10 @@ def test_a_participation_in_a_result_is_none_in_the_visit(mapped: Map) -> None:
     result = mapped("ADT^A01", pid(), VISIT, participation, obx, segment("PRT", f4="EQUIP", f5="D9^仪"))
     assert [each["individual"]["display"] for each in only(result, "Encounter")["participant"]] == ["吴"]
     assert "PRT-5" in result.unmapped
+
+
+@pytest.mark.parametrize("prior", ['""', "", "OLD1~OLD2", "^^^HIS"])
+def test_whatever_a_merge_names_no_link_of_the_patient_is_touched(mapped: Map, prior: str) -> None:
+    result = mapped("ADT^A40", pid(), f"MRG|{prior}|||X")
+    assert "link" not in only(result, "Patient")
+    assert len(result.findings) == 1
