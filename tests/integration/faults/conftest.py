@@ -22,11 +22,17 @@ Serve = Callable[..., Served]
 
 
 @pytest.fixture(scope="session")
-def hub() -> Iterator[Served]:
-    """A running hub without web and gateway."""
+def started_hub() -> Iterator[Served]:
     with serving(community(CHANNELS), only="engine") as hub:
         asyncio.run(hub.start())
         yield hub
+
+
+@pytest.fixture
+async def hub(started_hub: Served) -> Served:
+    """A running hub without web and gateway, recovered from what the test before did to it."""
+    await started_hub.whole()
+    return started_hub
 
 
 @pytest.fixture

@@ -150,8 +150,14 @@ class Served:
     async def kill(self, role: str) -> None:
         """kill -9, and waits until the kernel has ended it."""
         process = self.process(role)
+        threads = Path(f"/proc/{process.pid}/task")
         process.kill()
-        await until(f"the end of {role}", lambda: not _lives(process))
+        await until(f"the end of {role}", lambda: not _lives(process) and _at_most_one(threads))
+
+    async def whole(self) -> None:
+        """Waits until every channel listens, whatever an earlier test did to it."""
+        for port in self.run["mllp"].values():
+            await until(f"port {port} listens", lambda port=port: _listens(port))
 
     async def revived(self, role: str) -> psutil.Process:
         """Waits until the supervisor has started a role again."""
@@ -235,6 +241,19 @@ def serving(
             yield hub
         finally:
             hub.kill_all()
+
+
+def _at_most_one(threads: Path) -> bool:
+    """A zombie's other threads keep its sockets open until they have ended too."""
+    try:
+        return len(list(threads.iterdir())) <= 1
+    except OSError:
+        return True
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -69,11 +69,15 @@ async def test_the_pipeline_killed_five_times_while_it_works(hub: Served) -> Non
 
 async def test_a_process_that_cannot_start_says_why_and_is_tried_again_until_it_can(hub: Served) -> None:
     port = hub.port("his")
-    await hub.kill("engine")
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        squatter.bind(("127.0.0.1", port))
-        squatter.listen()
+        hub.supervisor.suspend()  # it would start another engine before the port is taken
+        try:
+            await hub.kill("engine")
+            squatter.bind(("127.0.0.1", port))
+            squatter.listen()
+        finally:
+            hub.supervisor.resume()
         await until("it fails twice", lambda: hub.said().count("is taken by another program") >= 2)
     client = Client(port)
     assert msa(await client.insist(register("K1", "K.1"))) == ("AA", "K.1")

@@ -22,13 +22,34 @@ async def asking(hub: Served) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def pipeline_halted(hub: Served) -> AsyncIterator[None]:
-    """What is accepted meanwhile is not processed."""
+    """What is accepted meanwhile is not processed. It is stopped between transactions: its locks would stop others."""
     pipeline = hub.process("pipeline")
-    pipeline.suspend()
+
+    async def settled() -> bool:
+        return await sessions(hub, "active") == 0
+
+    async def stopped_between_transactions() -> bool:
+        pipeline.suspend()
+        await until("statements under way have ended", settled)
+        if await sessions(hub, "idle in transaction") == 0:
+            return True
+        pipeline.resume()
+        return False
+
     try:
+        await until("the pipeline is halted", stopped_between_transactions)
         yield
     finally:
         pipeline.resume()
+
+
+async def sessions(hub: Served, state: str) -> int:
+    """How many other sessions of the hub's database are in that state."""
+    async with hub.database() as database:
+        count: int = await database.fetchval(
+            "select count(*) from pg_stat_activity where state = $1 and pid <> pg_backend_pid()", state
+        )
+        return count
 
 
 async def journaled(hub: Served, control_id: str) -> int:
