@@ -8,7 +8,7 @@ from typing import Any
 from engine.codecs import er7, er7_header
 from engine.config import Community, MllpChannel
 from engine.envelope import Envelope, Kind
-from engine.errors import ConfigurationError, HutongError
+from engine.errors import ConfigurationError, HutongError, MappingError
 from engine.finding import Finding, Severity
 from engine.mapping import Context, FieldSource, MappingSet
 from engine.studies import Manifest, read_manifest, study_resources
@@ -16,6 +16,7 @@ from engine.studies import Manifest, read_manifest, study_resources
 Resource = dict[str, Any]
 
 NO_MAPPING = "no-mapping"
+OF_ANOTHER = "facility-of-another"
 _FOREIGN_SENDER = Finding(
     "facility-mismatch",
     "MSH-4 names another facility than the channel belongs to. If it is theirs, add it to msh4.",
@@ -50,9 +51,10 @@ class Understood:
         """Whether later envelopes of the same patients must wait while this one is held.
 
         What nothing maps makes no record, so nothing behind it depends on it. That holds for a merge too: clinical
-        records belong to the source Patient, and a merge changes links only.
+        records belong to the source Patient, and a merge changes links only. And what another member sent here says
+        nothing of the patients who have these numbers at the channel's own facility.
         """
-        return not any(finding.code == NO_MAPPING for finding in self.findings)
+        return not any(finding.code in (NO_MAPPING, OF_ANOTHER) for finding in self.findings)
 
 
 def understand(
@@ -94,6 +96,7 @@ def _understand_message(
             code="facility-unknown",
         )
     if facility.msh4 and header.sending_facility not in facility.msh4:
+        _refuse_message_of_another(header.sending_facility, community)
         findings.append(_FOREIGN_SENDER)
     mapping = mappings.find(message.message_type, envelope.facility)
     if mapping is None:
@@ -119,6 +122,17 @@ def _understand_message(
         only_if_missing=mapped.only_if_missing,
         mapping=mapping.label,
     )
+
+
+def _refuse_message_of_another(sender: str, community: Community) -> None:
+    """One facility per channel: taken as the channel's own, another member's patients would be mixed up with ours."""
+    for other in community.facilities.values():
+        if sender in other.msh4:
+            raise MappingError(
+                f"MSH-4 names {other.code}, which this channel does not belong to. Send it to a channel of theirs.",
+                location="MSH-4",
+                code=OF_ANOTHER,
+            )
 
 
 def _no_mapping(message_type: str) -> Finding:

@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from adapters.mllp.door import Certificate
 from engine.codecs.mllp import MllpDecoder
 from engine.errors import FramingError, StorageError
 
@@ -61,12 +62,16 @@ class Connection(asyncio.Protocol):
         self._stalled_at: float | None = None  # when the client stopped reading, or the end began
         self._writable = True
         self.peer = ""
+        self.address = ""
+        self.certificate: Certificate | None = None
         self.unfinished = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+        self.address = str(name[0]) if isinstance(name, tuple) else ""
+        self.certificate = transport.get_extra_info("peercert")
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         _keep_alive(self._transport)
         if not self._receiver.joined(self):
@@ -91,7 +96,7 @@ class Connection(asyncio.Protocol):
         """The client sends no more but may still read: what it sent is answered first."""
         self._heard_all = True
         self._take()
-        return True
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None  # TLS has no half
 
     def pause_writing(self) -> None:
         self._writable = False

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from adapters.mllp.connection import Connection
+from adapters.mllp.door import HANDSHAKE_SECS, Door
 from adapters.mllp.limits import ReceiverLimits
 from engine.ports import Intake
 
@@ -21,11 +22,18 @@ class MllpReceiver:
     """Implements `Receiver`. A positive answer leaves only when the intake has called back with it."""
 
     def __init__(
-        self, host: str, port: int, channel_name: str, intake: Intake, limits: ReceiverLimits | None = None
+        self,
+        host: str,
+        port: int,
+        channel_name: str,
+        intake: Intake,
+        limits: ReceiverLimits | None = None,
+        door: Door | None = None,
     ) -> None:
         self.channel_name = channel_name
         self.intake = intake
         self.limits = limits or ReceiverLimits()
+        self.door = door or Door()
         self._host = host
         self._asked_port = port
         self._server: asyncio.Server | None = None
@@ -50,7 +58,12 @@ class MllpReceiver:
         """Listens. Raises OSError when the address cannot be had."""
         loop = self._loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self, loop), self._host, self._asked_port, backlog=_BACKLOG
+            lambda: Connection(self, loop),
+            self._host,
+            self._asked_port,
+            backlog=_BACKLOG,
+            ssl=self.door.tls,
+            ssl_handshake_timeout=HANDSHAKE_SECS if self.door.tls else None,
         )
         self._asked_port = self.port
         self._sweep()
@@ -78,7 +91,10 @@ class MllpReceiver:
     # What its connections tell it.
 
     def joined(self, connection: Connection) -> bool:
-        """Counts a connection in; False when there are too many."""
+        """Counts a connection in; False when it may not come in, or when there are too many."""
+        if (reason := self.door.refuses(connection)) is not None:
+            _log.warning("channel %s: client %s is refused: %s", self.channel_name, connection.peer, reason)
+            return False
         if len(self._connections) >= self.limits.max_connections:
             _log.warning("channel %s: client %s is one too many", self.channel_name, connection.peer)
             return False

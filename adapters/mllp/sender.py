@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 from engine.codecs import acknowledgment
 from engine.codecs.mllp import MllpDecoder, frame
@@ -16,21 +17,30 @@ class MllpSender:
     """Implements `Sender`. One message is under way at a time, so answers cannot be confused."""
 
     def __init__(
-        self, host: str, port: int, *, connect_timeout_secs: float = 10.0, answer_timeout_secs: float = 30.0
+        self,
+        host: str,
+        port: int,
+        *,
+        connect_timeout_secs: float = 10.0,
+        answer_timeout_secs: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._connect_timeout_secs = connect_timeout_secs
         self._answer_timeout_secs = answer_timeout_secs
+        self._tls = tls
+        self._server_name = server_name
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
 
     async def send(self, payload: bytes, control_id: str) -> bytes:
         """Sends these exact bytes; returns the answer's bytes once they prove acceptance of control_id.
 
-        Raises DeliveryError: RETRY `unreachable`, `connection-lost`, `no-answer`, `not-an-answer`, `ack-mismatch`,
-        `refused-for-now`; HOLD `refused`. After any error but a refusal the connection is closed, because what
-        arrives on it later could no longer be told apart.
+        Raises DeliveryError: RETRY `unreachable`, `untrusted`, `connection-lost`, `no-answer`, `not-an-answer`,
+        `ack-mismatch`, `refused-for-now`; HOLD `refused`. After any error but a refusal the connection is closed,
+        because what arrives on it later could no longer be told apart.
         """
         async with self._turn:
             reader, writer = await self._connected()
@@ -64,9 +74,18 @@ class MllpSender:
             self._drop()
         try:
             async with asyncio.timeout(self._connect_timeout_secs):
-                self._streams = await asyncio.open_connection(self._host, self._port, limit=_ANSWER_LIMIT_BYTES)
+                self._streams = await asyncio.open_connection(
+                    self._host,
+                    self._port,
+                    limit=_ANSWER_LIMIT_BYTES,
+                    ssl=self._tls,
+                    server_hostname=(self._server_name or self._host) if self._tls else None,
+                )
         except TimeoutError:
             raise DeliveryError("the endpoint did not accept a connection in time", code="unreachable") from None
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+            raise DeliveryError(f"no trusted connection to the endpoint: {reason}", code="untrusted") from error
         except OSError as error:
             raise DeliveryError(f"the endpoint cannot be reached: {_reason(error)}", code="unreachable") from error
         return self._streams

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from types import TracebackType
 
 from conformance.errors import NoAnswerError, UnexpectedAnswerError
@@ -38,10 +39,10 @@ async def read_block(reader: asyncio.StreamReader) -> bytes | None:
 
 
 class MllpConnection:
-    """One connection of a client: sends a payload, waits for the one answer to it."""
+    """One connection of a client: sends a payload, waits for the one answer to it. With `tls` it is protected."""
 
-    def __init__(self, host: str, port: int, *, timeout_secs: float = 30) -> None:
-        self._host, self._port, self._timeout_secs = host, port, timeout_secs
+    def __init__(self, host: str, port: int, *, timeout_secs: float = 30, tls: ssl.SSLContext | None = None) -> None:
+        self._host, self._port, self._timeout_secs, self._tls = host, port, timeout_secs, tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, payload: bytes) -> bytes:
@@ -55,6 +56,9 @@ class MllpConnection:
         except TimeoutError as error:
             await self.close()
             raise NoAnswerError(f"{self._host}:{self._port} gave no answer in {self._timeout_secs:g} s") from error
+        except ssl.SSLCertVerificationError as error:
+            await self.close()
+            raise NoAnswerError(f"{self._host}:{self._port} is not trusted: {error.verify_message}") from error
         except OSError as error:
             await self.close()
             raise NoAnswerError(f"{self._host}:{self._port}: {error.strerror or type(error).__name__}") from error
@@ -79,5 +83,7 @@ class MllpConnection:
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(self._host, self._port, limit=FRAME_LIMIT_BYTES)
+            self._streams = await asyncio.open_connection(
+                self._host, self._port, limit=FRAME_LIMIT_BYTES, ssl=self._tls
+            )
         return self._streams

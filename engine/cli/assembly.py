@@ -21,6 +21,7 @@ import asyncpg
 from engine import config
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
+from engine.config.tls import endpoint_context, listener_context
 from engine.envelope import EnvelopeIds
 from engine.errors import ConfigurationError, StorageError
 from engine.ports import Sender
@@ -68,6 +69,7 @@ async def prepare(database_url: str, data: Path) -> None:
 
 async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Receives, acknowledges and delivers HL7 v2 until it is cancelled."""
+    from adapters.mllp.door import Door
     from adapters.mllp.limits import ReceiverLimits
     from adapters.mllp.receiver import MllpReceiver
     from adapters.mllp.sender import MllpSender
@@ -81,6 +83,8 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
             address.port or 0,
             connect_timeout_secs=endpoint.connect_timeout_secs,
             answer_timeout_secs=endpoint.answer_timeout_secs,
+            tls=endpoint_context(endpoint.tls, folder) if endpoint.tls else None,
+            server_name=endpoint.tls.server_name if endpoint.tls else None,
         )
 
     community = config.load(folder)
@@ -97,6 +101,11 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
                 max_message_bytes=channel.max_message_bytes,
                 max_connections=channel.max_connections,
                 idle_timeout_secs=channel.idle_timeout_secs,
+            ),
+            Door(
+                channel.allow_from,
+                listener_context(channel.tls, folder) if channel.tls else None,
+                channel.tls.client_names if channel.tls else (),
             ),
         )
         for channel in community.mllp_channels

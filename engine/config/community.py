@@ -12,15 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from engine.config.model import Model
+from engine.config.transport import Allowed, EndpointTls, ListenerTls
 
 DICOM_PORT = 11112
 MLLP_LIMIT_BYTES = 16 * 1024 * 1024
 """A report with an embedded PDF is a few megabytes; a message larger than this is a mistake or an attack."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _known_charset(value: str) -> str:
@@ -89,12 +88,12 @@ class Role(StrEnum):
     INTEGRATOR = "integrator"
 
 
-class Http(_Model):
+class Http(Model):
     host: Text = "127.0.0.1"
     port: Port = 8080
 
 
-class Facility(_Model):
+class Facility(Model):
     """A member of the community, an Organization. `msh4` lists the names its systems send in MSH-4."""
 
     code: Name
@@ -106,7 +105,7 @@ class Facility(_Model):
     """True where a RIS fills orders; otherwise hutong issues the accession number and the Study Instance UID."""
 
 
-class MllpChannel(_Model):
+class MllpChannel(Model):
     """HL7 v2 over MLLP, inbound."""
 
     type: Literal["mllp"]
@@ -120,9 +119,12 @@ class MllpChannel(_Model):
     max_message_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = MLLP_LIMIT_BYTES
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 500
     idle_timeout_secs: Secs = 3600.0
+    allow_from: tuple[Allowed, ...] = ()
+    """Addresses and networks that may connect; none named lets everybody."""
+    tls: ListenerTls | None = None
 
 
-class AeEntry(_Model):
+class AeEntry(Model):
     """An application entity that may talk to us, and the facility whose it is."""
 
     ae_title: AeTitle
@@ -131,7 +133,7 @@ class AeEntry(_Model):
     """Host it must call from; None takes it from anywhere."""
 
 
-class DicomChannel(_Model):
+class DicomChannel(Model):
     """DICOM, inbound: storage, verification and the modality worklist."""
 
     type: Literal["dicom"]
@@ -150,7 +152,7 @@ class DicomChannel(_Model):
 Channel = MllpChannel | DicomChannel
 
 
-class Retry(_Model):
+class Retry(Model):
     """How long to wait before the next attempt: first, then times factor, up to max."""
 
     first_secs: Secs = 1.0
@@ -164,7 +166,7 @@ class Retry(_Model):
         return self
 
 
-class MllpEndpoint(_Model):
+class MllpEndpoint(Model):
     """A system we send HL7 v2 to, and what it wants to read in MSH-2 to MSH-18."""
 
     type: Literal["mllp"]
@@ -180,9 +182,10 @@ class MllpEndpoint(_Model):
     connect_timeout_secs: Secs = 5.0
     answer_timeout_secs: Secs = 30.0
     retry: Retry = Retry()
+    tls: EndpointTls | None = None
 
 
-class When(_Model):
+class When(Model):
     """What a route applies to: the event, narrowed by what else is given; an empty list narrows nothing."""
 
     event: Event
@@ -192,7 +195,7 @@ class When(_Model):
     categories: tuple[Text, ...] = ()
 
 
-class To(_Model):
+class To(Model):
     """Where a route leads: to the requester's own endpoint, to named endpoints, or to a centre. One of the three."""
 
     requester: bool = False
@@ -206,7 +209,7 @@ class To(_Model):
         return self
 
 
-class Route(_Model):
+class Route(Model):
     id: Name
     when: When
     to: To
@@ -226,7 +229,7 @@ class Route(_Model):
         return self
 
 
-class Centre(_Model):
+class Centre(Model):
     """A shared diagnostic centre: which facility runs it, what it reads, and who reads there."""
 
     name: Name
@@ -245,14 +248,14 @@ class Centre(_Model):
         return self
 
 
-class RecognitionItem(_Model):
+class RecognitionItem(Model):
     """How long the result of one examination, by its recognition code, may stand for a new order."""
 
     code: Text
     days: Annotated[int, Field(ge=1, le=3650)]
 
 
-class Recognition(_Model):
+class Recognition(Model):
     """Mutual recognition of results (互认)."""
 
     default_days: Annotated[int, Field(ge=1, le=3650)] = 30
@@ -260,7 +263,7 @@ class Recognition(_Model):
     items: tuple[RecognitionItem, ...] = ()
 
 
-class User(_Model):
+class User(Model):
     """A person or a system that may use the API. Tokens are issued by the running hub and stand in no file here."""
 
     name: Name
@@ -269,7 +272,7 @@ class User(_Model):
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
 
 
-class Community(_Model):
+class Community(Model):
     """The whole configuration of one community hub."""
 
     name: Text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +27,7 @@ from engine.config.document import Document, Place, UnreadableDocument, Value, r
 from engine.config.explanation import explain
 from engine.config.problems import InvalidConfiguration, Problem, nearest, written
 from engine.config.references import check_references
+from engine.config.tls import check_tls, endpoint_context, listener_context
 
 COMMUNITY, ROUTES, RECOGNITION, USERS = "community.yaml", "routes.yaml", "recognition.yaml", "users.yaml"
 CHANNELS, ENDPOINTS, CENTRES = "channels", "endpoints", "centres"
@@ -81,6 +84,7 @@ class _Reading:
             folder=self.folder,
         )
         check_references(community, self._defined(root), self.documents, self.problems)
+        check_tls(self._tls_contexts(community), self.documents, self.problems)
         if self.problems:
             raise InvalidConfiguration(self.problems)
         return community
@@ -116,6 +120,19 @@ class _Reading:
             return ()
         built = (self._build(Route, ROUTES, ("routes", position), raw) for position, raw in enumerate(listed))
         return tuple(route for route in built if route is not None)
+
+    def _tls_contexts(self, community: Community) -> dict[str, Callable[[], SSLContext]]:
+        listeners = {
+            f"{CHANNELS}/{channel.name}.yaml": partial(listener_context, channel.tls, self.folder)
+            for channel in community.mllp_channels
+            if channel.tls is not None
+        }
+        endpoints = {
+            f"{ENDPOINTS}/{endpoint.name}.yaml": partial(endpoint_context, endpoint.tls, self.folder)
+            for endpoint in community.endpoints.values()
+            if endpoint.tls is not None
+        }
+        return {**listeners, **endpoints}
 
     # -- files
 

@@ -75,3 +75,21 @@ async def test_a_merge_joins_nobody_and_says_so(hub: Hub, event: str) -> None:
     assert await hub.held() == 0
     assert await hub.open_findings() == ["merge-not-applied"]
     assert len(await hub.resources("Patient")) == len(before)
+
+
+async def test_another_member_s_message_is_held_and_nobody_waits_behind_it(hub: Hub) -> None:
+    await hub.send("baishi-his", register("BS0009", sender="QXZWSY", control_id="F1"))
+    await hub.send("baishi-his", register("BS0009", control_id="F2"))
+    await hub.run()
+    assert await hub.open_findings() == ["facility-of-another"]
+    assert await hub.held() == 1
+    assert len([p for p in await hub.resources("Patient") if p.get("identifier")]) >= 1
+    text = await hub.pool.fetchval("select text from finding")
+    assert text == "MSH-4 names qingxi, which this channel does not belong to. Send it to a channel of theirs."
+
+
+async def test_a_sender_that_nobody_knows_is_told_of_and_taken(hub: Hub) -> None:
+    await hub.send("baishi-his", register("BS0009", sender="NEWHIS"))
+    await hub.run()
+    assert await hub.open_findings() == ["facility-mismatch"]
+    assert await hub.held() == 0

@@ -1,0 +1,84 @@
+"""Can the certificates of a configuration be used? Builds the TLS contexts of listeners and endpoints."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.config.document import Document
+from engine.config.problems import Problem
+from engine.config.transport import EndpointTls, ListenerTls
+from engine.errors import ConfigurationError
+
+
+def listener_context(tls: ListenerTls, folder: Path) -> ssl.SSLContext:
+    """Raises ConfigurationError that names the key and the file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_chain(context, folder, tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        _load_authorities(context, folder, "client_ca", tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def endpoint_context(tls: EndpointTls, folder: Path) -> ssl.SSLContext:
+    """Raises ConfigurationError that names the key and the file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.ca is not None:
+        _load_authorities(context, folder, "ca", tls.ca)
+    else:
+        context.load_default_certs()
+    if tls.certificate is not None and tls.key is not None:
+        _load_chain(context, folder, tls.certificate, tls.key)
+    return context
+
+
+def check_tls(
+    contexts: Mapping[str, Callable[[], ssl.SSLContext]], documents: Mapping[str, Document], problems: list[Problem]
+) -> None:
+    """Adds a problem for every file of the configuration, by its path, whose context cannot be built."""
+    for file, build in contexts.items():
+        try:
+            build()
+        except ConfigurationError as error:
+            key = error.location or "tls"
+            line = documents[file].line(("tls", key)) if file in documents else 0
+            problems.append(Problem(file, line, f"tls.{key}", error.message))
+
+
+def _load_chain(context: ssl.SSLContext, folder: Path, certificate: str, key: str) -> None:
+    for name, file in (("certificate", certificate), ("key", key)):
+        _readable(folder / file, name)
+    try:
+        context.load_cert_chain(folder / certificate, folder / key, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise _wrong("key", "expected the key of the certificate") from error
+        raise _wrong("certificate", "expected a certificate and its key in PEM, the key without a password") from error
+
+
+def _load_authorities(context: ssl.SSLContext, folder: Path, name: str, file: str) -> None:
+    _readable(folder / file, name)
+    try:
+        context.load_verify_locations(folder / file)
+    except ssl.SSLError as error:
+        raise _wrong(name, "expected certificates of authorities in PEM") from error
+
+
+def _readable(path: Path, name: str) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise _wrong(name, f"expected a file that can be read: {path} ({error.strerror})") from error
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal."""
+    return ""
+
+
+def _wrong(key: str, text: str) -> ConfigurationError:
+    return ConfigurationError(text, location=key)
