@@ -12,9 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 import mappings
+from engine.cli import check_coverage
 from engine.cli.assembly import mappings_of
 from engine.config import Community, DicomChannel, InvalidConfiguration, load
 from engine.mapping import MappingSet
+from engine.mapping.coverage import coverage
 from engine.mapping.testing import TestResult, run_tests
 
 PARTS = ("facilities", "channels", "endpoints", "routes", "centres", "users")
@@ -24,11 +26,19 @@ _console = Console(soft_wrap=True, highlight=False)
 
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A configuration folder, such as docker/example.")],
+    with_coverage: Annotated[
+        bool,
+        typer.Option("--coverage", help="Show which rows of HL7's v2-to-FHIR map are fulfilled, and run no tests."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The coverage as JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The coverage as docs/hl7v2-coverage.md.")] = False,
 ) -> None:
     """Validates configuration and mappings and runs the mapping tests, without connecting.
 
     Every mistake is told as file:line, what was expected and the nearest valid name. Exit status 1 when there is one.
     """
+    if (as_json or as_markdown) and not with_coverage:
+        raise typer.BadParameter("--json and --markdown are ways to show the coverage: add --coverage")
     try:
         community = load(folder)
     except InvalidConfiguration as error:
@@ -37,6 +47,9 @@ def check(
     files = Path(mappings.__file__).parent
     try:
         mapping_set = mappings_of(community)
+        if with_coverage:
+            _show_coverage(mapping_set, files, as_json=as_json, as_markdown=as_markdown)
+            return
         results = run_tests(files)
     except InvalidConfiguration as error:
         _tell(files, error)
@@ -53,6 +66,16 @@ def check(
         _console.print(f"{len(failed)} of {len(results)} mapping tests failed")
         raise typer.Exit(1)
     _console.print(f"[green]✓[/] {len(results)} mapping tests passed")
+
+
+def _show_coverage(mapping_set: MappingSet, files: Path, *, as_json: bool, as_markdown: bool) -> None:
+    segments = coverage(mapping_set, files)
+    if as_json:
+        typer.echo(check_coverage.as_json(segments))
+    elif as_markdown:
+        typer.echo(check_coverage.as_markdown(segments), nl=False)
+    else:
+        check_coverage.show(segments, _console)
 
 
 def _tell(folder: Path, error: InvalidConfiguration) -> None:

@@ -1,0 +1,95 @@
+"""How much of HL7's v2-to-FHIR map is fulfilled is found by trying, and nothing is counted that is not there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.mapping import MappingSet
+from engine.mapping.coverage import Covered, SegmentCoverage, State, coverage
+from engine.mapping.coverage_rows import Row, read_rows
+
+
+def _of(folder: Path, segment: str) -> SegmentCoverage:
+    facilities = [path.name for path in folder.glob("facilities/*")]
+    return coverage(MappingSet.load(folder, facilities), folder, [segment])[0]
+
+
+def _row(found: SegmentCoverage, field: str, attribute: str) -> Covered:
+    return next(each for each in found.rows if (each.row.field, each.row.attribute) == (field, attribute))
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The mappings, to be changed."""
+    return Path(shutil.copytree(folder, tmp_path / "mappings"))
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_every_official_row_is_a_requirement(folder: Path) -> None:
+    official = [row for row in read_rows(folder) if row.segment not in ("IPC", "ZDS")]
+
+    assert len(official) == 1055
+    assert len({row.id for row in official}) == 1055
+
+
+def test_a_row_knows_the_resource_of_its_map() -> None:
+    assert Row("MSH[Provenance-Source]/3", "MSH-7", "recorded", "", "").resource == "Provenance"
+
+
+def test_taking_a_rule_away_lowers_the_number(copy: Path) -> None:
+    before = _of(copy, "PID")
+    part = copy / "hl7v2/parts/patient.yaml"
+    part.write_text(re.sub(r".*rule: pid-8,.*\n", "", part.read_text(encoding="utf-8")), encoding="utf-8")
+
+    after = _of(copy, "PID")
+
+    assert _row(before, "PID-8", "gender").state is State.MAPPED
+    assert _row(after, "PID-8", "gender").state is State.MISSING
+    assert after.count(State.MAPPED) == before.count(State.MAPPED) - 1
+
+
+def test_a_rule_that_writes_another_element_does_not_count(copy: Path) -> None:
+    _change(copy / "hl7v2/parts/patient.yaml", "to: gender, table: sex", "to: language, table: sex")
+
+    assert _row(_of(copy, "PID"), "PID-8", "gender").state is State.MISSING
+
+
+def test_a_rule_that_no_tests_message_fills_does_not_count(copy: Path) -> None:
+    for message in copy.glob("hl7v2/*/*.hl7"):
+        content = message.read_bytes()
+        message.write_bytes(re.sub(rb"(?<![^\r\n])(PID(?:\|[^|\r\n]*){7}\|)[^|\r\n]*", rb"\1", content))
+
+    found = _row(_of(copy, "PID"), "PID-8", "gender")
+
+    assert (found.state, found.says) == (State.MISSING, "read, but not for this")
+
+
+def test_what_stands_elsewhere_is_tried_as_well(copy: Path) -> None:
+    line = "PID[Patient],PID-8,gender,Patient.{},,said here\n"
+    _change(copy / "hl7v2/parts/patient.yaml", "to: gender, table: sex", "to: language, table: sex")
+    elsewhere = copy / "requirements/elsewhere.csv"
+    kept = elsewhere.read_text(encoding="utf-8")
+
+    elsewhere.write_text(kept + line.format("maritalStatus"), encoding="utf-8")
+    assert _row(_of(copy, "PID"), "PID-8", "gender").state is State.MISSING
+
+    elsewhere.write_text(kept + line.format("language"), encoding="utf-8")
+    found = _row(_of(copy, "PID"), "PID-8", "gender")
+    assert (found.state, found.says) == (State.ELSEWHERE, "Patient.language: said here")
+
+
+def test_the_envelope_keeps_only_what_an_envelope_has(copy: Path) -> None:
+    elsewhere = copy / "requirements/elsewhere.csv"
+    with elsewhere.open("a", encoding="utf-8") as file:
+        file.write("PID[Account],PID,status,Envelope.colour,,no such thing\n")
+
+    assert _row(_of(copy, "PID"), "PID", "status").state is State.MISSING
