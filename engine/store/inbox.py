@@ -17,42 +17,63 @@ CHANNEL = "hutong_outcome"
 # to hand out a few envelopes.
 _CLAIM = """
 select i.envelope, i.attempts, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
-       j.sha256, j.payload, i.lanes, length(j.acknowledgment) = 0 as awaited
+       j.sha256, j.payload, i.lanes, length(j.acknowledgment) = 0 and not i.replayed as awaited,
+       i.place, i.late, i.replayed, i.redeliver, i.asked_by, i.asked_why
 from inbox i join journal j on j.id = i.envelope
 where i.state = 'accepted' and (i.next_attempt_at is null or i.next_attempt_at <= $2)
-  and (select true from lane earlier where earlier.key = any(i.lanes) and earlier.envelope < i.envelope limit 1) is null
+  and (select true from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place limit 1) is null
 order by i.envelope
 limit $1
 for update of i skip locked
 """
 
 _LEAVE = """
-with gone as (delete from inbox where envelope = any($1) returning envelope, lanes)
-delete from lane l using gone where l.key = any(gone.lanes) and l.envelope = gone.envelope
+with gone as (delete from inbox where envelope = any($1) returning place, lanes)
+delete from lane l using gone where l.key = any(gone.lanes) and l.place = gone.place
 """
 _LEAVE_LANES = """
-delete from lane l using inbox i where i.envelope = any($1) and l.key = any(i.lanes) and l.envelope = i.envelope
+delete from lane l using inbox i where i.envelope = any($1) and l.key = any(i.lanes) and l.place = i.place
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """An envelope that may run now: no earlier unfinished one shares a lane with it.
+class Asked:
+    """Who had an envelope tried again after it was held, corrected it, or had it processed once more; and why."""
 
-    attempts  how often it was tried before
-    awaited   the sender waits for the answer of processing
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An envelope that may run now: no unfinished one of an earlier place shares a lane with it.
+
+    attempts   how often it was tried before
+    awaited    the sender waits for the answer of processing
+    place      its place in its lanes: its id, or that of the envelope it was corrected from
+    late       later ones of its lanes may have been recorded before it: it changes nothing that they changed
+    replayed   it was processed before
+    redeliver  with `replayed`: what it owes is owed once more
+    asked      the person behind it, where it does not run for the first time
     """
 
     envelope: Envelope
     attempts: int
     awaited: bool
+    place: UUID
+    late: bool
+    replayed: bool
+    redeliver: bool
+    asked: Asked | None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an envelope ended, and what was written for it (`Patient/…@3`).
 
-    state  processed; or refused: the sender was told so and keeps the message
+    state     processed; or refused: the sender was told so and keeps the message
+    replayed  it has an outcome already, which this one brings up to date
+    asked     the person who let it run, where one did
     """
 
     envelope: UUID
@@ -61,6 +82,8 @@ class Outcome:
     resources: Sequence[str]
     unmapped: Sequence[str]
     reply: bytes | None = None
+    replayed: bool = False
+    asked: Asked | None = None
 
 
 async def claim(connection: Connection, limit: int, at: datetime) -> list[Claimed]:
@@ -86,6 +109,11 @@ async def claim(connection: Connection, limit: int, at: datetime) -> list[Claime
             ),
             row["attempts"],
             row["awaited"],
+            row["place"],
+            row["late"],
+            row["replayed"],
+            row["redeliver"],
+            Asked(row["asked_by"], row["asked_why"]) if row["asked_by"] is not None else None,
         )
         for row in rows
     ]
@@ -97,28 +125,57 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
         return
     await connection.executemany(
         """
-        insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply)
-        values ($1, $2, $3, $4, to_jsonb($5::text[]), $6, $7)
+        insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply, actor, reason)
+        values ($1, $2, $3, $4, to_jsonb($5::text[]), $6, $7, $8, $9)
         """,
-        [(o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.reply) for o in outcomes],
+        [
+            (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.reply)
+            + ((o.asked.by, o.asked.why) if o.asked else (None, None))
+            for o in outcomes
+            if not o.replayed
+        ],
     )
+    await _finish_replayed(connection, [outcome for outcome in outcomes if outcome.replayed], at)
     await connection.execute(_LEAVE, [outcome.envelope for outcome in outcomes])
     for outcome in outcomes:
         if outcome.reply:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, str(outcome.envelope))
 
 
+async def _finish_replayed(connection: Connection, outcomes: Sequence[Outcome], at: datetime) -> None:
+    """What was answered, and when it first ended, stays."""
+    if not outcomes:
+        return
+    await connection.executemany(
+        """
+        update outcome set state = $2, replayed_at = $3, mapping = $4, resources = to_jsonb($5::text[]), unmapped = $6,
+                           replayed_by = $7
+        where envelope = $1
+        """,
+        [
+            (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.asked.by if o.asked else None)
+            for o in outcomes
+        ],
+    )
+
+
+async def leave_as_it_was(connection: Connection, envelope: UUID) -> None:
+    """Ends a replay that came to nothing: the outcome is the one it had."""
+    await connection.execute(_LEAVE, [envelope])
+
+
 async def hold(connection: Connection, envelope: UUID, *, keeps_lanes: bool) -> None:
-    """Holds an envelope until a person settles its findings.
+    """Holds an envelope until a person releases, skips or corrects it.
 
     With `keeps_lanes` everything behind it in its lanes waits too; without, only it stands still.
     """
     if not keeps_lanes:
-        await connection.execute(_LEAVE_LANES, [envelope])
+        await connection.execute(_LEAVE_LANES, envelope)
     await connection.execute(
         """
         update inbox set state = 'held', attempts = attempts + 1, next_attempt_at = null,
-                         lanes = case when $2 then lanes else '{}' end
+                         lanes = case when $2 then lanes else '{}' end,
+                         left_lanes = case when $2 then '{}' else lanes end
         where envelope = $1
         """,
         envelope,
@@ -146,7 +203,7 @@ async def waiting_behind(connection: Connection, envelope: UUID) -> int:
     waiting: int = await connection.fetchval(
         """
         select count(distinct later.envelope)
-        from inbox i join lane later on later.key = any(i.lanes) and later.envelope > i.envelope
+        from inbox i join lane later on later.key = any(i.lanes) and later.place > i.place
         where i.envelope = $1
         """,
         envelope,

@@ -21,10 +21,10 @@ select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_typ
        coalesce(i.attempts, 0) as attempts, i.next_attempt_at,
        o.finished_at, o.mapping, o.resources, coalesce(o.unmapped, '{{}}') as unmapped,
        array(select distinct earlier.envelope
-             from lane earlier where earlier.key = any(i.lanes) and earlier.envelope < j.id
+             from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place
              order by 1 limit {_LISTED_BLOCKERS}) as waits_for,
        (select count(distinct later.envelope)
-        from lane later where later.key = any(i.lanes) and later.envelope > j.id) as waiting_behind
+        from lane later where later.key = any(i.lanes) and later.place > i.place) as waiting_behind
 from journal j left join inbox i on i.envelope = j.id left join outcome o on o.envelope = j.id
 where j.id = any($1::uuid[]) order by j.id
 """

@@ -210,6 +210,7 @@ def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
         "owed": StepState.WAITING,
         "delivered": StepState.DONE,
         "refused": StepState.STOPPED,
+        "given-up": StepState.DONE,
     }
     return [
         Step(
