@@ -52,6 +52,7 @@ _TRANSIENT = frozenset({"206", "207"})
 _TRANSIENT_TEXTS = ("application internal error", "application record locked")
 _POSITIVE = frozenset({"AA", "CA"})
 _KNOWN = _POSITIVE | {"AE", "AR", "CE", "CR"}
+_FRAMING = b"\x0b\x1c"
 
 
 def positive(header: Header, ack_control_id: str, at: datetime) -> bytes:
@@ -219,5 +220,9 @@ def _rule(error: HutongError, separators: Separators) -> str:
 
 
 def _encoded(answer: str, codec: str) -> bytes:
-    """The header's own codec: what is echoed came from it; a byte that could not be read cannot be echoed either."""
-    return answer.encode("ascii") if answer.isascii() else answer.encode(codec, "replace")
+    """The header's own codec: what is echoed came from it; a byte that could not be read cannot be echoed either.
+
+    Nor can the bytes that frame a block, which a message that came from a file may hold.
+    """
+    encoded = answer.encode("ascii") if answer.isascii() else answer.encode(codec, "replace")
+    return encoded.translate(None, _FRAMING)
