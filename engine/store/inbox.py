@@ -27,12 +27,16 @@ limit $1
 for update of i skip locked
 """
 
+# A lane that is left is kept apart: a patient's identifier leads to everything that ever came for it.
 _LEAVE = """
-with gone as (delete from inbox where envelope = any($1) returning place, lanes)
+with gone as (delete from inbox where envelope = any($1) returning envelope, place, lanes),
+     kept as (insert into past_lane (key, envelope) select unnest(lanes), envelope from gone on conflict do nothing)
 delete from lane l using gone where l.key = any(gone.lanes) and l.place = gone.place
 """
 _LEAVE_LANES = """
-delete from lane l using inbox i where i.envelope = any($1) and l.key = any(i.lanes) and l.place = i.place
+with gone as (select envelope, place, lanes from inbox where envelope = any($1)),
+     kept as (insert into past_lane (key, envelope) select unnest(lanes), envelope from gone on conflict do nothing)
+delete from lane l using gone where l.key = any(gone.lanes) and l.place = gone.place
 """
 
 
@@ -170,7 +174,7 @@ async def hold(connection: Connection, envelope: UUID, *, keeps_lanes: bool) -> 
     With `keeps_lanes` everything behind it in its lanes waits too; without, only it stands still.
     """
     if not keeps_lanes:
-        await connection.execute(_LEAVE_LANES, envelope)
+        await connection.execute(_LEAVE_LANES, [envelope])
     await connection.execute(
         """
         update inbox set state = 'held', attempts = attempts + 1, next_attempt_at = null,

@@ -68,18 +68,24 @@ async def append(connection: Connection, entries: Sequence[Entry]) -> dict[UUID,
     On return the commit has been flushed. A repeat is not journaled again; equal messages of one batch are repeats of
     the first.
     """
-    rows = await connection.fetchmany(_APPEND, [_values(entry) for entry in entries])
-    if len(rows) == len(entries):
-        return {}
-    fresh = {row["envelope"] for row in rows}
-    repeats = [entry for entry in entries if entry.envelope.id not in fresh]
-    found = await connection.fetch(
-        _REPEATED,
-        [entry.envelope.id for entry in repeats],
-        [entry.control_key for entry in repeats],
-        [entry.content_key for entry in repeats],
-    )
-    return {row["id"]: Repeated(row["envelope"], row["reply"] or row["acknowledgment"]) for row in found}
+    repeated: dict[UUID, Repeated] = {}
+    while True:
+        rows = await connection.fetchmany(_APPEND, [_values(entry) for entry in entries])
+        if len(rows) == len(entries):
+            return repeated
+        fresh = {row["envelope"] for row in rows}
+        repeats = [entry for entry in entries if entry.envelope.id not in fresh]
+        found = await connection.fetch(
+            _REPEATED,
+            [entry.envelope.id for entry in repeats],
+            [entry.control_key for entry in repeats],
+            [entry.content_key for entry in repeats],
+        )
+        repeated |= {row["id"]: Repeated(row["envelope"], row["reply"] or row["acknowledgment"]) for row in found}
+        # What it repeated was forgotten or pruned between the two statements: then it is new, and not yet kept.
+        entries = [entry for entry in repeats if entry.envelope.id not in repeated]
+        if not entries:
+            return repeated
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

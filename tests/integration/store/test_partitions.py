@@ -13,6 +13,7 @@ from engine.clock import CHINA
 from engine.store.partitions import Month, ensure_partitions
 
 NOVEMBER = datetime(2026, 11, 21, 12, tzinfo=UTC)
+TABLES = ("journal", "outcome", "past_lane")
 
 
 def envelope_id(moment: datetime, rest: int = 0x7000_8000_0000_0000_0001) -> UUID:
@@ -66,12 +67,13 @@ def test_months_count_over_the_turn_of_the_year() -> None:
     assert Month.of(datetime(2027, 1, 1, 7, tzinfo=CHINA)) == Month(2026, 12)
 
 
-async def test_four_parts_are_made_and_none_twice(pool: asyncpg.Pool) -> None:
+async def test_four_parts_of_each_table_are_made_and_none_twice(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection:
         made = await ensure_partitions(connection, NOVEMBER)
-        assert made == ["journal_2026_10", "journal_2026_11", "journal_2026_12", "journal_2027_01"]
+        months = ("2026_10", "2026_11", "2026_12", "2027_01")
+        assert made == [f"{table}_{month}" for table in TABLES for month in months]
         assert await ensure_partitions(connection, NOVEMBER) == []
-        assert await ensure_partitions(connection, NOVEMBER + timedelta(days=31)) == ["journal_2027_02"]
+        assert await ensure_partitions(connection, NOVEMBER + timedelta(days=31)) == [f"{t}_2027_02" for t in TABLES]
 
 
 async def test_several_processes_may_make_them_at_once(pool: asyncpg.Pool) -> None:
@@ -80,7 +82,7 @@ async def test_several_processes_may_make_them_at_once(pool: asyncpg.Pool) -> No
             return await ensure_partitions(connection, NOVEMBER)
 
     made = await asyncio.gather(*(make() for _ in range(4)))
-    assert sum(len(each) for each in made) == 4
+    assert sum(len(each) for each in made) == 4 * len(TABLES)
 
 
 async def test_envelopes_that_went_to_the_default_part_move_into_their_own(pool: asyncpg.Pool) -> None:
@@ -135,4 +137,4 @@ async def test_within_a_transaction_of_the_caller_they_come_and_go_with_it(pool:
         await transaction.start()
         await ensure_partitions(connection, NOVEMBER)
         await transaction.rollback()
-        assert len(await ensure_partitions(connection, NOVEMBER)) == 4
+        assert len(await ensure_partitions(connection, NOVEMBER)) == 4 * len(TABLES)
