@@ -76,6 +76,7 @@ class Application:
             self._findings,
             frozenset(self._mentioned),
             self._trail.sources if self._trail is not None else [],
+            frozenset(self._trail.ran) if self._trail is not None else frozenset(),
         )
 
     def _identify(self, job: Job) -> str | None:
@@ -96,6 +97,8 @@ class Application:
                 raise self._not_identified(job)
             return None
         self._scope.ids.add(identity)
+        if self._trail is not None:
+            self._trail.ran.add(job.resource.rules.id)
         return identity
 
     def _make(self, job: Job, identity: str, frame: Rows, more: More | None) -> None:
@@ -157,6 +160,8 @@ class Application:
         for pointer in self._plan.refers[job.refers]:
             found = [known for number in pointer.targets if (known := self._references[number])]
             if found:
+                if self._trail is not None:
+                    self._trail.ran.add(pointer.rule)
                 entry = pointer.rule.argument
                 elements.append((pointer.name, found if pointer.many else found[0], entry))
             elif pointer.rule.needed:

@@ -23,6 +23,7 @@ from engine.mapping.rules import RULE_KEYS, Known, read_rule
 from engine.terminology import Tables
 
 MAPPING_FILE = "mapping.yaml"
+TEST_FILE = "mapping_test.yaml"
 _MAPPING_KEYS = ("name", "version", "direction", "messages", "groups", "resources", "not_mapped")
 _RESOURCE_KEYS = ("resource", "for", "part", "id", "within", "needs", "only_if_missing", "rules")
 _PART_KEYS = ("resource", "id", "within", "rules", "not_mapped")
@@ -112,7 +113,7 @@ def _overlays(
 ) -> list[Overlay]:
     overlays = []
     for path in sorted(folder.glob("*.yaml")):
-        node = Node.open(path, root, problems)
+        node = Node.open(path, root, problems) if path.name != TEST_FILE else None
         if node is not None:
             overlay = read_overlay(node, known, [definition.name for definition in definitions])
             if overlay is not None:

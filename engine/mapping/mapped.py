@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.finding import Finding
+from engine.mapping.definition import Rule
 
 Resource = dict[str, Any]
 """A FHIR R4 resource as JSON values; decimals are `decimal.Decimal`, None is an element that the sender deletes.
@@ -52,6 +53,7 @@ class Mapped:
     only_if_missing  references (`Encounter/<id>`) of resources this message merely mentions: record them when the
                      record has none, else leave the record's as they are
     sources          only when asked for
+    ran              with them: the rules that gave something
     """
 
     resources: list[Resource]
@@ -59,3 +61,4 @@ class Mapped:
     findings: list[Finding]
     only_if_missing: frozenset[str] = frozenset()
     sources: list[FieldSource] = field(default_factory=list)
+    ran: frozenset[Rule] = frozenset()

@@ -47,6 +47,12 @@ class MappingSet:
         """The mappings as they are without any facility's changes."""
         return self._definitions("")
 
+    def definitions_of_all(self) -> list[Definition]:
+        """The mappings as they are, then as each facility that changes something has them."""
+        return [
+            definition for facility in sorted(self._loaded.definitions) for definition in self._definitions(facility)
+        ]
+
     def message_types(self) -> list[str]:
         return sorted(message for definition in self.definitions() for message in definition.messages)
 

@@ -25,9 +25,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """One file of `facilities/<code>/`: which mappings it changes, the rows, the segments it adds to groups."""
+    """One file of `facilities/<code>/`: which mappings it changes, the rows, the segments it adds to groups.
+
+    Its version stands after the mapping's own wherever that is named: `ADT@1/3` is ADT version 1 as version 3 of the
+    facility's file changes it.
+    """
 
     mappings: tuple[str, ...]
+    version: str
     changes: tuple[Change, ...]
     holds: Mapping[str, tuple[str, ...]]
     not_mapped: Mapping[str, str]
@@ -53,7 +58,7 @@ def read_overlay(node: Node, known: Known, mappings: Sequence[str]) -> Overlay |
     holds = {name: groups.at(name).texts("holds") for name in groups.names()}
     reasons = node.at("not_mapped")
     not_mapped = {key: reasons.text(key) for key in reasons.names()}
-    return Overlay(names, tuple(changes), holds, not_mapped, node.line)
+    return Overlay(names, node.text("version"), tuple(changes), holds, not_mapped, node.line)
 
 
 def _change(node: Node, resource: str, known: Known) -> Change | None:
@@ -88,6 +93,7 @@ def _applied(definition: Definition, overlay: Overlay, problems: list[Problem], 
             problems.append(Problem(overlay.line.file, overlay.line.line, "groups", text))
     return replace(
         definition,
+        version=f"{definition.version}/{overlay.version}",
         groups=groups,
         resources=_changed(definition.resources, overlay.changes, problems),
         not_mapped={**definition.not_mapped, **overlay.not_mapped},

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.codecs.er7 import Message
 from engine.mapping.compiled import CompiledRule, Rows
-from engine.mapping.definition import FieldName
+from engine.mapping.definition import FieldName, Rule
 from engine.mapping.mapped import FieldSource, Resource
 from engine.mapping.places import Places
 
@@ -21,6 +21,8 @@ class SourceTrail:
         self._places = Places([segment.name for segment in message.segments])
         self._before: dict[tuple[str, str], int] = {}
         self.sources: list[FieldSource] = []
+        self.ran: set[Rule] = set()
+        """The rules that gave something."""
 
     def follow(
         self,
@@ -35,6 +37,8 @@ class SourceTrail:
         rule = compiled.rule
         owner = f"{resource['resourceType']}/{resource['id']}"
         written = list(self._written(compiled, resource, owner))
+        if written:
+            self.ran.add(rule)
         if not written or not rule.fields:
             return
         if not rule.many:

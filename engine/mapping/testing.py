@@ -15,13 +15,14 @@ from typing import Any
 from engine.codecs import er7
 from engine.config.problems import Problem
 from engine.errors import HutongError
+from engine.mapping.loader import TEST_FILE
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.mapping_set import MappingSet
 from engine.mapping.reading import Node
 from engine.mapping.results_of_tests import TestResult
+from engine.mapping.tested import Exercised
 from engine.mapping.testing_outbound import run_outbound_tests
 
-TEST_FILE = "mapping_test.yaml"
 _TEST_KEYS = ("name", "message", "charset", "facility", "expect", "unmapped", "findings", "error")
 _STEP = re.compile(r"([^\[\].]+)(?:\[(\d+)\])?")
 _RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
@@ -40,8 +41,9 @@ def run_tests(folder: Path) -> list[TestResult]:
     facilities = [path.name for path in folder.glob("facilities/*") if path.is_dir()]
     mappings = MappingSet.load(folder, facilities)
     results: list[TestResult] = []
+    exercised = Exercised()
     for path in sorted(folder.glob(f"**/{TEST_FILE}")):
-        results.extend(_file(path, folder, mappings))
+        results.extend(_file(path, folder, mappings, exercised))
     tested = {result.mapping for result in results}
     for definition in mappings.definitions():
         if definition.name not in tested:
@@ -49,11 +51,12 @@ def run_tests(folder: Path) -> list[TestResult]:
             results.append(
                 TestResult(line.file, line.line, definition.name, "has a test", (f"expected a {TEST_FILE}",))
             )
+    results.extend(exercised.untested(mappings))
     results.extend(run_outbound_tests(folder, mappings))
     return results
 
 
-def _file(path: Path, folder: Path, mappings: MappingSet) -> Iterator[TestResult]:
+def _file(path: Path, folder: Path, mappings: MappingSet, exercised: Exercised) -> Iterator[TestResult]:
     problems: list[Problem] = []
     node = Node.open(path, folder, problems)
     facility = path.parent.name if path.parent.parent.name == "facilities" else ""
@@ -62,13 +65,13 @@ def _file(path: Path, folder: Path, mappings: MappingSet) -> Iterator[TestResult
         for item in node.items("tests"):
             item.allow(*_TEST_KEYS)
             item.require("name", "message")
-            mapping, failures = _test(item, path.parent, facility, mappings)
+            mapping, failures = _test(item, path.parent, facility, mappings, exercised)
             yield TestResult(item.file, item.line.line, mapping, item.text("name"), tuple(failures))
     for problem in problems:
         yield TestResult(problem.file, problem.line, "", "can be read", (problem.text,))
 
 
-def _test(node: Node, folder: Path, facility: str, mappings: MappingSet) -> tuple[str, list[str]]:
+def _test(node: Node, folder: Path, facility: str, mappings: MappingSet, exercised: Exercised) -> tuple[str, list[str]]:
     path = folder / node.text("message")
     facility = node.text("facility", facility or "example")
     try:
@@ -82,9 +85,10 @@ def _test(node: Node, folder: Path, facility: str, mappings: MappingSet) -> tupl
         return "", [f"no mapping takes {message.message_type}"]
     context = Context(facility, facility, "test", _RECEIVED_AT)
     try:
-        mapped = mapping.apply(message, context)
+        mapped = mapping.apply(message, context, with_sources=True)
     except HutongError as error:
         return mapping.name, list(_compared_error(node, error))
+    exercised.add(mapping.definition, mapped)
     if node.has("error"):
         return mapping.name, [f"expected the error {node.text('error')}; the message was mapped"]
     return mapping.name, list(_compared(node, mapped))

@@ -146,7 +146,7 @@ def test_a_changed_mapping_has_another_label(overlaid: Path) -> None:
     mappings = MappingSet.load(overlaid, ["baishi"])
     labels = {found.label for facility in ("baishi", "qingxi") if (found := mappings.find("ADT^A04", facility))}
     assert len(labels) == 2
-    assert {label.partition("+")[0] for label in labels} == {"ADT@1"}
+    assert {label.partition("+")[0] for label in labels} == {"ADT@1", "ADT@1/1"}
 
 
 def test_removing_a_rule_that_is_not_there_is_refused_with_the_nearest(overlaid: Path, edit: Edit) -> None:
@@ -190,7 +190,51 @@ def test_a_wrong_fact_of_an_outbound_test_fails(copied: Path, edit: Edit) -> Non
 
 def test_a_mapping_without_a_test_fails(copied: Path) -> None:
     (copied / "hl7v2/ADT/mapping_test.yaml").unlink()
-    assert [result.mapping for result in run_tests(copied) if not result.passed] == ["ADT"]
+    failed = {(result.mapping, result.name) for result in run_tests(copied) if not result.passed}
+    assert ("ADT", "has a test") in failed
+    assert {name for _, name in failed} == {"has a test", "every rule is tested"}
+
+
+def untested(folder: Path) -> list[tuple[str, int, str]]:
+    return [
+        (result.file, result.line, result.failures[0].partition(":")[0])
+        for result in run_tests(folder)
+        if result.name == "every rule is tested"
+    ]
+
+
+def test_a_rule_that_no_test_exercises_fails_where_it_stands(copied: Path, edit: Edit) -> None:
+    row = "- {rule: pid-8,  from: PID-8,  to: gender, table: sex}"
+    line = edit("hl7v2/parts/patient.yaml", row, f"{row}\n  - {{rule: pid-39, from: PID-39, to: extension+}}")
+    assert untested(copied) == [("hl7v2/parts/patient.yaml", line + 1, "rule pid-39")]
+
+
+def test_a_rule_of_a_part_is_tested_by_any_mapping_that_has_the_part(copied: Path, edit: Edit) -> None:
+    """OBX-25 stands in a message of OML only, and its rule in the part that results share."""
+    edit("hl7v2/OML_O21/mapping_test.yaml", "every_field.hl7", "new_order.hl7")
+    found = {rule for _, _, rule in untested(copied)}
+    assert "rule obx-25" in found
+    assert "rule obx-5" not in found
+
+
+def test_a_facility_tests_its_own_rules(overlaid: Path) -> None:
+    assert {(file, rule) for file, _, rule in untested(overlaid)} == {
+        ("facilities/baishi/adt.yaml", "rule pid-13"),
+        ("facilities/baishi/adt.yaml", "rule z-name"),
+    }
+    place = overlaid / "facilities/baishi"
+    lines = ("MSH|^~\\&|HIS|F|H|H|20260401||ADT^A04|C1|P|2.5.1", pid(f5="王^小东", f13="1"), "ZPD|1|小^东")
+    (place / "registration.hl7").write_text("".join(f"{line}\r" for line in lines), encoding="utf-8")
+    (place / "mapping_test.yaml").write_text(TEST_OF_FACILITY, encoding="utf-8")
+    assert untested(overlaid) == []
+
+
+TEST_OF_FACILITY = """\
+tests:
+  - name: The second name of baishi
+    message: registration.hl7
+    expect: {"Patient.name[1].text": 小东}
+"""
 
 
 def test_a_message_type_that_nothing_maps_has_no_mapping(mappings: MappingSet) -> None:
