@@ -18,7 +18,7 @@ from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
-from engine.recording import Recorded, record
+from engine.recording import Late, Recorded, record
 from engine.store import findings, inbox, journal
 from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
@@ -37,6 +37,8 @@ TRIES = 5
 _FIRST_PAUSE_SECS = 0.2
 UNEXPECTED = "unexpected-error"
 _OUR_FAULT = frozenset({UNEXPECTED, StorageError.code, VersionConflict.code})
+
+REPLAY_REFUSED = "replay-refused"
 
 _REUSED = Finding(
     "control-id-reused",
@@ -123,14 +125,23 @@ class Pipeline:
 
     async def _walk(self, connection: Connection, claimed: Sequence[Claimed], at: datetime) -> None:
         walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
-        await self._find_reused(connection, [walk for _, walk in walks])
+        await self._find_reused(connection, [walk for one, walk in walks if one.asked is None])
         good = [(one, walk) for one, walk in walks if not walk.holds]
         for one, walk in walks:
             if walk.holds:
                 await self._hold(connection, one, walk)
         if good:
-            recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at)
+            late = {one.envelope.id: Late(one.place, one.replayed, one.redeliver) for one, _ in good if one.asked}
+            recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late)
             await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
+            for one, walk in good:
+                await self._settle_gone(connection, one, walk, at)
+
+    async def _settle_gone(self, connection: Connection, one: Claimed, walk: Understood, at: datetime) -> None:
+        """What a person had tried again settles what held it, in that person's name."""
+        if one.asked is not None:
+            settlement = f"No longer found when it was processed again: {one.asked.why}"
+            await findings.settle_gone(connection, one.envelope.id, walk.findings, one.asked.by, settlement, at)
 
     async def _find_reused(self, connection: Connection, walks: Sequence[Understood]) -> None:
         headers = {walk.envelope.id: self._header(walk.envelope) for walk in walks}
@@ -168,9 +179,13 @@ class Pipeline:
         """Keeps what could not be understood; a sender that waits for the answer is told, and keeps the message."""
         at = self._clock()
         envelope = one.envelope
-        await findings.raise_many(
-            connection, [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings], at
-        )
+        if one.replayed:
+            await self._leave_as_it_was(connection, one, walk, at)
+            return
+        await self._settle_gone(connection, one, walk, at)
+        raised = [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings]
+        again = {envelope.id} if one.asked else set()
+        await findings.raise_many(connection, await findings.not_told_before(connection, raised, again), at)
         if one.awaited:
             reply = self._reply(one, _refusal(walk.findings))
             if (header := self._header(envelope)) is not None:
@@ -189,10 +204,29 @@ class Pipeline:
             waiting,
         )
 
+    async def _leave_as_it_was(self, connection: Connection, one: Claimed, walk: Understood, at: datetime) -> None:
+        """A replay that cannot be understood today holds nobody: what was recorded of it before stays."""
+        reason = next(finding for finding in walk.findings if finding.severity is Severity.ERROR)
+        text = f"It was to be processed again, and today {reason.code} stops it; what was recorded of it before stays."
+        finding = Finding(REPLAY_REFUSED, text, Severity.WARNING, reason.location, reason.rule)
+        raised = [Raised(finding, one.envelope.id, channel=one.envelope.channel)]
+        told = await findings.not_told_before(connection, raised, {one.envelope.id})
+        await findings.raise_many(connection, told, at)
+        await inbox.leave_as_it_was(connection, one.envelope.id)
+
     def _processed(self, one: Claimed, walk: Understood, recorded: Recorded) -> Outcome:
         envelope = one.envelope
         reply = self._reply(one, None) if one.awaited else None
-        return Outcome(envelope.id, "processed", walk.mapping, recorded.resources[envelope.id], walk.unmapped, reply)
+        return Outcome(
+            envelope.id,
+            "processed",
+            walk.mapping,
+            recorded.resources[envelope.id],
+            walk.unmapped,
+            reply,
+            replayed=one.replayed,
+            asked=one.asked,
+        )
 
     def _reply(self, one: Claimed, refused: HutongError | None) -> bytes:
         """The application acknowledgment of a channel that answers when processed."""

@@ -53,6 +53,7 @@ async def place_orders(work: Work, walks: Sequence[Understood]) -> None:
         for resource in walk.resources
         if resource["resourceType"] == "ServiceRequest"
     ]
+    placed = [(w, reference) for w, reference in placed if work.book.changed(reference) or not work.replayed(w)]
     if not placed:
         return
     steps = await worklist.by_order(work.connection, [reference.split("/")[1] for _, reference in placed])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,7 @@ from engine.config import Community
 from engine.envelope import EnvelopeIds, Kind
 from engine.recording.book import Book
 from engine.recording.identify import identify
+from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
 from engine.recording.merge import comes_too_late, merge
 from engine.recording.place_orders import place_orders
@@ -30,13 +31,19 @@ class Recorded:
 
 
 async def record(
-    connection: Connection, walks: Sequence[Understood], community: Community, ids: EnvelopeIds, at: datetime
+    connection: Connection,
+    walks: Sequence[Understood],
+    community: Community,
+    ids: EnvelopeIds,
+    at: datetime,
+    late: Mapping[UUID, Late] = NOBODY,
 ) -> Recorded:
     """Records, identifies and routes what these envelopes say; none of them shares a lane with another.
 
+    `late` names those whose turn was before others that are recorded already.
     Raises VersionConflict when another transaction changed one of their resources: begin again.
     """
-    work = Work(connection, community, Book(connection), at)
+    work = Work(connection, community, Book(connection), at, late)
     await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
@@ -48,8 +55,9 @@ async def record(
     for study in work.linked_studies:
         for code in UNLINKED:
             await findings.settle(connection, code, study, "The study was linked to its order.", at)
-    await findings.raise_many(connection, work.raised, at)
-    await outbox.owe(connection, _owed(walks, community, ids, at), at)
+    await findings.raise_many(connection, await findings.not_told_before(connection, work.raised, set(late)), at)
+    owing = [walk for walk in walks if walk.envelope.id not in late or late[walk.envelope.id].owes]
+    await outbox.owe(connection, _owed(owing, community, ids, at), at)
     recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks})
     await audit.write(
         connection,
@@ -66,6 +74,7 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
     await work.book.load(
         f"{resource['resourceType']}/{resource['id']}" for walk in walks for resource in walk.resources
     )
+    newer = await Newer.than(work.connection, walks, work.late)
     for walk in walks:
         for resource in walk.resources:
             reference = f"{resource['resourceType']}/{resource['id']}"
@@ -73,9 +82,10 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
             if current is not None and reference in walk.only_if_missing:
                 continue
             if late := comes_too_late(current, resource):
-                work.find(late, walk, reference)
+                if not work.replayed(walk):
+                    work.find(late, walk, reference)
                 continue
-            work.put(merge(current, resource), walk)
+            work.put(merge(current, newer.leave(walk.envelope.id, current, resource)), walk)
 
 
 async def _identify_patients(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID
 from engine.config import Community
 from engine.finding import Finding
 from engine.recording.book import Book
+from engine.recording.late import Late
 from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -23,6 +25,7 @@ Resource = dict[str, Any]
 class Work:
     """One recording: everything here ends with its transaction.
 
+    late            envelopes whose turn was before others that are recorded already
     steps           by ServiceRequest id
     linked_studies  references of studies that were linked to their orders
     """
@@ -31,6 +34,7 @@ class Work:
     community: Community
     book: Book
     at: datetime
+    late: Mapping[UUID, Late]
     steps: dict[str, Step] = field(default_factory=dict)
     raised: list[Raised] = field(default_factory=list)
     linked_studies: list[str] = field(default_factory=list)
@@ -47,6 +51,11 @@ class Work:
                 return step
         stored = await worklist.by_accession(self.connection, facility, accession)
         return None if stored is not None and stored.service_request in self.steps else stored
+
+    def replayed(self, walk: Understood) -> bool:
+        """Whether the envelope was recorded before: what it set in motion then need not be set in motion again."""
+        late = self.late.get(walk.envelope.id)
+        return late is not None and late.replayed
 
     def find(self, finding: Finding, walk: Understood, about: str | None = None) -> None:
         self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel))

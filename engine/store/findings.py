@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -60,4 +60,43 @@ async def raise_many(connection: Connection, raised: Sequence[Raised], at: datet
             )
             for r in raised
         ],
+    )
+
+
+async def not_told_before(connection: Connection, raised: Sequence[Raised], again: Collection[UUID]) -> list[Raised]:
+    """Without what was found before in the envelopes of `again`, which are processed once more.
+
+    What a person settled stays settled; an error that holds is told again, because somebody has to act on it.
+    """
+    if not again:
+        return list(raised)
+    rows = await connection.fetch(
+        """
+        select envelope, code, location, rule, about from finding
+        where envelope = any($1) and (settled_at is null or severity <> 'error')
+        """,
+        sorted(again),
+    )
+    told = {tuple(row) for row in rows}
+    return [r for r in raised if (r.envelope, r.finding.code, r.finding.location, r.finding.rule, r.about) not in told]
+
+
+async def settle_gone(
+    connection: Connection, envelope: UUID, still: Sequence[Finding], by: str, settlement: str, at: datetime
+) -> None:
+    """Settles what was found in an envelope itself and is found no more now that it was processed again."""
+    await connection.execute(
+        """
+        update finding f set settled_at = $5, settled_by = $6, settlement = $7
+        where f.envelope = $1 and f.about is null and f.settled_at is null and not exists (
+            select from unnest($2::text[], $3::text[], $4::text[]) s(code, location, rule)
+            where f.code = s.code and f.location is not distinct from s.location and f.rule is not distinct from s.rule)
+        """,
+        envelope,
+        [finding.code for finding in still],
+        [finding.location for finding in still],
+        [finding.rule for finding in still],
+        at,
+        by,
+        settlement,
     )

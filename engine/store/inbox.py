@@ -18,7 +18,7 @@ CHANNEL = "hutong_outcome"
 _CLAIM = """
 select i.envelope, i.attempts, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
        j.sha256, j.payload, i.lanes, length(j.acknowledgment) = 0 and not i.replayed as awaited,
-       i.place, i.late, i.replayed, i.redeliver, i.asked_by, i.asked_why
+       i.place, i.replayed, i.redeliver, i.asked_by, i.asked_why
 from inbox i join journal j on j.id = i.envelope
 where i.state = 'accepted' and (i.next_attempt_at is null or i.next_attempt_at <= $2)
   and (select true from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place limit 1) is null
@@ -55,17 +55,15 @@ class Claimed:
     attempts   how often it was tried before
     awaited    the sender waits for the answer of processing
     place      its place in its lanes: its id, or that of the envelope it was corrected from
-    late       later ones of its lanes may have been recorded before it: it changes nothing that they changed
     replayed   it was processed before
     redeliver  with `replayed`: what it owes is owed once more
-    asked      the person behind it, where it does not run for the first time
+    asked      the person who lets it run now; None where it runs in its turn. Later ones may be recorded already
     """
 
     envelope: Envelope
     attempts: int
     awaited: bool
     place: UUID
-    late: bool
     replayed: bool
     redeliver: bool
     asked: Asked | None
@@ -114,7 +112,6 @@ async def claim(connection: Connection, limit: int, at: datetime) -> list[Claime
             row["attempts"],
             row["awaited"],
             row["place"],
-            row["late"],
             row["replayed"],
             row["redeliver"],
             Asked(row["asked_by"], row["asked_why"]) if row["asked_by"] is not None else None,

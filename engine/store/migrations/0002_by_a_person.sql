@@ -5,11 +5,10 @@ alter table inbox
     add column taken_place  uuid,
     add column place        uuid    not null generated always as (coalesce(taken_place, envelope)) stored,
     add column left_lanes   text[]  not null default '{}',    -- the lanes it gave back when it was held
-    add column late         boolean not null default false,   -- later ones of its lanes may have been processed before it
     add column replayed     boolean not null default false,   -- it was processed before, and is again
     add column redeliver    boolean not null default false,   -- with replayed: what it owes is owed once more
-    add column asked_by     text,                             -- who released, corrected or replayed it, and why
-    add column asked_why    text;
+    add column asked_by     text,                             -- who released, corrected or replayed it, and why;
+    add column asked_why    text;                             -- null: it runs in its turn, as it came
 create index inbox_held on inbox (envelope) where state = 'held';
 
 alter table lane
