@@ -8,7 +8,7 @@ from typing import Any
 from engine.codecs.er7 import Message
 from engine.errors import HutongError, MappingError
 from engine.finding import Finding
-from engine.mapping.compiled import EMPTY, CompiledRule, Fields, More, Rows
+from engine.mapping.compiled import EMPTY, CompiledRule, Fields, More, Rows, container
 from engine.mapping.definition import Rule
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.places import Places
@@ -122,7 +122,9 @@ class Application:
         if refers is None:
             refers = self._refers[job.refers] = self._references_of(job)
         for name, references, entry in refers:
-            if entry is None:
+            if entry is None and "." in name:
+                container(resource, tuple(name.split(".")))[name.rpartition(".")[2]] = references
+            elif entry is None:
                 resource[name] = references
             else:
                 resource[name] = _entries_with(resource.get(name) or [], entry, references)

@@ -199,7 +199,9 @@ def _rule(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> 
     apply = function.make(_options(rule, facility, tables))
     if function.remember:
         apply = _remembering(apply, known)
-    if len(rule.sources) != 1:
+    if function.gathers:
+        run = _from_all(_positions(rule.sources, places), apply, path, rule.many, function)
+    elif len(rule.sources) != 1:
         run = _from_many(_positions(rule.sources, places), apply, path, rule.many, function)
     elif rule.many:
         run = _adding(rule, places, apply, path, function.repeats)
@@ -216,7 +218,7 @@ def _rule(rule: Rule, places: dict[str, int], facility: str, tables: Tables) -> 
 
 def _is_plain(rule: Rule, function: Function) -> bool:
     one_field = len(rule.fields) == 1 and rule.fields[0].component is None
-    return one_field and "." not in rule.to and not function.elements
+    return one_field and "." not in rule.to and not function.elements and not function.gathers
 
 
 def _remembering(apply: Apply, known: dict[str, Value]) -> Apply:
@@ -240,13 +242,25 @@ def _literal(value: str) -> Any:
     return {"true": True, "false": False}.get(value, value)
 
 
+_FIRST = "[0]"
+"""After the name of a list: its first entry, made where there is none (`dosageInstruction[0].route`)."""
+
+
 def container(out: Resource, path: tuple[str, ...]) -> Resource:
     for name in path[:-1]:
-        inner = out.get(name)
-        if inner is None:
-            inner = out[name] = {}
-        out = inner
+        plain = name.removesuffix(_FIRST)
+        inner: Any = out.get(plain)
+        if not inner:
+            inner = out[plain] = {} if plain == name else [{}]
+        out = inner if plain == name else inner[0]
     return out
+
+
+def found_in(out: Resource, name: str) -> Any:
+    """What stands under a step of a path, without making it."""
+    plain = name.removesuffix(_FIRST)
+    inner = out.get(plain)
+    return inner if plain == name or not inner else inner[0]
 
 
 def _put(out: Resource, path: tuple[str, ...], value: Any, elements: bool) -> None:
@@ -267,6 +281,8 @@ def _delete(out: Resource, path: tuple[str, ...], scope: Scope) -> None:
     if name.endswith("[x]"):
         scope.doubt("deletion-not-applied", "the sender deletes a value here; nothing was deleted")
         return
+    if any(step.endswith(_FIRST) for step in path):
+        return  # the list is said anew by every message: what is not in it is gone
     container(out, path).setdefault(name, None)
 
 
@@ -416,6 +432,34 @@ def _from_many(
             out.update(value)
         else:
             _put(out, path, value, elements)
+
+    return run
+
+
+def _from_all(
+    positions: tuple[Position, ...], apply: Apply, path: tuple[str, ...], many: bool, function: Function
+) -> Run:
+    """Every segment of the group for one function: each field as a list, as long as there are such segments."""
+    whole, elements = function.repeats, function.elements
+
+    def run(rows: Rows, more: More | None, scope: Scope, out: Resource) -> None:
+        gathered = [
+            [
+                _cut(fields[number], component, whole) if number < len(fields) else ""
+                for fields in (rows[place], *(more.get(place, ()) if more is not None else ()))
+            ]
+            for place, number, component in positions
+        ]
+        if not any(any(each) for each in gathered):
+            return
+        value = apply(*gathered, scope)
+        if value is None:
+            return
+        for each in value if many else (value,):
+            if many:
+                _append(out, path, each)
+            else:
+                _put(out, path, each, elements)
 
     return run
 

@@ -146,7 +146,8 @@ class _Tried:
                 for rule in resource.rules:
                     for name in rule.fields:
                         written = self._written.setdefault((name.segment, name.number), set())
-                        written.add((resource.resource, rule.to.partition(".")[0].removesuffix("[x]")))
+                        element = _INDEX.sub("", rule.to.partition(".")[0])
+                        written.add((resource.resource, element))
 
     def stands(self, field: str, resource: str, attribute: str, constant: str) -> bool:
         """Whether a rule reads the field and writes the element, and the element was seen to come of it."""

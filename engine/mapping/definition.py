@@ -131,6 +131,7 @@ class Definition:
     """One mapping file with its parts and a facility's changes in place.
 
     not_mapped  field (`PID-1`) or segment (`FT1`) that is left out on purpose, with the reason
+    needs       segments without which such a message says nothing: it is held
     """
 
     name: str
@@ -140,3 +141,4 @@ class Definition:
     resources: tuple[ResourceRules, ...]
     not_mapped: Mapping[str, str] = field(default_factory=dict)
     line: Line = field(default=Line("", 0), repr=False)
+    needs: tuple[str, ...] = ()

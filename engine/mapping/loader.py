@@ -24,7 +24,7 @@ from engine.terminology import Tables
 
 MAPPING_FILE = "mapping.yaml"
 TEST_FILE = "mapping_test.yaml"
-_MAPPING_KEYS = ("name", "version", "direction", "messages", "groups", "resources", "not_mapped")
+_MAPPING_KEYS = ("name", "version", "direction", "messages", "needs", "groups", "resources", "not_mapped")
 _RESOURCE_KEYS = ("resource", "for", "part", "id", "within", "needs", "only_if_missing", "rules")
 _PART_KEYS = ("resource", "id", "within", "rules", "not_mapped")
 
@@ -144,6 +144,7 @@ def _definition(node: Node, parts: Mapping[str, _Part], known: Known) -> Definit
         resources=tuple(resources),
         not_mapped=not_mapped,
         line=node.line,
+        needs=node.texts("needs"),
     )
 
 
@@ -243,6 +244,11 @@ def _each_message_once(definitions: Sequence[Definition], problems: list[Problem
 def _check(definition: Definition, problems: list[Problem], facility: str) -> None:
     """That every field a rule reads can be reached from its group, and every resource it refers to is made."""
     made = [resource.resource for resource in definition.resources]
+    held = {segment for group in definition.groups.values() for segment in group.segments}
+    for segment in definition.needs:
+        if segment not in held:
+            text = f"no group holds segment {segment}{nearest(segment, held)}"
+            problems.append(Problem(definition.line.file, definition.line.line, "needs", text))
     for resources in definition.resources:
         reachable = _reachable(definition, resources.group)
         for rule in (resources.id, *resources.rules):

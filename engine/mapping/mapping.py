@@ -40,7 +40,12 @@ class Mapping:
         Findings are what a person should look at; the resources beside them are good. Raises MappingError, which names
         rule and field, when the message can become nothing that is right: it is held.
         """
-        plan = self._plan_for(tuple([segment.name for segment in message.segments]))
+        names = tuple([segment.name for segment in message.segments])
+        for needed in self.definition.needs:
+            if needed not in names:
+                text = f"the message has no {needed}, without which it says nothing"
+                raise MappingError(text, location=needed, rule="needs", code="segment-missing")
+        plan = self._plan_for(names)
         rows: list[Fields] = [segment.fields for segment in message.segments]
         if message.separators != USUAL:
             rows = [with_usual_separators(segment) for segment in message.segments]

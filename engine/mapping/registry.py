@@ -45,6 +45,7 @@ class Function:
     repeats   True where it takes the whole field with all its repetitions
     parts     element of what it gives → component of the field it came from (`family` → 1)
     table     True where its rule must name a table
+    gathers   True where it takes every segment of the group: each field as the list of what stands in them, in order
     remember  True where the same text always gives the same, and the texts are few: codes, times, units; no names
     says      one line for the people who write mappings
     """
@@ -56,6 +57,7 @@ class Function:
     repeats: bool = False
     parts: Mapping[str, int] = field(default_factory=dict)
     table: bool = False
+    gathers: bool = False
     remember: bool = False
     says: str = ""
 
@@ -71,13 +73,14 @@ def function(
     repeats: bool = False,
     parts: Mapping[str, int] | None = None,
     table: bool = False,
+    gathers: bool = False,
     remember: bool = False,
 ) -> Callable[[Callable[[Options], Apply]], Callable[[Options], Apply]]:
     """Registers a maker of functions under its own name; the first line of its docstring is shown to analysts."""
 
     def register(make: Callable[[Options], Apply]) -> Callable[[Options], Apply]:
         name, says = make.__name__, (make.__doc__ or "").split("\n", 1)[0]
-        FUNCTIONS[name] = Function(name, fields, make, elements, repeats, parts or {}, table, remember, says)
+        FUNCTIONS[name] = Function(name, fields, make, elements, repeats, parts or {}, table, gathers, remember, says)
         return make
 
     return register

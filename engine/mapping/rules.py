@@ -64,8 +64,8 @@ def _check_origin(node: Node, rule: Rule, function: Function | None, makes_id: b
     without = function is not None and function.fields == 0
     if len(origins) != 1 and not makes_id and not (without and not origins):
         node.wrong("expected exactly one of: from, value, refer")
-    if rule.refer is not None and "." in rule.to:
-        node.at("to").wrong("expected an element of the resource itself for a reference")
+    if rule.refer is not None and rule.argument is not None and "." in rule.to:
+        node.at("to").wrong("expected an element of the resource itself for a reference that 'as' puts into entries")
     if rule.refer is not None and rule.argument is not None and not rule.many:
         node.at("as").wrong("expected a list ('+') when 'as' names the part of an entry that holds the reference")
     if rule.otherwise and len(rule.sources) != 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.codecs.er7 import Message
-from engine.mapping.compiled import CompiledRule, Rows
+from engine.mapping.compiled import CompiledRule, Rows, found_in
 from engine.mapping.definition import FieldName, Rule
 from engine.mapping.mapped import FieldSource, Resource
 from engine.mapping.places import Places
@@ -65,7 +65,7 @@ class SourceTrail:
         """Paths and values that the rule has just added, as far as they can be told from those that were there."""
         target: Any = resource
         for name in compiled.path[:-1]:
-            target = target.get(name) or {}
+            target = found_in(target, name) or {}
         around = ".".join(compiled.path[:-1])
         prefix = f"{around}." if around else ""
         name = compiled.target
