@@ -9,6 +9,8 @@ _NAMESPACE = UUID("8f0c1f5e-3c55-5c5e-9f0a-5d2f6b1f7a10")
 _VARIANT = {f"{digit:x}": f"{digit & 0b0011 | 0b1000:x}" for digit in range(16)}
 """The first digit of the fourth group keeps two of its bits; the others say which kind of UUID it is."""
 
+_FACILITY_SYSTEM = "urn:hutong:facility:"
+
 ID_CARD = "urn:oid:2.16.156.10011.1.3"
 """居民身份证号."""
 HEALTH_CARD = "urn:oid:2.16.156.10011.1.19"
@@ -35,8 +37,14 @@ def resource_id(resource_type: str, facility: str, *parts: str) -> str:
 
 def facility_system(facility: str, kind: str, authority: str = "") -> str:
     """The identifier system of numbers that a facility gives out: kind is patient, order, accession, visit…"""
-    system = f"urn:hutong:facility:{facility}:{kind}"
+    system = f"{_FACILITY_SYSTEM}{facility}:{kind}"
     return f"{system}:{authority}" if authority else system
+
+
+def is_of_facility(system: str, facility: str) -> bool:
+    """Whether numbers of this system may be this facility's: those of another facility's own systems are not."""
+    prefix, _, rest = system.partition(_FACILITY_SYSTEM)
+    return bool(prefix) or not rest or rest.split(":", 1)[0] == facility
 
 
 def organization_id(facility: str) -> str:

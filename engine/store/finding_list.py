@@ -11,10 +11,11 @@ from uuid import UUID
 from engine.errors import NotFoundError, RequestStateError
 from engine.store.database import Connection
 
-_COLUMNS = """
+COLUMNS = """
     f.id, f.code, f.severity, f.text, f.location, f.rule, f.channel, f.envelope, f.about, f.found_at,
     f.settled_at, f.settled_by, f.settlement
 """
+"""What `of_row` needs of a finding `f`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def listed(
     at, finding = before if before else (None, None)
     rows = await connection.fetch(
         f"""
-        select {_COLUMNS} from finding f
+        select {COLUMNS} from finding f
         where (f.settled_at is {"not null" if settled else "null"})
           and ($1::text is null or f.code = $1)
           and ($2::timestamptz is null or (f.found_at, f.id) < ($2, $3::uuid))
@@ -68,7 +69,7 @@ async def count_open(connection: Connection) -> dict[str, int]:
 async def about(connection: Connection, envelopes: Sequence[UUID], things: Sequence[str]) -> list[FindingLine]:
     """What was found in these envelopes or about these resources and objects, in the order it was found."""
     rows = await connection.fetch(
-        f"select {_COLUMNS} from finding f where f.envelope = any($1) or f.about = any($2) order by f.found_at, f.id",
+        f"select {COLUMNS} from finding f where f.envelope = any($1) or f.about = any($2) order by f.found_at, f.id",
         list(envelopes),
         list(things),
     )
@@ -80,7 +81,7 @@ async def settle(connection: Connection, finding: UUID, by: str, settlement: str
     row = await connection.fetchrow(
         f"""
         update finding f set settled_at = $2, settled_by = $3, settlement = $4
-        where f.id = $1 and f.settled_at is null returning {_COLUMNS}
+        where f.id = $1 and f.settled_at is null returning {COLUMNS}
         """,
         finding,
         at,

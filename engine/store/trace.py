@@ -8,13 +8,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from engine.identifiers import lane
-from engine.store import reading
+from engine.identifiers import is_of_facility, lane
+from engine.store import finding_search, reading
 from engine.store.database import Connection
-from engine.store.tokens import PARAMETERS, of_reference, of_system_and_value, of_value
+from engine.store.finding_list import FindingLine
+from engine.store.tokens import of_reference, of_system_and_value, of_value
 
 MOST_ENVELOPES = 100
 MOST_RESOURCES = 300
+MOST_FINDINGS = 100
+_LOOKED_AT = 3_000
+"""Of one patient's resources. A number that a system gives to everybody is one patient with a million of them: the
+newest of all would cost reading each, and the newest envelopes, which the lanes know, tell the same."""
+_VERSIONS_LOOKED_AT = 100
+"""Of one resource, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Leads:
 
     why_envelope, why_resource  the reasons each one is here
     deliveries                  those that the word names itself
+    findings                    those whose words the word is
     more                        bounds cut the answer off: the newest are here
     """
 
@@ -77,6 +85,7 @@ class Leads:
     why_resource: dict[str, list[str]] = field(default_factory=dict)
     resources: list[ResourceLine] = field(default_factory=list)
     deliveries: list[UUID] = field(default_factory=list)
+    findings: list[FindingLine] = field(default_factory=list)
     worklist: list[WorklistLine] = field(default_factory=list)
     studies: list[StudyLine] = field(default_factory=list)
     more: bool = False
@@ -93,17 +102,22 @@ class Leads:
 
 
 async def leads(connection: Connection, word: str, facilities: Sequence[str]) -> Leads:
-    """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID or a
-    patient's identifier, also as `system|value`.
+    """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID, a
+    patient's identifier, also as `system|value`, or words of a finding.
 
     From what it names directly the search goes one step on: to what is based on an order, to what is about a patient
     under any of his linked identities, and to the envelopes that wrote all of it.
+
+    Every step finds its rows by an index and stops at a bound, so that the time does not grow with the journal; for
+    the rest of the transaction the planner is kept from reading tables whole.
     """
+    await connection.execute("set local enable_seqscan = off")
     found = Leads()
     found.worklist = await _worklist(connection, word, facilities)
     await _envelopes_named(connection, word, facilities, found)
     await _deliveries_named(connection, word, found)
     await _resources_named(connection, word, found)
+    await _findings_named(connection, word, found)
     named = list(found.why_resource)
     own = await _written_by(connection, list(found.why_envelope))
     for reference in own:
@@ -122,7 +136,11 @@ async def leads(connection: Connection, word: str, facilities: Sequence[str]) ->
 def _bound(found: Leads) -> None:
     """Keeps the newest envelopes: an identifier that a system gives to everybody leads to all of them."""
     newest = sorted(found.why_envelope)[-MOST_ENVELOPES:]
-    found.more = len(newest) < len(found.why_envelope) or len(found.resources) < len(found.why_resource)
+    found.more = (
+        len(newest) < len(found.why_envelope)
+        or len(found.resources) < len(found.why_resource)
+        or len(found.findings) == MOST_FINDINGS
+    )
     found.why_envelope = {envelope: found.why_envelope[envelope] for envelope in newest}
 
 
@@ -133,20 +151,36 @@ async def _envelopes_named(connection: Connection, word: str, facilities: Sequen
         union all
         (select id, 'envelope-id' from journal where id = $2)
         union all
-        (select distinct envelope, 'unfinished-of-patient' from lane where key = any($3) order by 1 desc limit $4)
+        (select of_key.envelope, 'of-patient' from unnest($3::text[]) k(key)
+         cross join lateral (
+            (select envelope from lane where key = k.key order by place desc limit $4)
+            union all
+            (select envelope from past_lane where key = k.key order by envelope desc limit $4)
+         ) of_key)
         """,
         word,
         uuid_of(word),
-        [lane(facility, word) for facility in facilities],
-        MOST_ENVELOPES,
+        _lanes(word, facilities),
+        MOST_ENVELOPES + 1,
     )
     for row in rows:
         found.envelope(row["id"], row["reason"])
 
 
+def _lanes(word: str, facilities: Sequence[str]) -> list[str]:
+    """The lanes of a patient's identifier; one of a known facility's system is looked for there alone."""
+    system, bar, value = word.rpartition("|")
+    if not bar:
+        return [lane(facility, word) for facility in facilities]
+    return [lane(facility, value) for facility in facilities if is_of_facility(system, facility)]
+
+
 async def _deliveries_named(connection: Connection, word: str, found: Leads) -> None:
     rows = await connection.fetch(
-        "select id, envelope, about from delivery where control_id = $1 or id = $2 order by id limit $3",
+        """
+        (select id, envelope, about from delivery where control_id = $1 order by id desc limit $3)
+        union (select id, envelope, about from delivery where id = $2)
+        """,
         word,
         uuid_of(word),
         MOST_ENVELOPES,
@@ -163,7 +197,8 @@ async def _resources_named(connection: Connection, word: str, found: Leads) -> N
     system, bar, value = word.rpartition("|")
     identifier = of_system_and_value("identifier", system, value) if bar else of_value("identifier", word)
     resource_type, slash, resource_id = word.partition("/")
-    ids = [(resource_type, resource_id)] if slash else [(known_type, word) for known_type in PARAMETERS]
+    types = [] if slash else await _types(connection)
+    ids = [(resource_type, resource_id)] if slash else [(known_type, word) for known_type in types]
     ids += [("ServiceRequest", step.service_request) for step in found.worklist]
     rows = await connection.fetch(
         """
@@ -179,6 +214,29 @@ async def _resources_named(connection: Connection, word: str, found: Leads) -> N
     )
     for row in rows:
         found.resource(f"{row['type']}/{row['id']}", "named")
+
+
+async def _types(connection: Connection) -> list[str]:
+    """The resource types there are, one step in the index for each."""
+    rows = await connection.fetch(
+        """
+        with recursive known(type) as (
+            (select type from resource order by type limit 1)
+            union all
+            select (select r.type from resource r where r.type > known.type order by r.type limit 1)
+            from known where known.type is not null
+        )
+        select type from known where type is not null
+        """
+    )
+    return [row["type"] for row in rows]
+
+
+async def _findings_named(connection: Connection, word: str, found: Leads) -> None:
+    found.findings = await finding_search.by_words(connection, word, MOST_FINDINGS)
+    for finding in found.findings:
+        if finding.envelope is not None:
+            found.envelope(finding.envelope, "finding-says")
 
 
 async def _written_by(connection: Connection, envelopes: Sequence[UUID]) -> list[str]:
@@ -221,28 +279,35 @@ async def _related(connection: Connection, orders: Sequence[str], named: Sequenc
     of_patients = [of_reference("subject", f"Patient/{patient}") for patient in linked]
     rows = await connection.fetch(
         """
-        select r.type, r.id, r.tokens && $1::text[] as of_order from resource r
-        where r.tokens && ($1::text[] || $2::text[]) order by r.last_updated desc, r.type, r.id limit $3
+        select r.type, r.id, r.of_order from (
+            select type, id, last_updated, tokens && $1::text[] as of_order from resource
+            where tokens && ($1::text[] || $2::text[]) limit $4
+        ) r order by r.last_updated desc, r.type, r.id limit $3
         """,
         of_orders,
         of_patients,
         MOST_RESOURCES + 1,
+        _LOOKED_AT,
     )
     for row in rows:
         found.resource(f"{row['type']}/{row['id']}", "of-order" if row["of_order"] else "of-patient")
 
 
 async def _writers(connection: Connection, references: Sequence[str], found: Leads) -> None:
-    """The envelopes that wrote any version of these resources."""
+    """The envelopes that wrote the newest versions of these resources."""
     pairs = [reference.partition("/") for reference in references]
     rows = await connection.fetch(
         """
         with known as (select * from unnest($1::text[], $2::text[]) k(type, id))
         select r.envelope from resource r join known k on r.type = k.type and r.id = k.id
-        union select h.envelope from resource_history h join known k on h.type = k.type and h.id = k.id
+        union
+        select h.envelope from known k cross join lateral (
+            select envelope from resource_history where type = k.type and id = k.id order by version desc limit $3
+        ) h
         """,
         [pair[0] for pair in pairs],
         [pair[2] for pair in pairs],
+        _VERSIONS_LOOKED_AT,
     )
     for row in rows:
         if row["envelope"] is not None:

@@ -12,6 +12,8 @@ from uuid import UUID
 from engine.store.database import Connection
 
 _LISTED_BLOCKERS = 10
+_MOST_BEHIND = 10_000
+"""Those behind a held envelope are counted up to here, in each of its lanes."""
 
 _WALKS = f"""
 select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
@@ -23,8 +25,9 @@ select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_typ
        array(select distinct earlier.envelope
              from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place
              order by 1 limit {_LISTED_BLOCKERS}) as waits_for,
-       (select count(distinct later.envelope)
-        from lane later where later.key = any(i.lanes) and later.place > i.place) as waiting_behind
+       (select count(distinct later.envelope) from unnest(i.lanes) own(key) cross join lateral (
+            select envelope from lane where key = own.key and place > i.place limit {_MOST_BEHIND}
+        ) later) as waiting_behind
 from journal j left join inbox i on i.envelope = j.id left join outcome o on o.envelope = j.id
 where j.id = any($1::uuid[]) order by j.id
 """

@@ -44,7 +44,7 @@ class Trace(BaseModel):
     envelopes   in the order they arrived, each with its walk
     resources   the last updated first
     deliveries  about these resources or named by the word; those that an envelope caused are told there
-    findings    about these resources; those of an envelope are told there
+    findings    that say the word, or are about these resources; those of an envelope are told there
     more        there was too much: the newest of each is here
     """
 
@@ -62,8 +62,8 @@ class Trace(BaseModel):
 async def trace_word(
     word: Annotated[str, Query(min_length=1, max_length=400)], hub: Hub, caller: CurrentCaller
 ) -> Trace:
-    """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID, or
-    a patient's identifier, also as `system|value`."""
+    """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID, a
+    patient's identifier, also as `system|value`, or words of a finding."""
     asked = word.strip()
     if not asked or not asked.isprintable():
         raise ParseError("expected an id, a number or a UID", location="word", code="bad-parameter")
@@ -73,7 +73,8 @@ async def trace_word(
         envelopes = await walk.told(connection, caller, hub.config, found.why_envelope, at)
         references = [line.reference for line in found.resources]
         deliveries = await delivery_list.caused_by(connection, [], references, found.deliveries)
-        findings = await finding_list.about(connection, [], [*references, *(study.uid for study in found.studies)])
+        about = await finding_list.about(connection, [], [*references, *(study.uid for study in found.studies)])
+        findings = list({finding.id: finding for finding in [*found.findings, *about]}.values())
         people = [line.reference for line in found.resources if line.type == "Patient"]
         subjects = people or [f"Envelope/{envelope.id}" for envelope in envelopes] or ["Trace"]
         await audit.write(connection, [audit.Audited(caller.name, "trace", subject) for subject in subjects], at)

@@ -99,3 +99,10 @@ create table watch_progress (
     only_row    boolean     primary key default true check (only_row),
     counted_to  timestamptz not null
 );
+
+-- ── The newest of many that share a control id ───────────────────────────────────────────────────────────────────────
+-- Half of what is sent in the wild says MSG00001: without the id beside it, the newest hundred cost reading them all.
+drop index journal_control_id;
+create index journal_control_id on journal (control_id, id);
+drop index delivery_control_id;
+create index delivery_control_id on delivery (control_id, id);
