@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import acks, hub, recording, understanding
+from bench import acks, hub, peer_acks, recording, understanding
 
-for measure in (acks, understanding, recording, hub):
+for measure in (acks, peer_acks, understanding, recording, hub):
     measure.main()

@@ -1,0 +1,1 @@
+"""Servers of other projects, to be measured beside hutong; none of them keeps what it acknowledges."""
