@@ -22,6 +22,7 @@ from engine.config import Acknowledge, MllpChannel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import HutongError, ParseError, StorageError
 from engine.identifiers import lane
+from engine.lanes import lanes_of, storable
 from engine.outcomes import Outcomes
 from engine.ports import Accepted, OnDone
 from engine.store import journal
@@ -132,7 +133,7 @@ class JournalIntake:
         acknowledgment_id = envelope_id.hex[:_ACKNOWLEDGMENT_ID]
         digest = sha256(payload).digest()
         control_id = message_type = ""
-        lanes: tuple[str, ...] = ()
+        lanes = lanes_of(None, channel.facility, channel.name)
         try:
             header = er7_header.peek(payload, channel.charset, channel.name)
         except ParseError as error:
@@ -140,8 +141,8 @@ class JournalIntake:
             control_key = blake2b(channel.name.encode() + digest, digest_size=16).digest()
             content_key = digest[:16]
         else:
-            control_id, message_type = _storable(header.control_id), _storable(header.message_type)
-            lanes = tuple(lane(channel.facility, _storable(value)) for value in header.patient_ids)
+            control_id, message_type = storable(header.control_id), storable(header.message_type)
+            lanes = lanes_of(header, channel.facility, channel.name)
             control_key, content_key = header.control_key, header.content_key
             answer = b""
             if channel.acknowledge is Acknowledge.WHEN_PERSISTED:
@@ -157,7 +158,7 @@ class JournalIntake:
             message_type=message_type,
             payload=payload,
             sha256=digest,
-            lanes=lanes or (lane(channel.facility, f"channel {channel.name}"),),
+            lanes=lanes,
         )
         return Entry(envelope, answer, control_key, content_key)
 
@@ -242,10 +243,3 @@ def _call(callback: Callable[..., None], *arguments: object) -> None:
         callback(*arguments)
     except OSError as error:
         logger.warning("an answer could not be written: %s", type(error).__name__)
-
-
-def _storable(text: str) -> str:
-    """Text as PostgreSQL can hold it: no U+0000, no lone surrogates. The payload keeps the bytes."""
-    if text.isprintable():
-        return text
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

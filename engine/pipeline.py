@@ -212,7 +212,7 @@ class Pipeline:
         raised = [Raised(finding, one.envelope.id, channel=one.envelope.channel)]
         told = await findings.not_told_before(connection, raised, {one.envelope.id})
         await findings.raise_many(connection, told, at)
-        await inbox.leave_as_it_was(connection, one.envelope.id)
+        await inbox.leave(connection, [one.envelope.id])
 
     def _processed(self, one: Claimed, walk: Understood, recorded: Recorded) -> Outcome:
         envelope = one.envelope

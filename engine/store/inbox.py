@@ -137,7 +137,7 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
         ],
     )
     await _finish_replayed(connection, [outcome for outcome in outcomes if outcome.replayed], at)
-    await connection.execute(_LEAVE, [outcome.envelope for outcome in outcomes])
+    await leave(connection, [outcome.envelope for outcome in outcomes])
     for outcome in outcomes:
         if outcome.reply:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, str(outcome.envelope))
@@ -160,9 +160,27 @@ async def _finish_replayed(connection: Connection, outcomes: Sequence[Outcome], 
     )
 
 
-async def leave_as_it_was(connection: Connection, envelope: UUID) -> None:
-    """Ends a replay that came to nothing: the outcome is the one it had."""
-    await connection.execute(_LEAVE, [envelope])
+async def leave(connection: Connection, envelopes: Sequence[UUID]) -> None:
+    """Takes envelopes out of the inbox and their lanes; how they ended is for the caller to keep."""
+    await connection.execute(_LEAVE, list(envelopes))
+
+
+async def take_place(connection: Connection, correction: Envelope, place: UUID, by: str, why: str) -> None:
+    """Queues a correction in the place that the envelope it stands for has left."""
+    await connection.execute(
+        "insert into inbox (envelope, lanes, taken_place, asked_by, asked_why) values ($1, $2, $3, $4, $5)",
+        correction.id,
+        list(correction.lanes),
+        place,
+        by,
+        why,
+    )
+    await connection.execute(
+        "insert into lane (key, envelope, taken_place) select distinct unnest($2::text[]), $1::uuid, $3::uuid",
+        correction.id,
+        list(correction.lanes),
+        place,
+    )
 
 
 async def hold(connection: Connection, envelope: UUID, *, keeps_lanes: bool) -> None:

@@ -31,6 +31,17 @@ with fresh as (
 select envelope from fresh
 """
 
+_KEEP = """
+with fresh as (
+    insert into repeat_guard (control_key, content_key, envelope) values ($12, $13, $1)
+    on conflict do nothing
+    returning envelope
+)
+insert into journal (id, kind, channel, facility, peer, received_at, message_type, control_id, sha256, payload,
+                     acknowledgment)
+select envelope, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from fresh returning id
+"""
+
 _REPEATED = """
 select asked.id, g.envelope, j.acknowledgment, o.reply
 from unnest($1::uuid[], $2::bytea[], $3::bytea[]) asked(id, control_key, content_key)
@@ -127,6 +138,19 @@ async def forget(connection: Connection, control_key: bytes, content_key: bytes)
     await connection.execute(
         "delete from repeat_guard where control_key = $1 and content_key = $2", control_key, content_key
     )
+
+
+async def keep_correction(connection: Connection, entry: Entry) -> UUID | None:
+    """Adds, in the caller's transaction, an envelope that is not queued here; or returns the one it repeats."""
+    *kept, _ = _values(entry)
+    if await connection.fetchval(_KEEP, *kept) is not None:
+        return None
+    repeated: UUID = await connection.fetchval(
+        "select envelope from repeat_guard where control_key = $1 and content_key = $2",
+        entry.control_key,
+        entry.content_key,
+    )
+    return repeated
 
 
 async def tell(connection: Connection) -> None:
