@@ -12,6 +12,9 @@ from engine.identity.personal import PersonalKey, personal_keys
 
 Patient = dict[str, Any]
 
+_TOLD_APART = frozenset({"male", "female"})
+"""`other` and `unknown` say what a system could not tell."""
+
 
 def contradicts(patient: Patient, others: Sequence[Patient], shared: Iterable[PersonalKey]) -> bool:
     """True when a patient is hardly the person of `others`, though they share these personal identifiers.
@@ -49,6 +52,19 @@ def card_changed(before: Patient, after: Patient) -> Finding | None:
     )
 
 
+def disagreements(ones: Sequence[Patient], others: Sequence[Patient]) -> list[str]:
+    """What speaks against two groups of source Patients being one person, in words: 居民身份证, sex, date of birth.
+
+    Only what both sides say can disagree. Names are left out: they are misspelt, changed and written in two scripts.
+    """
+    sides = {
+        "居民身份证": (_all_cards(ones), _all_cards(others)),
+        "sex": (_sexes(ones), _sexes(others)),
+        "date of birth": (_births(ones), _births(others)),
+    }
+    return [what for what, (ours, theirs) in sides.items() if _agree(ours, theirs) is False]
+
+
 def names_of(patient: Patient) -> set[str]:
     """Whole names, letters and digits only: 张 三 and 张三 are one name, and so are 阿依·古丽 and 阿依古丽."""
     names = set()
@@ -65,6 +81,14 @@ def _agree(ours: set[str], theirs: set[str]) -> bool | None:
 
 def _births(patients: Iterable[Patient]) -> set[str]:
     return {patient["birthDate"] for patient in patients if patient.get("birthDate")}
+
+
+def _sexes(patients: Iterable[Patient]) -> set[str]:
+    return {patient["gender"] for patient in patients if patient.get("gender") in _TOLD_APART}
+
+
+def _all_cards(patients: Iterable[Patient]) -> set[str]:
+    return {number for patient in patients for number in _cards(patient)}
 
 
 def _of_the_card(births: set[str], shared: Iterable[PersonalKey]) -> bool:

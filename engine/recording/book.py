@@ -52,8 +52,10 @@ class Book:
     envelope it came from.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, actor: str = SYSTEM) -> None:
+        """`actor` is who writes what no envelope says."""
         self._connection = connection
+        self._actor = actor
         self._pages: dict[str, _Page] = {}
 
     async def load(self, references: Iterable[str]) -> None:
@@ -99,13 +101,12 @@ class Book:
         """Writes what changed. Raises VersionConflict when somebody else changed it first."""
         written: list[records.Written] = []
         depth = 0
-        while changes := [_change(page, depth) for page in self._pages.values() if len(page.new) > depth]:
+        while changes := [self._change(page, depth) for page in self._pages.values() if len(page.new) > depth]:
             written += await records.write(self._connection, changes, at)
             depth += 1
         return written
 
-
-def _change(page: _Page, depth: int) -> records.Change:
-    version = page.new[depth]
-    actor = None if version.envelope else SYSTEM
-    return records.Change(version.body, version.envelope, actor, version.mapping, page.version + depth)
+    def _change(self, page: _Page, depth: int) -> records.Change:
+        version = page.new[depth]
+        actor = None if version.envelope else self._actor
+        return records.Change(version.body, version.envelope, actor, version.mapping, page.version + depth)

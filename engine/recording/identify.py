@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +16,14 @@ from engine.identity import (
     card_changed,
     decide,
     golden_id,
-    golden_patient,
     personal_keys,
-    replaced_golden,
     same_evidence,
 )
 from engine.recording.book import Book
+from engine.recording.goldens import person, write_goldens
 from engine.store import people
 from engine.store.database import Connection
+from engine.store.people import Standing
 
 Resource = dict[str, Any]
 
@@ -62,18 +62,25 @@ async def _known_people(connection: Connection, book: Book, sources: Sequence[st
     patients = {source: book.get(f"Patient/{source}") or {} for source in sources}
     before = {source: book.stored(f"Patient/{source}") or {} for source in sources}
     keys = {source: personal_keys(patient) for source, patient in patients.items()}
-    links = await people.links_of(connection, sources)
-    claims: dict[people.Key, str] = {}
+    links = await people.hold_links(connection, sources)
+    claims: dict[people.Key, Standing] = {}
     for source in sources:
         # What a source no longer has is locked with the rest: it may be released.
         for key in (*keys[source], *personal_keys(before[source])):
-            claims.setdefault(key, links.get(source, golden_id(source)))
+            claims.setdefault(key, links.get(source) or _own(source))
     holders = await people.hold_keys(connection, claims)
-    goldens = {*links.values(), *holders.values()}
+    goldens = {standing.golden for standing in (*links.values(), *holders.values())}
+    # Before their sources are read: whoever changes these persons meanwhile makes this transaction start again.
+    await book.load(f"Patient/{golden}" for golden in goldens)
     members: dict[str, list[str]] = {golden: [] for golden in goldens}
     members |= await people.sources_of(connection, goldens)
     await book.load(f"Patient/{source}" for linked in members.values() for source in linked)
     return _People(connection, book, keys, links, holders, members)
+
+
+def _own(source: str) -> Standing:
+    """Of a source Patient that is nobody we know."""
+    return Standing(golden_id(source), golden_id(source))
 
 
 class _People:
@@ -84,8 +91,8 @@ class _People:
         connection: Connection,
         book: Book,
         keys: dict[str, list[PersonalKey]],
-        links: dict[str, str],
-        holders: dict[PersonalKey, str],
+        links: dict[str, Standing],
+        holders: dict[PersonalKey, Standing],
         members: dict[str, list[str]],
     ) -> None:
         self._connection = connection
@@ -101,12 +108,13 @@ class _People:
     async def judge(self, source: str) -> Decision:
         """Decides, and moves links and identifiers as decided. A doubt that was told before is not told again."""
         patient, stored = self._book.get(f"Patient/{source}") or {}, self._book.stored(f"Patient/{source}")
-        linked = self._links.get(source)
+        standing = self._links.get(source)
+        linked = standing.golden if standing is not None else None
         decision = decide(
             patient,
             own=golden_id(source),
             linked=linked,
-            owners={key: self._holders[key] for key in self._keys[source]},
+            owners={key: self._holders[key].golden for key in self._keys[source]},
             people={golden: self._person(golden) for golden in self._members},
         )
         await self._move(source, linked, decision)
@@ -121,43 +129,44 @@ class _People:
     async def _move(self, source: str, linked: str | None, decision: Decision) -> None:
         golden = decision.golden
         if linked != golden:
-            self.new_links.append(people.Link(source, golden, decision.reasons))
-            self._links[source] = golden
+            standing = Standing(golden, self._home(source, golden))
+            self.new_links.append(people.Link(source, golden, standing.home, decision.reasons))
+            self._links[source] = standing
         if linked is not None and linked != golden:
             self._members[linked].remove(source)
             self._changed.add(linked)
         # It claimed what nobody held for the golden Patient of its own, which stays empty when it belongs to another.
+        held = {holder.golden for holder in self._holders.values()}
         for left in {linked, golden_id(source)} - {None, golden}:
             assert left is not None
-            if not self._members.get(left) and (left == linked or left in self._holders.values()):
-                await people.move_keys(self._connection, left, golden)
-                self._holders = {key: golden if holder == left else holder for key, holder in self._holders.items()}
+            if not self._members.get(left) and (left == linked or left in held):
+                to = self._links[source]
+                await people.move_keys(self._connection, left, to)
+                self._holders = {key: to if was.golden == left else was for key, was in self._holders.items()}
                 self._replaced[left] = golden
         members = self._members.setdefault(golden, [])
         if source not in members:
             members.append(source)
         self._changed.add(golden)
 
+    def _home(self, source: str, golden: str) -> str:
+        """Where a source stands by its identifiers: with those of them that led to the golden Patient."""
+        holders = (self._holders[key] for key in self._keys[source])
+        return next((holder.home for holder in holders if holder.golden == golden), golden)
+
     async def _release(self, golden: str, before: Iterable[PersonalKey]) -> None:
         kept = {key for member in self._person(golden).sources for key in personal_keys(member)}
-        lost = [key for key in before if key not in kept and self._holders.get(key) == golden]
+        lost = [key for key in before if key not in kept and self._is_held(key, golden)]
         await people.release_keys(self._connection, golden, lost)
 
+    def _is_held(self, key: PersonalKey, golden: str) -> bool:
+        holder = self._holders.get(key)
+        return holder is not None and holder.golden == golden
+
     async def write_goldens(self) -> None:
-        await self._book.load(f"Patient/{golden}" for golden in self._changed)
-        for golden in sorted(self._changed):
-            person = self._person(golden)
-            if person.sources:
-                self._book.put(golden_patient(golden, person.sources), None, None)
-            elif (emptied := self._book.get(f"Patient/{golden}")) is not None:
-                self._book.put(replaced_golden(emptied, self._replaced[golden]), None, None)
+        await write_goldens(
+            self._book, {golden: self._members.get(golden, ()) for golden in self._changed}, self._replaced
+        )
 
     def _person(self, golden: str) -> Person:
-        """The latest written source first."""
-        latest_first = sorted(self._members.get(golden, ()), key=self._age)
-        return Person(golden, [patient for source in latest_first if (patient := self._book.get(f"Patient/{source}"))])
-
-    def _age(self, source: str) -> tuple[float, str]:
-        """Smaller is younger; what this transaction writes is the youngest."""
-        written_at = self._book.last_updated(f"Patient/{source}")
-        return -(written_at or datetime.max.replace(tzinfo=UTC)).timestamp(), source
+        return person(self._book, golden, self._members.get(golden, ()))

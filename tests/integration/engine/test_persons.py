@@ -41,7 +41,8 @@ async def test_the_golden_patient_says_what_was_written_last(hub: Hub) -> None:
     await hub.send("qingxi-his", in_utf8(register("QX1", card=card(1), sender="QXZWSY")))
     await hub.run()
     for n, (channel, patient) in enumerate([("baishi-his", "BS0001"), ("qingxi-his", "QX1"), ("baishi-his", "BS0001")]):
-        changed = register(patient, card=card(1), name=f"石^改{n}", control_id=f"C{n}", event="A08")
+        sender = "BSXWSY" if channel == "baishi-his" else "QXZWSY"
+        changed = register(patient, card=card(1), name=f"石^改{n}", control_id=f"C{n}", event="A08", sender=sender)
         await hub.send(channel, in_utf8(changed) if channel == "qingxi-his" else changed)
         await hub.run()
         (golden,) = await _goldens(hub)
@@ -54,7 +55,10 @@ async def test_the_reasons_of_a_link_stay_when_the_patient_changes(hub: Hub) -> 
     await hub.send("qingxi-his", in_utf8(register("QX1", card=card(1), sender="QXZWSY")))
     await hub.run()
     before = await hub.pool.fetch("select source, reasons, linked_at from patient_link order by source")
-    await hub.send("qingxi-his", in_utf8(register("QX1", card=card(1), name="石^秀瑛", control_id="R2", event="A08")))
+    await hub.send(
+        "qingxi-his",
+        in_utf8(register("QX1", card=card(1), name="石^秀瑛", control_id="R2", event="A08", sender="QXZWSY")),
+    )
     await hub.run()
     assert await hub.pool.fetch("select source, reasons, linked_at from patient_link order by source") == before
     assert [f"same {ID_CARD}"] in [json.loads(row["reasons"]) for row in before]
