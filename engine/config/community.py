@@ -14,12 +14,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from engine.config.alerts import Alerts
 from engine.config.model import Model
 from engine.config.transport import Allowed, EndpointTls, ListenerTls
 
 DICOM_PORT = 11112
 MLLP_LIMIT_BYTES = 16 * 1024 * 1024
 """A report with an embedded PDF is a few megabytes; a message larger than this is a mistake or an attack."""
+FILE_LIMIT_BYTES = 64 * 1024 * 1024
+"""A day of a busy laboratory. A file is read whole, so this is also what it costs in memory, twice."""
 
 
 def _known_charset(value: str) -> str:
@@ -105,23 +108,46 @@ class Facility(Model):
     """True where a RIS fills orders; otherwise hutong issues the accession number and the Study Instance UID."""
 
 
-class MllpChannel(Model):
-    """HL7 v2 over MLLP, inbound."""
+class Hl7Channel(Model):
+    """HL7 v2, inbound, however it arrives."""
 
-    type: Literal["mllp"]
     name: Name
     facility: Name
-    port: Port
-    host: Text = "127.0.0.1"
     charset: Charset | None = None
     """Used where MSH-18 says nothing; None leaves it to detection."""
     acknowledge: Acknowledge = Acknowledge.WHEN_PERSISTED
+    application_ack_to: Name | None = None
+    """The endpoint that is owed the application acknowledgments of enhanced mode; None answers on the connection."""
+    order_responses: bool = False
+    """True: an order is answered with its order response (ORR, ORL, ORG, ORI) once it is processed."""
+    sequence_numbers: bool = False
+    """True: the sender numbers its messages in MSH-13, and one out of turn is refused."""
+
+
+class MllpChannel(Hl7Channel):
+    """HL7 v2 over MLLP, inbound."""
+
+    type: Literal["mllp"]
+    port: Port
+    host: Text = "127.0.0.1"
     max_message_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = MLLP_LIMIT_BYTES
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 500
     idle_timeout_secs: Secs = 3600.0
     allow_from: tuple[Allowed, ...] = ()
     """Addresses and networks that may connect; none named lets everybody."""
     tls: ListenerTls | None = None
+
+
+class FolderChannel(Hl7Channel):
+    """HL7 v2 in files that a system writes into a folder."""
+
+    type: Literal["folder"]
+    folder: Text
+    """A relative path counts from the configuration folder."""
+    pattern: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00]+$", max_length=100)] = "*.hl7"
+    settle_secs: Secs = 2.0
+    """A file whose size and time have not changed for so long is whole: others copy slowly."""
+    max_file_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = FILE_LIMIT_BYTES
 
 
 class AeEntry(Model):
@@ -149,7 +175,7 @@ class DicomChannel(Model):
     """Where an AE title that stands in no entry is counted; None refuses it."""
 
 
-Channel = MllpChannel | DicomChannel
+Channel = MllpChannel | FolderChannel | DicomChannel
 
 
 class Retry(Model):
@@ -278,17 +304,27 @@ class Community(Model):
     name: Text
     http: Http
     facilities: dict[str, Facility]
-    channels: dict[str, MllpChannel | DicomChannel]
+    channels: dict[str, Channel]
     endpoints: dict[str, MllpEndpoint]
     routes: tuple[Route, ...]
     centres: dict[str, Centre]
     recognition: Recognition
     users: dict[str, User]
     folder: Path
+    alerts: Alerts = Alerts()
 
     @property
     def mllp_channels(self) -> tuple[MllpChannel, ...]:
         return tuple(channel for channel in self.channels.values() if isinstance(channel, MllpChannel))
+
+    @property
+    def folder_channels(self) -> tuple[FolderChannel, ...]:
+        return tuple(channel for channel in self.channels.values() if isinstance(channel, FolderChannel))
+
+    @property
+    def hl7_channels(self) -> tuple[MllpChannel | FolderChannel, ...]:
+        """Every channel that brings HL7 v2."""
+        return tuple(channel for channel in self.channels.values() if not isinstance(channel, DicomChannel))
 
     @property
     def dicom_channels(self) -> tuple[DicomChannel, ...]:

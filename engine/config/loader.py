@@ -11,11 +11,14 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from engine.config.alerts import Alerts, Email, Quiet, Webhook
 from engine.config.community import (
     Centre,
+    Channel,
     Community,
     DicomChannel,
     Facility,
+    FolderChannel,
     Http,
     MllpChannel,
     MllpEndpoint,
@@ -30,10 +33,11 @@ from engine.config.references import check_references
 from engine.config.tls import check_tls, endpoint_context, listener_context
 
 COMMUNITY, ROUTES, RECOGNITION, USERS = "community.yaml", "routes.yaml", "recognition.yaml", "users.yaml"
+ALERTS = "alerts.yaml"
 CHANNELS, ENDPOINTS, CENTRES = "channels", "endpoints", "centres"
-FILES = (COMMUNITY, ROUTES, RECOGNITION, USERS)
+FILES = (COMMUNITY, ROUTES, RECOGNITION, USERS, ALERTS)
 FOLDERS = (CHANNELS, ENDPOINTS, CENTRES)
-CHANNEL_TYPES: dict[str, type[MllpChannel | DicomChannel]] = {"mllp": MllpChannel, "dicom": DicomChannel}
+CHANNEL_TYPES: dict[str, type[Channel]] = {"mllp": MllpChannel, "folder": FolderChannel, "dicom": DicomChannel}
 ENDPOINT_TYPES = {"mllp": MllpEndpoint}
 LIMIT_FILES = 1000
 """Of one kind. More is a folder that somebody pointed at by mistake."""
@@ -81,6 +85,7 @@ class _Reading:
             },
             recognition=self._build(Recognition, RECOGNITION, (), self._mapping_of(RECOGNITION)) or Recognition(),
             users=self._users(),
+            alerts=self._alerts(),
             folder=self.folder,
         )
         check_references(community, self._defined(root), self.documents, self.problems)
@@ -98,8 +103,8 @@ class _Reading:
         named = self._build(Named, COMMUNITY, (), {key: root[key] for key in ("name",) if key in root})
         return named.name if named is not None else ""
 
-    def _channels(self) -> dict[str, MllpChannel | DicomChannel]:
-        channels: dict[str, MllpChannel | DicomChannel] = {}
+    def _channels(self) -> dict[str, Channel]:
+        channels: dict[str, Channel] = {}
         for file, name in self._files_in(CHANNELS):
             channel = self._typed(file, name, CHANNEL_TYPES)
             if channel is not None:
@@ -110,6 +115,17 @@ class _Reading:
         root = self._mapping_of(USERS)
         self._known_keys(USERS, (), root, ("users",))
         return self._named(User, USERS, "users", root.get("users", {}), key="name")
+
+    def _alerts(self) -> Alerts:
+        root = self._mapping_of(ALERTS)
+        named: dict[str, object] = {
+            "channels": self._named(Quiet, ALERTS, "channels", root.get("channels", {}), key="name"),
+            "webhooks": self._named(Webhook, ALERTS, "webhooks", root.get("webhooks", {}), key="name"),
+            "emails": self._named(Email, ALERTS, "emails", root.get("emails", {}), key="name"),
+        }
+        rest = {key: value for key, value in root.items() if key not in named}
+        built = self._build(Alerts, ALERTS, (), rest) or Alerts()
+        return built.model_copy(update=named)
 
     def _routes(self) -> tuple[Route, ...]:
         root = self._mapping_of(ROUTES)
@@ -182,6 +198,7 @@ class _Reading:
         return {
             "facility": _keys(root.get("facilities")),
             "user": _keys(users.get("users")) if isinstance(users, dict) else frozenset(),
+            "channel": frozenset(name for _, name in self._files_in(CHANNELS)),
             "endpoint": frozenset(name for _, name in self._files_in(ENDPOINTS)),
             "centre": frozenset(name for _, name in self._files_in(CENTRES)),
         }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from engine.config.community import Channel, Community, DicomChannel, Role
+from engine.config.community import Channel, Community, DicomChannel, FolderChannel, Role
 from engine.config.document import Document, Place
 from engine.config.problems import Problem, nearest, written
 
@@ -26,7 +27,10 @@ def check_references(
         check.name("facility", user.facility, "users.yaml", ("users", user.name, "facility"))
     _centres(check, community)
     _routes(check, community)
+    for watched in community.alerts.channels:
+        check.name("channel", watched, "alerts.yaml", ("channels", watched))
     _listeners(check, community)
+    _folders(check, community)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ def _channel(check: _Check, channel: Channel) -> None:
     file = f"channels/{channel.name}.yaml"
     if not isinstance(channel, DicomChannel):
         check.name("facility", channel.facility, file, ("facility",))
+        if channel.application_ack_to is not None:
+            check.name("endpoint", channel.application_ack_to, file, ("application_ack_to",))
         return
     if channel.default_facility is not None:
         check.name("facility", channel.default_facility, file, ("default_facility",))
@@ -100,7 +106,7 @@ def _routes(check: _Check, community: Community) -> None:
 def _listeners(check: _Check, community: Community) -> None:
     taken = {community.http.port: "http"} if community.http.port else {}
     for channel in community.channels.values():
-        if not channel.port:
+        if isinstance(channel, FolderChannel) or not channel.port:
             continue
         if channel.port in taken:
             check.say(
@@ -109,3 +115,17 @@ def _listeners(check: _Check, community: Community) -> None:
                 f"expected a port of its own; {channel.port} is already {taken[channel.port]}",
             )
         taken.setdefault(channel.port, f"channel {channel.name}")
+
+
+def _folders(check: _Check, community: Community) -> None:
+    """Two channels on one folder would take each other's files, and with them each other's patients."""
+    taken: dict[Path, str] = {}
+    for channel in community.folder_channels:
+        folder = (community.folder / channel.folder).resolve()
+        if folder in taken:
+            check.say(
+                f"channels/{channel.name}.yaml",
+                ("folder",),
+                f"expected a folder of its own; it is already channel {taken[folder]}'s",
+            )
+        taken.setdefault(folder, channel.name)
