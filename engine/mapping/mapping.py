@@ -8,8 +8,9 @@ from engine.codecs.er7 import Message
 from engine.codecs.er7_header import USUAL
 from engine.errors import MappingError
 from engine.mapping.application import Application
-from engine.mapping.compiled import Fields, compile_resource
+from engine.mapping.compiled import compile_resource
 from engine.mapping.definition import Definition
+from engine.mapping.frame import Fields
 from engine.mapping.mapped import Context, Mapped
 from engine.mapping.planning import Plan, Planner
 from engine.mapping.sources import SourceTrail

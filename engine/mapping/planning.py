@@ -5,19 +5,16 @@ The shape is the order of the segments' names; a mapping plans once for each and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from engine.mapping.compiled import CompiledResource
 from engine.mapping.definition import Definition, Rule
+from engine.mapping.frame import Fields, Frame
 from engine.mapping.grouping import Instance, grouped
-
-LIMIT_FIELDS = 256
-"""Fields beyond this one are not looked for; no segment of any version has half as many."""
-
-Unread = tuple[bool, ...]
-"""By the number of the field: whether no rule reads it and nobody left it out on purpose."""
-_ALL_UNREAD: Unread = (False, *(True for _ in range(LIMIT_FIELDS)))
+from engine.mapping.straight import Fill, Identify
+from engine.mapping.unread import Unread, UnreadFields
 
 _Made = dict[int, dict[str, list[int]]]
 """Jobs by the group they belong to and the resource they make."""
@@ -37,14 +34,20 @@ class Pointer:
 class Job:
     """One resource to be made in a message of this shape.
 
+    prefix   what stands before its id in a reference to it
     rows     position of the segment for each place of the frame; -1 where there is none
+    frame    takes the frame out of the rows of a message
     more     further segments of the same name, by place
     within   the job whose id becomes part of this one's; -1: none
     refers   which of the plan's sets of references it has
     """
 
     resource: CompiledResource
+    prefix: str
+    identify: Identify
+    fill: Fill
     rows: tuple[int, ...]
+    frame: Callable[[Sequence[Fields]], Frame]
     more: tuple[tuple[int, tuple[int, ...]], ...]
     within: int
     refers: int
@@ -57,11 +60,23 @@ class Plan:
     jobs    those of outer groups first
     refers  the distinct sets of references; jobs of one group share theirs
     unread  by segment, which fields nobody reads
+    blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
     """
 
     jobs: tuple[Job, ...]
     refers: tuple[tuple[Pointer, ...], ...]
     unread: tuple[Unread, ...]
+    blanks: tuple[list[str], ...]
+
+    def filled_up(self, rows: Sequence[Fields]) -> list[Fields]:
+        """The rows of a message, each as long as any rule looks; at position -1 a segment that is missing."""
+        blanks = self.blanks
+        long = [
+            [*fields, *blank[len(fields) :]] if len(fields) < len(blank) else fields
+            for fields, blank in zip(rows, blanks, strict=False)
+        ]
+        long.append(blanks[-1])
+        return long
 
 
 class Planner:
@@ -70,7 +85,10 @@ class Planner:
     def __init__(self, definition: Definition, resources: Sequence[CompiledResource]) -> None:
         self._groups = definition.groups
         self._resources = resources
-        self._unread = _unread(definition)
+        self._unread = UnreadFields(definition)
+        widths = self._unread.widths
+        self._blanks = {name: [""] * width for name, width in widths.items()}
+        self._missing = [""] * max(widths.values(), default=1)
 
     def plan(self, names: Sequence[str]) -> Plan:
         root, owners = grouped(names, self._groups)
@@ -87,9 +105,10 @@ class Planner:
             jobs=jobs,
             refers=tuple(refers),
             unread=tuple(
-                self._unread.get((owner.group.name if owner else "", name), _ALL_UNREAD)
+                self._unread.of(owner.group.name if owner else "", name)
                 for name, owner in zip(names, owners, strict=True)
             ),
+            blanks=(*(self._blanks.get(name, []) for name in names), self._missing),
         )
 
 
@@ -106,10 +125,16 @@ def _job(
 ) -> Job:
     positions = [instance.positions(segment) for segment in resource.segments]
     within = _around(number, instance, resource.rules.within, made) if resource.rules.within else -1
+    rows = tuple(found[0] if found else -1 for found in positions)
+    more = tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1)
     return Job(
         resource=resource,
-        rows=tuple(found[0] if found else -1 for found in positions),
-        more=tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1),
+        prefix=resource.prefix,
+        identify=resource.identify,
+        fill=resource.fill(frozenset(resource.segments[place] for place, _ in more)),
+        rows=rows,
+        frame=itemgetter(*rows, -1, -1),  # of two or more it makes a tuple
+        more=more,
         within=within,
         refers=refers.setdefault(tuple(_pointers(resource, instance, made)), len(refers)),
     )
@@ -158,39 +183,3 @@ def _pointed_to(instance: Instance, resource: str, many: bool, made: _Made) -> t
 
 def _inside(instance: Instance, resource: str, made: _Made) -> tuple[int, ...]:
     return tuple(number for each in instance.all_inside() for number in made.get(id(each), {}).get(resource, ()))
-
-
-def _unread(definition: Definition) -> dict[tuple[str, str], Unread]:
-    """By group and segment; the group is empty for a segment that no group holds."""
-    read: dict[tuple[str, str], set[int]] = {}
-    for group in definition.groups.values():
-        for segment in group.segments:
-            read[group.name, segment] = _left_out(definition, segment)
-    for resources in definition.resources:
-        for rule in (resources.id, *resources.rules):
-            for name in rule.fields:
-                holder = _holder(definition, resources.group, name.segment)
-                read[holder, name.segment].add(name.number)
-    for left in definition.not_mapped:
-        if "-" not in left:
-            read["", left] = _left_out(definition, left)
-    return {
-        key: (False, *(number not in fields for number in range(1, LIMIT_FIELDS + 1))) for key, fields in read.items()
-    }
-
-
-def _left_out(definition: Definition, segment: str) -> set[int]:
-    if segment in definition.not_mapped:
-        return set(range(LIMIT_FIELDS + 1))
-    prefix = f"{segment}-"
-    return {int(left.removeprefix(prefix)) for left in definition.not_mapped if left.startswith(prefix)}
-
-
-def _holder(definition: Definition, group: str, segment: str) -> str:
-    """The nearest group, from this one outwards, that a segment belongs to; checked when the mapping was loaded."""
-    inside: str | None = group
-    while inside is not None:
-        if segment in definition.groups[inside].segments:
-            return inside
-        inside = definition.groups[inside].inside
-    raise LookupError(segment)

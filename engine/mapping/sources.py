@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.codecs.er7 import Message
-from engine.mapping.compiled import CompiledRule, Rows, found_in
 from engine.mapping.definition import FieldName, Rule
+from engine.mapping.elements import found_in
+from engine.mapping.frame import Frame
 from engine.mapping.mapped import FieldSource, Resource
 from engine.mapping.places import Places
+from engine.mapping.single_rule import CompiledRule
 
 
 class SourceTrail:
@@ -31,7 +33,7 @@ class SourceTrail:
         segments: Sequence[str],
         rows: Sequence[int],
         more: Mapping[int, tuple[int, ...]],
-        frame: Rows,
+        frame: Frame,
     ) -> None:
         """Notes what a rule has just written into the resource."""
         rule = compiled.rule
@@ -108,7 +110,7 @@ class SourceTrail:
         return parts.get(element)
 
 
-def _says_something(name: FieldName, segments: Sequence[str], frame: Rows) -> bool:
+def _says_something(name: FieldName, segments: Sequence[str], frame: Frame) -> bool:
     fields = frame[segments.index(name.segment)]
     return name.number < len(fields) and bool(fields[name.number])
 

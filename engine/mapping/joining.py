@@ -1,0 +1,31 @@
+"""How do parts that several groups say of one resource become one? Lists grow, what was said first stays."""
+
+from __future__ import annotations
+
+from engine.mapping.mapped import Resource
+
+_CHOICES = ("deceased", "effective", "multipleBirth", "occurrence", "value")
+"""Elements of which a resource has one type only: `deceasedBoolean` or `deceasedDateTime`."""
+
+
+def entries_with(entries: list[Resource], part: str, references: list[Resource]) -> list[Resource]:
+    """A list whose last entry gets the reference that it lacks; further references get entries of their own."""
+    first, *rest = references
+    if entries and part not in entries[-1]:
+        return [*entries[:-1], {part: first, **entries[-1]}, *({part: each} for each in rest)]
+    return [*entries, *({part: each} for each in references)]
+
+
+def merge(first: Resource, again: Resource) -> None:
+    """Two groups that make the same resource: what the first says stays, lists grow, the rest is added."""
+    for name, value in again.items():
+        already = first.get(name)
+        if already is None:
+            if not _is_said_otherwise(name, first):
+                first[name] = value
+        elif isinstance(already, list) and isinstance(value, list):
+            first[name] = [*already, *(each for each in value if each not in already)]
+
+
+def _is_said_otherwise(name: str, resource: Resource) -> bool:
+    return any(name.startswith(choice) and any(said.startswith(choice) for said in resource) for choice in _CHOICES)

@@ -1,0 +1,212 @@
+"""How do all rules of a resource run fastest? As one function, written out in Python when the mapping is loaded.
+
+The function reads each field where it stands, asks what the rule remembers of such a text, and puts the value: no loop
+over rules, no call for a field that is empty. It holds only what is usual. Where a field holds a null or repetitions,
+or a text that is new, it calls the rule itself (`single_rule`), which says what is meant. For rows such as
+
+    - {rule: obx-11, from: OBX-11, to: status, table: observation_status, default: unknown}
+    - {rule: obx-16, from: OBX-16, to: performer+, with: practitioner}
+
+it reads
+
+    def fill(frame, more, scope, out):
+        OBX = frame[0]
+        # 'obx-11'
+        if raw := OBX[11]:
+            if (value := known_0.get(raw)) is not None:
+                out['status'] = value
+            else:
+                run_0(frame, more, scope, out)
+        # 'obx-16'
+        if raw := OBX[16]:
+            if '~' in raw or raw == NULL:
+                run_1(frame, more, scope, out)
+            elif (value := apply_1(raw, scope)) is not None:
+                out['performer'] = extended(out.get('performer'), value)
+        if out.get('status') is None:
+            out['status'] = 'unknown'
+
+Whatever stands in a mapping file gets into this text only as the repr of a string, or as the name or the number of a
+field, which were checked when the file was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from engine.codecs.er7 import NULL
+from engine.mapping.definition import FieldName, Rule
+from engine.mapping.elements import append, complete, extended, put, put_elements
+from engine.mapping.frame import Frame, More, positions, reader
+from engine.mapping.mapped import Resource
+from engine.mapping.registry import ID_FUNCTIONS
+from engine.mapping.scope import Scope
+from engine.mapping.single_rule import CompiledRule, literal, options_of
+from engine.terminology import Tables
+
+Fill = Callable[[Frame, "More | None", Scope, Resource], None]
+"""Runs every rule of a resource; which one has a doubt or fails is not said."""
+
+Identify = Callable[[Frame, str, Scope], "str | None"]
+"""The id of a resource within another one (empty: none)."""
+
+_SAME_FOR_ALL = {
+    "NULL": NULL,
+    "append": append,
+    "complete": complete,
+    "extended": extended,
+    "put": put,
+    "put_elements": put_elements,
+}
+
+
+def straight_fill(rules: Sequence[CompiledRule], segments: Sequence[str], repeated: frozenset[str]) -> Fill:
+    """The function for these rules in frames of these segments, of which those `repeated` stand in `more` too."""
+    names: dict[str, Any] = {}
+    for number, each in enumerate(rules):
+        names |= {f"run_{number}": each.run, f"path_{number}": each.path}
+        names |= {f"apply_{number}": each.apply, f"known_{number}": each.known}
+    made: Fill = _made("fill", fill_text(rules, segments, repeated), names)
+    return made
+
+
+def straight_identify(rule: Rule, segments: Sequence[str], facility: str, tables: Tables) -> Identify:
+    """The function that makes the id of a resource from the fields of its rule."""
+    function = ID_FUNCTIONS[rule.function or ""]
+    places = {name: place for place, name in enumerate(segments)}
+    names = {
+        "make": function.make(options_of(rule, facility, tables)),
+        "read": reader(positions(rule.sources, places), whole=function.repeats),
+    }
+    made: Identify = _made("identify", identify_text(rule.sources, segments, whole=function.repeats), names)
+    return made
+
+
+def fill_text(rules: Sequence[CompiledRule], segments: Sequence[str], repeated: frozenset[str]) -> str:
+    lines = [*_unpacked(segments)]
+    for number, each in enumerate(rules):
+        lines.extend(_rule(number, each, repeated))
+    for number, each in enumerate(rules):
+        lines.extend(_default(number, each))
+    return _written("fill(frame, more, scope, out)", lines or ["pass"])
+
+
+def identify_text(sources: Sequence[FieldName], segments: Sequence[str], *, whole: bool) -> str:
+    carefully = "return make(*read(frame), within, scope)"
+    lines = [*_unpacked(segments)]
+    if sources and all(name.component is None for name in sources):
+        raws = [f"raw_{number}" for number in range(len(sources))]
+        lines.extend(f"{raw} = {_field(name)}" for raw, name in zip(raws, sources, strict=True))
+        lines.append(f"if not ({_unusual(raws, whole=whole)}):")
+        lines.append(f"    return make({', '.join(raws)}, within, scope)")
+    return _written("identify(frame, within, scope)", [*lines, carefully])
+
+
+def _rule(number: int, compiled: CompiledRule, repeated: frozenset[str]) -> Iterator[str]:
+    rule, function = compiled.rule, compiled.function
+    itself = f"run_{number}(frame, more, scope, out)"
+    yield f"# {rule.id!r}"
+    if function is None:
+        yield f"value = {literal(rule.value or '')!r}"
+        yield from _put(number, compiled)
+    elif not rule.sources:
+        yield f"if (value := apply_{number}(scope)) is not None:"
+        yield from _indented(_put(number, compiled))
+    elif (rule.many or function.gathers) and any(name.segment in repeated for name in rule.fields):
+        yield itself
+    elif function.gathers or any(name.component for name in rule.fields):
+        yield f"if {_any_of(rule.fields)}:"
+        yield f"    {itself}"
+    elif len(rule.sources) > 1:
+        raws = [f"raw_{at}" for at in range(len(rule.sources))]
+        yield from (f"{raw} = {_field(name)}" for raw, name in zip(raws, rule.sources, strict=True))
+        yield f"if {' or '.join(raws)}:"
+        yield from _indented(_usual(number, compiled, raws, whole=function.repeats))
+    else:
+        yield f"if raw := {_any_of(rule.fields)}:"
+        if compiled.known is not None:
+            # What is remembered was read once: it is no null, and has no repetitions unless they are part of it.
+            yield f"    if (value := known_{number}.get(raw)) is not None:"
+            yield from _indented(_put(number, compiled), 2)
+            yield "    else:"
+            yield f"        {itself}"
+        else:
+            yield from _indented(_usual(number, compiled, ["raw"], whole=function.repeats))
+            if rule.otherwise:
+                yield "    else:"
+                yield f"        {itself}"
+
+
+def _usual(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:
+    yield f"if {_unusual(raws, whole=whole)}:"
+    yield f"    run_{number}(frame, more, scope, out)"
+    yield f"elif (value := apply_{number}({', '.join(raws)}, scope)) is not None:"
+    yield from _indented(_put(number, compiled))
+
+
+def _put(number: int, compiled: CompiledRule) -> Iterator[str]:
+    elements = compiled.function is not None and compiled.function.elements
+    name, nested, many = compiled.target, len(compiled.path) > 1, compiled.rule.many
+    if many and nested:
+        yield f"append(out, path_{number}, value)"
+    elif many:
+        yield f"out[{name!r}] = extended(out.get({name!r}), value)"
+    elif elements:
+        yield f"put_elements(out, path_{number}, value)"
+    elif nested:
+        yield f"put(out, path_{number}, value)"
+    else:
+        yield f"out[{name!r}] = value"
+
+
+def _default(number: int, compiled: CompiledRule) -> Iterator[str]:
+    default, name = compiled.rule.default, compiled.target
+    if default is None:
+        return
+    if len(compiled.path) > 1:
+        yield f"complete(out, path_{number}, {default!r})"
+    else:
+        yield f"if out.get({name!r}) is None:"
+        yield f"    out[{name!r}] = {default!r}"
+
+
+def _unpacked(segments: Sequence[str]) -> Iterator[str]:
+    for place, name in enumerate(segments):
+        yield f"{name} = frame[{place}]"
+
+
+def _field(name: FieldName) -> str:
+    return f"{name.segment}[{name.number}]"
+
+
+def _any_of(names: Sequence[FieldName]) -> str:
+    return " or ".join(map(_field, names))
+
+
+def _unusual(raws: Sequence[str], *, whole: bool) -> str:
+    """A null; or repetitions, where only one is taken."""
+    repetitions = [] if whole else [f"'~' in {raw}" for raw in raws]
+    return " or ".join((*repetitions, *(f"{raw} == NULL" for raw in raws)))
+
+
+def _indented(lines: Iterable[str], steps: int = 1) -> Iterator[str]:
+    return (f"{'    ' * steps}{line}" for line in lines)
+
+
+def _written(head: str, lines: Sequence[str]) -> str:
+    return "\n".join((f"def {head}:", *_indented(lines), ""))
+
+
+def _made(name: str, text: str, names: Mapping[str, Any]) -> Any:
+    made = {**_SAME_FOR_ALL, **names}
+    exec(_code(text), made)
+    return made[name]
+
+
+@lru_cache(maxsize=4096)
+def _code(text: str) -> CodeType:
+    """The same rows give the same text, whichever mapping and facility they stand in."""
+    return compile(text, "<rules of a mapping>", "exec")

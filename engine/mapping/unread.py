@@ -1,0 +1,106 @@
+"""Which fields does nobody read? No rule takes them, and the mapping does not leave them out on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from engine.mapping.definition import Definition
+
+LIMIT_FIELDS = 256
+"""Fields beyond this one are not looked for; no segment of any version has half as many."""
+
+_EVERY = frozenset(range(1, LIMIT_FIELDS + 1))
+
+
+class Unread:
+    """The fields of a segment that nobody reads.
+
+    Rows have at least `width` fields; what stands beyond them is asked for only where a row is longer.
+    """
+
+    __slots__ = ("_beyond", "_blank", "_inside", "_pick", "_width")
+
+    def __init__(self, numbers: Iterable[int], width: int) -> None:
+        wanted = sorted(numbers)
+        self._width = width
+        self._inside = [number for number in wanted if number < width]
+        self._beyond = frozenset(number for number in wanted if number >= width)
+        # Two numbers at least, so that a tuple is picked: field 0 is the name, the same in every row.
+        self._pick = itemgetter(*self._inside, *self._inside) if self._inside else None
+        self._blank = ("",) * (2 * len(self._inside))
+
+    def filled(self, row: Sequence[str]) -> list[int]:
+        """The numbers of such fields that hold something."""
+        if (self._pick is None or self._pick(row) == self._blank) and len(row) <= self._width:
+            return _NOTHING
+        inside = [number for number in self._inside if row[number]]
+        beyond = [number for number in range(self._width, len(row)) if number in self._beyond and row[number]]
+        return inside + beyond
+
+    def without(self, numbers: Collection[int]) -> Unread:
+        left = (number for number in (*self._inside, *self._beyond) if number not in numbers)
+        return Unread(left, self._width)
+
+
+_NOTHING: list[int] = []
+
+
+class UnreadFields:
+    """What nobody reads in the segments of one mapping's messages."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.widths = _widths(definition)
+        """How many fields of a segment, its name included, a rule may look at."""
+        self._known = {
+            key: Unread(_EVERY - read, self.widths.get(key[1], 1)) for key, read in _read(definition).items()
+        }
+
+    def of(self, group: str, segment: str) -> Unread:
+        """The group is empty for a segment that no group holds."""
+        found = self._known.get((group, segment))
+        if found is None:
+            found = self._known[group, segment] = Unread(_EVERY, self.widths.get(segment, 1))
+        return found
+
+
+def _widths(definition: Definition) -> dict[str, int]:
+    widths: dict[str, int] = {}
+    for resources in definition.resources:
+        for rule in (resources.id, *resources.rules):
+            for name in rule.fields:
+                widths[name.segment] = max(widths.get(name.segment, 1), name.number + 1)
+    return widths
+
+
+def _read(definition: Definition) -> Mapping[tuple[str, str], set[int]]:
+    read: dict[tuple[str, str], set[int]] = {}
+    for group in definition.groups.values():
+        for segment in group.segments:
+            read[group.name, segment] = _left_out(definition, segment)
+    for resources in definition.resources:
+        for rule in (resources.id, *resources.rules):
+            for name in rule.fields:
+                holder = _holder(definition, resources.group, name.segment)
+                read[holder, name.segment].add(name.number)
+    for left in definition.not_mapped:
+        if "-" not in left:
+            read["", left] = _left_out(definition, left)
+    return read
+
+
+def _left_out(definition: Definition, segment: str) -> set[int]:
+    if segment in definition.not_mapped:
+        return set(_EVERY)
+    prefix = f"{segment}-"
+    return {int(left.removeprefix(prefix)) for left in definition.not_mapped if left.startswith(prefix)}
+
+
+def _holder(definition: Definition, group: str, segment: str) -> str:
+    """The nearest group, from this one outwards, that a segment belongs to; checked when the mapping was loaded."""
+    inside: str | None = group
+    while inside is not None:
+        if segment in definition.groups[inside].segments:
+            return inside
+        inside = definition.groups[inside].inside
+    raise LookupError(segment)
