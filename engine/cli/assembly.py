@@ -69,6 +69,8 @@ async def prepare(database_url: str, data: Path) -> None:
 
 async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Receives, acknowledges and delivers HL7 v2 until it is cancelled."""
+    from adapters.folder.receiver import FolderReceiver
+    from adapters.folder.shelf import Shelf
     from adapters.mllp.door import Door
     from adapters.mllp.limits import ReceiverLimits
     from adapters.mllp.receiver import MllpReceiver
@@ -89,7 +91,7 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
 
     community = config.load(folder)
     before: dict[str, int] = ports.get("mllp", {})
-    intake = JournalIntake(database_url, {c.name: c for c in community.mllp_channels}, now, new_ids())
+    intake = JournalIntake(database_url, {c.name: c for c in community.hl7_channels}, now, new_ids())
     await intake.start()
     receivers = {
         channel.name: MllpReceiver(
@@ -110,6 +112,14 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
         )
         for channel in community.mllp_channels
     }
+    watchers = [
+        FolderReceiver(
+            channel.name,
+            Shelf(folder / channel.folder, channel.pattern, channel.settle_secs, channel.max_file_bytes, now),
+            intake,
+        )
+        for channel in community.folder_channels
+    ]
     try:
         for channel in community.mllp_channels:
             try:
@@ -117,11 +127,14 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
             except OSError as error:
                 asked = before.get(channel.name, channel.port)
                 raise _cannot_listen(f"channel {channel.name}", channel.host, asked, error) from error
+        for watcher in watchers:
+            watcher.start()
         ready({"mllp": {name: receiver.port for name, receiver in receivers.items()}})
         async with asyncio.TaskGroup() as running:
             running.create_task(Couriers(database_url, community, make_sender, now).run())
             running.create_task(_keep_partitions(database_url))
     finally:
+        await asyncio.gather(*(watcher.close() for watcher in watchers))
         await asyncio.gather(*(receiver.close() for receiver in receivers.values()))
         await intake.close()
 

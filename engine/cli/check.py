@@ -14,7 +14,7 @@ from rich.table import Table
 import mappings
 from engine.cli import check_coverage
 from engine.cli.assembly import mappings_of
-from engine.config import Community, DicomChannel, InvalidConfiguration, load
+from engine.config import Community, DicomChannel, FolderChannel, InvalidConfiguration, load
 from engine.mapping import MappingSet
 from engine.mapping.coverage import coverage
 from engine.mapping.testing import TestResult, run_tests
@@ -93,15 +93,16 @@ def _near(folder: Path) -> Path:
 
 
 def _show(community: Community) -> None:
-    table = Table("channel", "type", "facility", "port", "charset", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        "channel", "type", "facility", "port or folder", "charset", box=None, pad_edge=False, header_style="dim"
+    )
     for channel in community.channels.values():
         if isinstance(channel, DicomChannel):
             facilities = sorted({entry.facility for entry in channel.ae_entries})
             table.add_row(channel.name, channel.type, ", ".join(facilities), str(channel.port), "as labelled")
         else:
-            table.add_row(
-                channel.name, channel.type, channel.facility, str(channel.port), channel.charset or "detected"
-            )
+            door = channel.folder if isinstance(channel, FolderChannel) else str(channel.port)
+            table.add_row(channel.name, channel.type, channel.facility, door, channel.charset or "detected")
     _console.print(table)
     counts = ", ".join(f"{len(getattr(community, part))} {part}" for part in PARTS)
     _console.print(f"[green]✓[/] {escape(community.name)}: {counts}")

@@ -26,7 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import engine
-from engine.config import Community, load
+from engine.config import Community, DicomChannel, MllpChannel, load
 from engine.errors import ConfigurationError, HutongError
 from engine.store.database import connect, refuse_unsafe
 from engine.store.embedded import EmbeddedPostgres
@@ -238,7 +238,8 @@ def configuration(folder: Path, hub: int | None) -> list[Check]:
 
 def ports(community: Community) -> Check:
     listeners = [("http", community.http.host, community.http.port)]
-    listeners += [(channel.name, channel.host, channel.port) for channel in community.channels.values()]
+    channels: list[MllpChannel | DicomChannel] = [*community.mllp_channels, *community.dicom_channels]
+    listeners += [(channel.name, channel.host, channel.port) for channel in channels]
     taken = [f"{name} {host}:{port}, {text}" for name, host, port in listeners if (text := _refusal(host, port))]
     if taken:
         return Check(

@@ -20,7 +20,7 @@ from engine import config, routing
 from engine.cli.assembly import mappings_of
 from engine.clock import now
 from engine.codecs import acknowledgment, er7_header, fhir_json
-from engine.config import Community, Facility, Http, Level, MllpChannel, Recognition
+from engine.config import Community, Facility, Hl7Channel, Http, Level, MllpChannel, Recognition
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import ConfigurationError, ParseError
 from engine.identifiers import lane
@@ -61,14 +61,14 @@ def explain(
     Nothing is stored or sent.
     """
     community = config.load(config_folder) if config_folder else _bare_community()
-    if channel is not None and channel not in {c.name for c in community.mllp_channels}:
-        known = ", ".join(c.name for c in community.mllp_channels) or "none"
+    if channel is not None and channel not in {c.name for c in community.hl7_channels}:
+        known = ", ".join(c.name for c in community.hl7_channels) or "none"
         raise ConfigurationError(f"--channel {channel}: expected the name of an HL7 v2 channel ({known})")
     mappings = mappings_of(community)
     console = Console(soft_wrap=as_json, highlight=False)
     for file, payload in _messages(files):
         chosen = community.channels[channel] if channel else _channel_of(community, payload)
-        assert isinstance(chosen, MllpChannel)
+        assert isinstance(chosen, Hl7Channel)
         envelope, answer = _accepted(chosen, payload)
         understood = understand(envelope, community, mappings, with_sources=not as_json)
         walk = _Walk(str(file), envelope, answer, understood, _deliveries(community, understood))
@@ -107,9 +107,9 @@ def _bare_community() -> Community:
     )
 
 
-def _channel_of(community: Community, payload: bytes) -> MllpChannel:
+def _channel_of(community: Community, payload: bytes) -> Hl7Channel:
     """The channel whose facility MSH-4 names; the first one when it names none."""
-    channels = community.mllp_channels
+    channels = community.hl7_channels
     if not channels:
         raise ConfigurationError("the configuration has no HL7 v2 channel")
     for channel in channels:
@@ -122,7 +122,7 @@ def _channel_of(community: Community, payload: bytes) -> MllpChannel:
     return channels[0]
 
 
-def _accepted(channel: MllpChannel, payload: bytes) -> tuple[Envelope, bytes]:
+def _accepted(channel: Hl7Channel, payload: bytes) -> tuple[Envelope, bytes]:
     """The envelope and the acknowledgment that the intake would make."""
     at = now()
     envelope_id = EnvelopeIds(secrets.randbits).next(at)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ class Served:
     async def whole(self) -> None:
         """Waits until every channel listens, whatever an earlier test did to it."""
         for port in self.run["mllp"].values():
-            await until(f"port {port} listens", lambda port=port: _listens(port))
+            await until(f"port {port} listens", partial(_listens, port))
 
     async def revived(self, role: str) -> psutil.Process:
         """Waits until the supervisor has started a role again."""

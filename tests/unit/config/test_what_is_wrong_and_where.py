@@ -52,9 +52,9 @@ WRONG_VALUES = [
     ("channels/baishi-his.yaml", "port: 2576", "port:",
         ["channels/baishi-his.yaml:4: port: expected a whole number, found nothing"]),
     ("channels/baishi-his.yaml", "type: mllp", "type: mlpp",
-        ["channels/baishi-his.yaml:2: type: expected mllp or dicom, found 'mlpp'; did you mean 'mllp'?"]),
+        ["channels/baishi-his.yaml:2: type: expected mllp or folder or dicom, found 'mlpp'; did you mean 'mllp'?"]),
     ("channels/baishi-his.yaml", "type: mllp", "",
-        ["channels/baishi-his.yaml:1: type: expected type: mllp or dicom"]),
+        ["channels/baishi-his.yaml:1: type: expected type: mllp or folder or dicom"]),
     ("channels/baishi-his.yaml", "charset: gb18030", "charset: gb18031",
         ["channels/baishi-his.yaml:5: charset: expected a character set such as utf-8 or gb18030"]),
     ("channels/baishi-his.yaml", "acknowledge: when_persisted", "acknowledge: when_persistent", [

@@ -1,0 +1,1 @@
+"""Files that a system writes into a folder."""
