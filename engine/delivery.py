@@ -17,7 +17,7 @@ from engine.config import Community, MllpEndpoint
 from engine.errors import DeliveryError, Disposition, HutongError, StorageError
 from engine.finding import Finding, Severity
 from engine.ports import Sender
-from engine.store import audit, findings, outbox, records
+from engine.store import audit, findings, outbox, records, stranded
 from engine.store.database import FAILED, LOST, Connection, connect, end_if_cancelled
 from engine.store.outbox import Due
 
@@ -61,6 +61,7 @@ class Couriers:
             # Asked again and again, because a statement that waits would keep old rows from being vacuumed meanwhile.
             while not await outbox.lead(connection):  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_SECS)
+            await stranded.tell(connection, self._community.endpoints, self._clock())
             wake = {name: asyncio.Event() for name in self._community.endpoints}
 
             def owed(*_: object) -> None:

@@ -37,25 +37,105 @@ class FindingLine:
     settlement: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which findings; None leaves a question open. `since` and `before` bound when they were found."""
+
+    findings: Sequence[UUID] | None = None
+    settled: bool | None = None
+    code: str | None = None
+    channel: str | None = None
+    severity: str | None = None
+    rule: str | None = None
+    envelope: UUID | None = None
+    about: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        findings = list(self.findings) if self.findings is not None else None
+        return (
+            findings,
+            self.settled,
+            self.code,
+            self.channel,
+            self.severity,
+            self.rule,
+            self.envelope,
+            self.about,
+            self.since,
+            self.before,
+        )
+
+
+_CHOSEN = """
+    ($1::uuid[] is null or f.id = any($1))
+    and ($2::boolean is null or (f.settled_at is not null) = $2)
+    and ($3::text is null or f.code = $3)
+    and ($4::text is null or f.channel = $4)
+    and ($5::text is null or f.severity = $5)
+    and ($6::text is null or f.rule = $6)
+    and ($7::uuid is null or f.envelope = $7)
+    and ($8::text is null or f.about = $8)
+    and ($9::timestamptz is null or f.found_at >= $9)
+    and ($10::timestamptz is null or f.found_at < $10)
+"""
+_HOLDS = "exists (select from inbox i where i.envelope = f.envelope and i.state = 'held' and f.severity = 'error')"
+
+
 async def listed(
-    connection: Connection, *, settled: bool, code: str | None, before: tuple[datetime, UUID] | None, limit: int
+    connection: Connection, choice: Choice, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[FindingLine]:
-    """Open or settled findings, the newest first; `before` is the last one of the page before."""
-    at, finding = before if before else (None, None)
+    """Findings, the newest first; `after` is the last one of the page before."""
+    at, finding = after if after else (None, None)
     rows = await connection.fetch(
         f"""
         select {COLUMNS} from finding f
-        where (f.settled_at is {"not null" if settled else "null"})
-          and ($1::text is null or f.code = $1)
-          and ($2::timestamptz is null or (f.found_at, f.id) < ($2, $3::uuid))
-        order by f.found_at desc, f.id desc limit $4
+        where {_CHOSEN} and ($11::timestamptz is null or (f.found_at, f.id) < ($11, $12::uuid))
+        order by f.found_at desc, f.id desc limit $13
         """,
-        code,
+        *choice.values,
         at,
         finding,
         limit,
     )
     return [of_row(row) for row in rows]
+
+
+async def count_settleable(connection: Connection, choice: Choice) -> tuple[int, int]:
+    """How many open ones of these can be settled; and how many cannot, because each holds an envelope."""
+    row = await connection.fetchrow(
+        f"""
+        select count(*) filter (where not {_HOLDS}) as free, count(*) filter (where {_HOLDS}) as holding
+        from finding f where {_CHOSEN} and f.settled_at is null
+        """,
+        *choice.values,
+    )
+    return row["free"], row["holding"]
+
+
+async def settle_many(connection: Connection, choice: Choice, by: str, settlement: str, at: datetime) -> int:
+    """Settles what is open of these, except what holds an envelope. All or none, each with its audit. How many."""
+    status = await connection.execute(
+        f"""
+        with chosen as (
+            select f.id from finding f where {_CHOSEN} and f.settled_at is null and not {_HOLDS}
+            order by f.id for update of f
+        ), settled as (
+            update finding f set settled_at = $11, settled_by = $12, settlement = $13
+            from chosen c where f.id = c.id returning f.id, f.code, f.envelope, f.about
+        )
+        insert into audit (at, actor, action, subject, detail)
+        select $11, $12, 'settle-finding', coalesce('Envelope/' || envelope, about, 'Finding/' || id),
+               jsonb_build_object('finding', id, 'code', code) from settled
+        """,
+        *choice.values,
+        at,
+        by,
+        settlement,
+    )
+    return int(status.rsplit(" ", 1)[1])
 
 
 async def count_open(connection: Connection) -> dict[str, int]:
@@ -77,7 +157,17 @@ async def about(connection: Connection, envelopes: Sequence[UUID], things: Seque
 
 
 async def settle(connection: Connection, finding: UUID, by: str, settlement: str, at: datetime) -> FindingLine:
-    """Settles an open finding. Raises NotFoundError, or RequestStateError `already-settled`."""
+    """Settles an open finding.
+
+    Raises NotFoundError, or RequestStateError: `already-settled`, or `holds-an-envelope`, which would be held without a
+    reason then.
+    """
+    if await connection.fetchval(
+        f"select true from finding f where f.id = $1 and f.settled_at is null and {_HOLDS}", finding
+    ):
+        raise RequestStateError(
+            "this finding holds an envelope: release, skip or correct that one", code="holds-an-envelope"
+        )
     row = await connection.fetchrow(
         f"""
         update finding f set settled_at = $2, settled_by = $3, settlement = $4

@@ -104,9 +104,18 @@ async def postponed(
 
 
 async def refused(connection: Connection, due: Due, code: str, detail: str, at: datetime) -> None:
-    """Takes a delivery that the other side refused for good out of the order; a finding tells a person."""
+    """Takes a delivery that the other side refused for good out of the order; a finding tells a person.
+
+    What a person gave up meanwhile stays given up.
+    """
     await connection.execute(
-        "update delivery set state = 'refused', attempts = attempts + 1, last_error = $2 where id = $1", due.id, code
+        """
+        update delivery set state = case state when 'owed' then 'refused' else state end, attempts = attempts + 1,
+                            last_error = $2
+        where id = $1
+        """,
+        due.id,
+        code,
     )
     await _attempted(connection, due.id, at, code, detail)
 
