@@ -10,7 +10,7 @@ from engine.config import Community, MllpChannel
 from engine.envelope import Envelope, Kind
 from engine.errors import ConfigurationError, HutongError, MappingError
 from engine.finding import Finding, Severity
-from engine.mapping import Context, FieldSource, MappingSet
+from engine.mapping import Act, Context, FieldSource, MappingSet
 from engine.studies import Manifest, read_manifest, study_resources
 
 Resource = dict[str, Any]
@@ -31,6 +31,7 @@ class Understood:
 
     only_if_missing  references of resources it merely mentions: the record's own stay as they are
     manifest         the study manifest, where the envelope is one
+    acts             what it does to records besides saying what they hold: joins, parts, moves
     """
 
     envelope: Envelope
@@ -41,6 +42,7 @@ class Understood:
     only_if_missing: frozenset[str] = frozenset()
     mapping: str | None = None
     manifest: Manifest | None = None
+    acts: tuple[Act, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -121,6 +123,7 @@ def _understand_message(
         sources=mapped.sources,
         only_if_missing=mapped.only_if_missing,
         mapping=mapping.label,
+        acts=mapped.acts,
     )
 
 

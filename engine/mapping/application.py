@@ -83,6 +83,7 @@ class Application:
             frozenset(self._mentioned),
             self._trail.sources if self._trail is not None else [],
             frozenset(self._trail.ran) if self._trail is not None else frozenset(),
+            tuple(self._scope.acts),
         )
 
     def _identify_all(self) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.finding import Finding
+from engine.mapping.acts import Act
 from engine.mapping.definition import Rule
 
 Resource = dict[str, Any]
@@ -54,6 +55,7 @@ class Mapped:
                      record has none, else leave the record's as they are
     sources          only when asked for
     ran              with them: the rules that gave something
+    acts             what it does to records besides: joins, parts, moves
     """
 
     resources: list[Resource]
@@ -62,3 +64,4 @@ class Mapped:
     only_if_missing: frozenset[str] = frozenset()
     sources: list[FieldSource] = field(default_factory=list)
     ran: frozenset[Rule] = frozenset()
+    acts: tuple[Act, ...] = ()

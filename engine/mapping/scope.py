@@ -8,6 +8,7 @@ from typing import NamedTuple
 from engine.codecs.er7_escape import unescape
 from engine.codecs.er7_header import USUAL
 from engine.finding import Severity
+from engine.mapping.acts import Act
 from engine.mapping.mapped import Context, Resource
 
 
@@ -28,7 +29,7 @@ class Doubt(NamedTuple):
 class Scope:
     """One message while it is mapped. Every field reaches the functions with the usual separators."""
 
-    __slots__ = ("_payload", "charset", "context", "doubts", "ids", "mentioned", "repetition", "reports")
+    __slots__ = ("_payload", "acts", "charset", "context", "doubts", "ids", "mentioned", "repetition", "reports")
 
     def __init__(self, context: Context, charset: str, payload: bytes) -> None:
         self._payload = payload
@@ -43,6 +44,8 @@ class Scope:
         """The ids of the reports on an order, by each number of it."""
         self.mentioned: dict[str, Resource] = {}
         """Resources that a field merely names (practitioners, organisations), by reference."""
+        self.acts: list[Act] = []
+        """What the message does to records besides saying what they hold."""
 
     def doubt(self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING) -> None:
         """Notes a finding. `text` says what is odd, never the value."""

@@ -63,6 +63,17 @@ async def place_orders(work: Work, walks: Sequence[Understood]) -> None:
             await _place(work, walk, order, work.steps.get(order["id"]) or steps.get(order["id"]))
 
 
+async def place_moved_orders(work: Work) -> None:
+    """A step that stands on the worklist for one patient must not stay there when its order is another's."""
+    if not work.moved_orders:
+        return
+    steps = await worklist.by_order(work.connection, [order for _, order in work.moved_orders])
+    for walk, moved in work.moved_orders:
+        order, known = work.book.get(f"ServiceRequest/{moved}"), work.steps.get(moved) or steps.get(moved)
+        if order is not None and known is not None:
+            await _place(work, walk, order, known)
+
+
 async def _place(work: Work, walk: Understood, order: Resource, known: Step | None) -> None:
     facility = work.community.facilities[walk.envelope.facility]
     accession = await _accession(work, walk, order, facility, known)

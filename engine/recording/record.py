@@ -11,11 +11,13 @@ from engine import routing
 from engine.config import Community
 from engine.envelope import EnvelopeIds, Kind
 from engine.recording.book import Book
+from engine.recording.change_visits import change_visits
 from engine.recording.identify import identify
+from engine.recording.join_people import join_people
 from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
 from engine.recording.merge import comes_too_late, merge
-from engine.recording.place_orders import place_orders
+from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, worklist
 from engine.store.database import Connection
@@ -47,7 +49,10 @@ async def record(
     await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
+    await change_visits(work, walks)
+    await place_moved_orders(work)
     await _identify_patients(work)
+    await join_people(work, walks)
     _raise_own_findings(work, walks)
 
     await work.book.write(at)

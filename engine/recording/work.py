@@ -28,6 +28,7 @@ class Work:
     late            envelopes whose turn was before others that are recorded already
     steps           by ServiceRequest id
     linked_studies  references of studies that were linked to their orders
+    moved_orders    ids of orders that went to another patient with their visit
     """
 
     connection: Connection
@@ -38,6 +39,7 @@ class Work:
     steps: dict[str, Step] = field(default_factory=dict)
     raised: list[Raised] = field(default_factory=list)
     linked_studies: list[str] = field(default_factory=list)
+    moved_orders: list[tuple[Understood, str]] = field(default_factory=list)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:

@@ -39,7 +39,7 @@ async def hold_links(connection: Connection, sources: Iterable[str]) -> dict[str
     Taken before any identifier (`hold_keys`) and in one order, so that nobody waits in a circle.
     """
     rows = await connection.fetch(
-        "select source, golden, home from patient_link where source = any($1) order by source for share",
+        "select source, golden, home from patient_link where source = any($1) order by source for update",
         sorted(set(sources)),
     )
     return {row["source"]: Standing(row["golden"], row["home"]) for row in rows}

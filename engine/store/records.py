@@ -140,6 +140,14 @@ async def find(connection: Connection, resource_type: str, token: str) -> list[S
     return [_stored(row) for row in rows]
 
 
+async def carrying(connection: Connection, any_of: Sequence[str]) -> list[str]:
+    """References of current resources, of whatever type, that carry one of these tokens."""
+    rows = await connection.fetch(
+        "select type, id from resource where tokens && $1::text[] order by type, id", list(any_of)
+    )
+    return [f"{row['type']}/{row['id']}" for row in rows]
+
+
 async def put_many(connection: Connection, changes: Sequence[Change], at: datetime) -> list[Written]:
     """Records the changes in the caller's transaction; a body equal to the current one makes no new version.
 

@@ -143,13 +143,13 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
 
 
 def tokens_of(resource: Mapping[str, Any]) -> list[str]:
-    """Every token of a resource, each once. A type without parameters gets those of its identifiers.
+    """Every token of a resource, each once. A type without parameters gets those of its identifiers and its visit.
 
     Never raises for an element of an unexpected shape: what cannot be read has no token.
     """
     resource_type = resource["resourceType"]
     found: dict[str, None] = {}
-    for element, token, extract in _EXTRACTORS.get(resource_type, _IDENTIFIER_ONLY):
+    for element, token, extract in _EXTRACTORS.get(resource_type, _OTHERS):
         value = resource.get(element)
         if value is not None:
             for text in extract(token, value, resource_type):
@@ -285,4 +285,4 @@ def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, str, _Extra
 
 
 _EXTRACTORS = {resource_type: _extractors(parameters) for resource_type, parameters in PARAMETERS.items()}
-_IDENTIFIER_ONLY = _extractors((_identifier(),))
+_OTHERS = _extractors((_identifier(), _reference("encounter", "encounter", "Encounter")))

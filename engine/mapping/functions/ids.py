@@ -13,11 +13,17 @@ LIMIT_REMEMBERED = 8192
 
 
 def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
-    """Authority and value of the identifier by which a facility knows its patient.
+    """Authority and value of the identifier by which a facility knows its patient."""
+    own = own_repetition(field, scope)
+    if own is None:
+        return None
+    parts = scope.components(own)
+    return authority_of(parts, own), parts[0]
 
-    The first of type MR or PI, else the first of type PT, else the first.
-    """
-    best: tuple[int, str, str] | None = None
+
+def own_repetition(field: str, scope: Scope) -> str | None:
+    """The repetition that holds it: the first of type MR or PI, else the first of type PT, else the first."""
+    best: tuple[int, str] | None = None
     for raw in field.split("~"):
         parts = scope.components(raw)
         if not parts[0]:
@@ -25,8 +31,8 @@ def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
         kind = parts[4].upper() if len(parts) > 4 else ""
         rank = 0 if kind in _OWN_TYPES else 1 if kind == _NEXT_TYPE else 2
         if best is None or rank < best[0]:
-            best = (rank, authority_of(parts, raw), parts[0])
-    return best[1:] if best is not None else None
+            best = (rank, raw)
+    return best[1] if best is not None else None
 
 
 @makes_id(5, repeats=True)

@@ -1,33 +1,188 @@
-"""MRG, A24 and A29: records that the sender joins, links or deletes. None of it is done here, and that is said."""
+"""MRG, A24, A37 and A29: records that the sender joins, moves, renumbers, links or deletes.
+
+What is done is noted as an act, and recording does it. These functions make ids because only such a one knows the id of
+the patient or visit that stays.
+"""
 
 from __future__ import annotations
 
-from engine.mapping.registry import Apply, Options, function
+from typing import Any
+
+from engine.identifiers import facility_system, resource_id
+from engine.mapping.acts import Act, Doing
+from engine.mapping.functions.ids import own_repetition, patient_id, patient_key
+from engine.mapping.functions.patients import DEFAULT_TYPE, authority_of, personal_identifier, typed
+from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
 from engine.mapping.scope import Scope
 
-_UNLINK, _DELETE = "A37", "A29"
+_DELETE, _MOVE_ACCOUNT = "A29", "A44"
+_NOT_APPLIED = "merge-not-applied"
 
 
-@function(2, repeats=True)
-def merge_not_applied(options: Options) -> Apply:
-    """Gives nothing, and a finding: the sender joins, moves or renumbers the record that MRG names; nothing was."""
+@makes_id(4, repeats=True)
+def prior_patient_id(options: Options) -> MakeId:
+    """The patient that MRG retires for that of PID (MRG-1, else MRG-4, MRG-2); PID-3 says what MRG leaves out."""
+    facility = options.facility
 
-    def apply(prior: str, message_type: str, scope: Scope) -> None:
-        text = "the sender joins, moves or renumbers the record named here; this patient was recorded, that one left"
-        scope.doubt("merge-not-applied", text)
+    def make(mrg1: str, mrg4: str, mrg2: str, pid3: str, within: str, scope: Scope) -> str | None:
+        prior = next((field for raw in (mrg1, mrg4, mrg2) if (field := said_in_full(raw, pid3, scope))), "")
+        key = patient_key(prior, scope)
+        if key is None or not within:
+            scope.doubt(_NOT_APPLIED, "no number says which patient is to be joined to this one; nobody was")
+            return None
+        retired = resource_id("Patient", facility, *key)
+        if retired == within:
+            scope.doubt(_NOT_APPLIED, "the patient to be joined is this one itself; nobody was")
+            return None
+        scope.acts.append(Act(Doing.MERGE, f"Patient/{retired}", "MRG-1", f"Patient/{within}"))
+        return retired
+
+    return make
+
+
+@function(4, repeats=True)
+def prior_numbers(options: Options) -> Apply:
+    """The identifiers of the patient that MRG retires (MRG-1, MRG-2, MRG-4); PID-3 says what MRG leaves out."""
+    facility = options.facility
+
+    def apply(mrg1: str, mrg2: str, mrg4: str, pid3: str, scope: Scope) -> list[dict[str, Any]] | None:
+        found: list[dict[str, Any]] = []
+        for field in (mrg1, mrg2, mrg4):
+            for raw in said_in_full(field, pid3, scope).split("~"):
+                number = _number(raw, DEFAULT_TYPE, facility, scope)
+                if number is not None and number not in found:
+                    found.append(number)
+        return found or None
 
     return apply
 
 
-@function(2, repeats=True)
-def link_not_applied(options: Options) -> Apply:
-    """Gives nothing, and a finding: the sender links or unlinks patients (ADT^A24, ADT^A37); they stay as they are."""
+@makes_id(5, repeats=True)
+def linked_patient_id(options: Options) -> MakeId:
+    """The same as patient_id; a later PID is linked to the first, or with `as: unlink` not linked to it any more."""
+    doing = Doing.UNLINK if options.argument == "unlink" else Doing.LINK
+    identify = patient_id(options)
 
-    def apply(patient: str, message_type: str, scope: Scope) -> None:
-        does = "unlinks" if _event(message_type, scope) == _UNLINK else "links"
-        scope.doubt("merge-not-applied", f"the sender {does} these patients; each was recorded, their link left")
+    def make(pid3: str, pid2: str, pid4: str, pid19: str, pid18: str, within: str, scope: Scope) -> str | None:
+        found = identify(pid3, pid2, pid4, pid19, pid18, within, scope)
+        patient = f"Patient/{found}"
+        first = next((act.to or act.of for act in scope.acts), "")
+        if not first:
+            scope.acts.append(Act(doing, patient, "PID-3"))
+        elif first != patient:
+            named = [act for act in scope.acts if act.to]
+            scope.acts[:] = [*named, Act(doing, patient, "PID-3", first)]
+        return found
 
-    return apply
+    return make
+
+
+@makes_id(4, repeats=True)
+def retired_patient_number(options: Options) -> MakeId:
+    """The same patient, whose number in MRG (first field) is old, unless PID (second) says it too; `as` is its type."""
+    facility, kind = options.facility, options.argument or DEFAULT_TYPE
+
+    def make(number: str, current: str, mrg1: str, pid3: str, within: str, scope: Scope) -> str | None:
+        if within and number and _same_patient(mrg1, pid3, scope):
+            used = {scope.first(raw) for raw in current.split("~")}
+            for raw in number.split("~"):
+                identifier = _number(raw, kind, facility, scope)
+                if identifier is not None and identifier["value"] not in used:
+                    act = Act(Doing.RETIRE_NUMBER, f"Patient/{within}", "MRG", identifier=_old(identifier))
+                    scope.acts.append(act)
+        return within or None
+
+    return make
+
+
+@makes_id(4, repeats=True)
+def retired_visit_number(options: Options) -> MakeId:
+    """The same visit, whose alternate number in MRG (first field) is old, unless PV1 (second) says it too."""
+    system = facility_system(options.facility, "visit", "other")
+
+    def make(number: str, current: str, mrg1: str, pid3: str, within: str, scope: Scope) -> str | None:
+        if within and number and _same_patient(mrg1, pid3, scope):
+            used = {scope.first(raw) for raw in current.split("~")}
+            for raw in number.split("~"):
+                parts = scope.components(raw)
+                if parts[0] and parts[0] not in used:
+                    kind = parts[4].upper() if len(parts) > 4 and parts[4] else "VN"
+                    identifier = {"use": "old", "type": typed(kind), "system": system, "value": parts[0]}
+                    act = Act(Doing.RETIRE_NUMBER, f"Encounter/{within}", "MRG-6", identifier=identifier)
+                    scope.acts.append(act)
+        return within or None
+
+    return make
+
+
+@makes_id(3, repeats=True)
+def joined_visit(options: Options) -> MakeId:
+    """The same visit, of which the one that MRG-5 names becomes a part: it was merged into it, or numbered anew."""
+    facility = options.facility
+
+    def make(prior: str, mrg1: str, pid3: str, within: str, scope: Scope) -> str | None:
+        if not _same_patient(mrg1, pid3, scope):
+            return within or None
+        act = _joining(prior, within, facility, scope)
+        if act is None:
+            scope.doubt(_NOT_APPLIED, "two numbers are needed to join one visit to another; nothing was joined")
+        else:
+            scope.acts.append(act)
+        return within or None
+
+    return make
+
+
+@makes_id(4, repeats=True)
+def moved_visit(options: Options) -> MakeId:
+    """The same patient, to whom the visit of MRG-5 (else PV1-19) is moved from the patient of MRG-1."""
+    facility = options.facility
+
+    def make(prior: str, number: str, mrg1: str, pid3: str, within: str, scope: Scope) -> str | None:
+        visit = scope.first(prior) or scope.first(number)
+        if not within or not visit:
+            scope.doubt(_NOT_APPLIED, "no number says which visit is to be moved to this patient; nothing was moved")
+            return within or None
+        key = patient_key(said_in_full(mrg1, pid3, scope), scope)
+        before = f"Patient/{resource_id('Patient', facility, *key)}" if key is not None else ""
+        scope.acts.append(
+            Act(
+                Doing.MOVE_VISIT,
+                f"Encounter/{resource_id('Encounter', facility, visit)}",
+                "MRG-5",
+                f"Patient/{within}",
+                before="" if before == f"Patient/{within}" else before,
+            )
+        )
+        now = scope.first(number)
+        renumbered = _joining(prior, resource_id("Encounter", facility, now), facility, scope) if now else None
+        if renumbered is not None:
+            scope.acts.append(renumbered)
+        return within
+
+    return make
+
+
+@makes_id(4, repeats=True)
+def moved_account(options: Options) -> MakeId:
+    """The same patient, to whom the account of MRG-3 is moved (A44). The rest a person must move: a finding."""
+    facility = options.facility
+
+    def make(account: str, mrg1: str, pid3: str, message_type: str, within: str, scope: Scope) -> str | None:
+        key = patient_key(said_in_full(mrg1, pid3, scope), scope)
+        number = _number(account.split("~")[0], "AN", facility, scope)
+        before = resource_id("Patient", facility, *key) if key is not None else within
+        if _event(message_type, scope) == _MOVE_ACCOUNT and number is not None and before != within:
+            scope.acts.append(Act(Doing.RETIRE_NUMBER, f"Patient/{before}", "MRG-3", identifier=_old(number)))
+            text = "the account was moved; which visits belong to it nothing says: ADT^A45 moves a visit"
+        else:
+            text = (
+                "the sender moves this number from one person to another; it was recorded, its links left as they are"
+            )
+        scope.doubt(_NOT_APPLIED, text)
+        return within or None
+
+    return make
 
 
 @function()
@@ -39,6 +194,62 @@ def person_deletion_not_applied(options: Options) -> Apply:
             scope.doubt("deletion-not-applied", "the sender deletes this person; the record was left as it is")
 
     return apply
+
+
+def said_in_full(field: str, pid3: str, scope: Scope) -> str:
+    """A field of prior patient numbers, each with the authority and type of PID-3 where it says none itself.
+
+    Both are numbers of one kind, and many systems write `MRG|12345` beside a PID-3 of `12345^^^HIS^MR`.
+    """
+    own = own_repetition(pid3, scope)
+    if own is None or not field:
+        return field
+    return "~".join(_in_full(raw, own.split("^")) for raw in field.split("~"))
+
+
+def _in_full(raw: str, own: list[str]) -> str:
+    if not raw:
+        return raw
+    parts, own = [*raw.split("^"), *[""] * 5], [*own, *[""] * 5]
+    if not parts[3].strip() and parts[4].strip() in ("", own[4].strip()):
+        parts[3], parts[4] = own[3], own[4]
+    return "^".join(parts).rstrip("^")
+
+
+def _same_patient(mrg1: str, pid3: str, scope: Scope) -> bool:
+    """Whether MRG is about the patient of PID; a doubt where it is about another, who is not joined by this event."""
+    prior = patient_key(said_in_full(mrg1, pid3, scope), scope)
+    if prior is None or prior == patient_key(pid3, scope):
+        return True
+    scope.doubt(
+        _NOT_APPLIED, "MRG is about another patient than PID; neither the patients nor their numbers were joined"
+    )
+    return False
+
+
+def _joining(prior: str, visit: str, facility: str, scope: Scope) -> Act | None:
+    number = scope.first(prior)
+    earlier = resource_id("Encounter", facility, number) if number else ""
+    if not earlier or not visit or earlier == visit:
+        return None
+    identifier = {"use": "old", "type": typed("VN"), "system": facility_system(facility, "visit"), "value": number}
+    return Act(Doing.JOIN_VISIT, f"Encounter/{earlier}", "MRG-5", f"Encounter/{visit}", identifier=identifier)
+
+
+def _number(raw: str, kind: str, facility: str, scope: Scope) -> dict[str, Any] | None:
+    parts = scope.components(raw)
+    if not parts[0]:
+        return None
+    stated = parts[4] if len(parts) > 4 else ""
+    found = personal_identifier(parts[0], stated, scope)
+    if found is not None:
+        return found
+    system = facility_system(facility, "patient", authority_of(parts, raw))
+    return {"type": typed(stated.upper() or kind), "system": system, "value": parts[0]}
+
+
+def _old(identifier: dict[str, Any]) -> dict[str, Any]:
+    return {**identifier, "use": "old"}
 
 
 def _event(message_type: str, scope: Scope) -> str:

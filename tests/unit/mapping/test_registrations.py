@@ -1,4 +1,4 @@
-"""Registration: visits by their events, the people around a patient, places, allergies; merges are not done."""
+"""Registration: visits by their events, the people around a patient, places, allergies."""
 
 from __future__ import annotations
 
@@ -62,19 +62,6 @@ def test_an_event_about_a_person_merely_mentions_the_visit(mapped: Map, event: s
     visit = only(result, "Encounter")
     assert visit["status"] == "unknown"
     assert f"Encounter/{visit['id']}" in result.only_if_missing
-
-
-@pytest.mark.parametrize("event", ["A18", "A30", "A34", "A36", "A40", "A41", "A44", "A45", "A47", "A51"])
-def test_a_merge_is_never_silent(mapped: Map, event: str) -> None:
-    result = mapped(f"ADT^{event}", pid(f5="王^小东"), "MRG|OLD1^^^HIS^MR")
-    assert only(result, "Patient")["name"][0]["text"] == "王小东"
-    assert [(finding.code, finding.location) for finding in result.findings] == [("merge-not-applied", "MRG-1")]
-    assert "OLD1" not in str(result.resources)
-
-
-def test_a_finding_of_a_merge_names_no_patient(mapped: Map) -> None:
-    result = mapped("ADT^A40", pid(f5="王^小东"), "MRG|OLD1^^^HIS^MR||||||旧^名")
-    assert not {"OLD1", "旧", "P1"} & {word for finding in result.findings for word in finding.text.split()}
 
 
 def test_a_place_is_a_chain_of_locations(mapped: Map) -> None:
