@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from engine.clock import CHINA
-from engine.codecs import acknowledgment, er7_header
+from engine.codecs import acknowledgment, hl7v2
 from engine.config import Community, MllpChannel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import ParseError, RequestStateError
@@ -29,7 +29,7 @@ def corrected(held: Held, payload: bytes, by: str, community: Community, ids: En
     channel = community.channels.get(held.channel)
     charset = channel.charset if isinstance(channel, MllpChannel) else None
     try:
-        header = er7_header.peek(payload, charset, held.channel)
+        header = hl7v2.peek(payload, charset, held.channel)
     except ParseError as error:
         raise ParseError(
             f"the correction is no HL7 v2 message: {error.message}. Nothing was changed",

@@ -13,6 +13,8 @@ class Kind(StrEnum):
     """What the payload of an envelope is."""
 
     HL7V2 = "hl7v2"
+    HL7V2_BATCH = "hl7v2-batch"
+    """A batch as it came; each of its messages has an envelope of its own."""
     DICOM_STUDY = "dicom-study"
     """A study manifest that the gateway writes once instances are stored."""
 

@@ -7,24 +7,29 @@ nobody and a thousand connections share one flush.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import sha256
+from typing import Any
 
 import asyncpg
 
+from engine import entries
 from engine.bell import Bell
-from engine.clock import CHINA, Clock
-from engine.codecs import acknowledgment, er7_header
-from engine.config import Acknowledge, MllpChannel
+from engine.clock import Clock
+from engine.codecs import acknowledgment, er7_batch, hl7v2
+from engine.codecs.er7_batch import Batch
+from engine.codecs.er7_header import Header
+from engine.config import Hl7Channel
+from engine.entries import Arrival
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import HutongError, ParseError, StorageError
 from engine.identifiers import lane
-from engine.lanes import lanes_of, storable
 from engine.outcomes import Outcomes
-from engine.ports import Accepted, OnDone
+from engine.ports import Accepted, OnDone, Queries
+from engine.sequences import Sequences
 from engine.store import journal
 from engine.store.database import FAILED, Connection, connect_by_index
 from engine.store.journal import Entry, Repeated
@@ -34,8 +39,11 @@ logger = logging.getLogger(__name__)
 BATCH_ENTRIES = 1024
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends at either: it is held in memory twice, here and in PostgreSQL."""
-_ACKNOWLEDGMENT_ID = 20
-"""MSH-10 is at most 20 characters long before v2.7."""
+_MESSAGES_AT_ONCE = 256
+"""Of a batch of messages that one sender sends: what others send meanwhile joins the same commits."""
+
+_OnDurable = Callable[[bool], None]
+"""Called once: whether the bytes are durable."""
 
 
 @dataclass(slots=True)
@@ -52,11 +60,21 @@ class JournalIntake:
     was understood.
     """
 
-    def __init__(self, database_url: str, channels: Mapping[str, MllpChannel], clock: Clock, ids: EnvelopeIds) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        channels: Mapping[str, Hl7Channel],
+        clock: Clock,
+        ids: EnvelopeIds,
+        queries: Queries | None = None,
+    ) -> None:
         self._database_url = database_url
         self._channels = channels
         self._clock = clock
         self._ids = ids
+        self._queries = queries
+        self._flows: dict[tuple[str, str], deque[tuple[bytes, OnDone]]] = {}
+        self._sequences = Sequences(database_url)
         self._queue: list[_Waiting] = []
         self._committing = False
         self._unpersisted = 0
@@ -68,8 +86,6 @@ class JournalIntake:
     async def start(self) -> None:
         self._journal = await connect_by_index(self._database_url)
         self._bell.start()
-        if any(channel.acknowledge is Acknowledge.WHEN_PROCESSED for channel in self._channels.values()):
-            self._outcomes.start()
 
     async def close(self) -> None:
         """Commits what was taken, answers it, and closes the connections."""
@@ -77,25 +93,181 @@ class JournalIntake:
             await asyncio.wait(self._tasks)
         await self._outcomes.close()
         await self._bell.close()
+        self._sequences.close()
         if self._journal is not None:
             self._journal.terminate()  # nothing is under way on it, and a goodbye could take long
 
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, channel: str, peer: str, payload: bytes, on_done: OnDone) -> None:
-        """Takes one HL7 v2 payload; calls on_done when its commit has been flushed, or with None when it was not."""
-        configured = self._channels[channel]
-        entry = self._entry(configured, peer, payload)
-        awaited = configured.acknowledge is Acknowledge.WHEN_PROCESSED and not entry.acknowledgment
+        """Takes one payload of HL7 v2, a message or a batch, in ER7 or XML.
 
+        Calls on_done when its commit has been flushed, with nothing when the sender wants no answer; or with None when
+        it was not persisted. A query is answered and not journaled.
+        """
+        configured = self._channels[channel]
+        if (
+            configured.sequence_numbers
+            or (self._flows and (channel, peer) in self._flows)
+            or (not payload.startswith(b"MSH") and er7_batch.is_batch(payload))
+        ):
+            self._take_in_turn(configured, peer, payload, on_done)
+        else:
+            self._take(configured, peer, payload, on_done)
+
+    def _take(
+        self, channel: Hl7Channel, peer: str, payload: bytes, on_done: OnDone, on_durable: _OnDurable | None = None
+    ) -> None:
+        """Takes one message of its own."""
+        at = self._clock()
+        arrival = Arrival(channel, peer, payload, self._ids.next(at), at)
+        try:
+            header = hl7v2.peek(payload, channel.charset, channel.name)
+        except ParseError as error:
+            self._enqueue(self._waiting(entries.of_unreadable(arrival, error), None, channel, on_done, on_durable))
+            return
+        if self._queries is not None and self._queries.takes(header):
+            if on_durable is not None:
+                on_durable(True)  # there is nothing of a query to keep
+            self._spawn(self._ask(self._queries, arrival, header, on_done))
+            return
+        self._enqueue(self._waiting(entries.of_message(arrival, header), header, channel, on_done, on_durable))
+
+    def _waiting(
+        self, entry: Entry, header: Header | None, channel: Hl7Channel, on_done: OnDone, on_durable: _OnDurable | None
+    ) -> _Waiting:
         def durable(entry: Entry, repeated: Repeated | None) -> None:
-            answer = repeated.acknowledgment if repeated else entry.acknowledgment
-            if answer or not awaited:
-                on_done(answer)
-                return
+            if on_durable is not None:
+                on_durable(True)
+            self._answer(entry, repeated, header, channel, on_done)
+
+        def failed() -> None:
+            if on_durable is not None:
+                on_durable(False)
+            on_done(None)
+
+        return _Waiting(entry, durable, failed)
+
+    def _answer(
+        self, entry: Entry, repeated: Repeated | None, header: Header | None, channel: Hl7Channel, on_done: OnDone
+    ) -> None:
+        """Answers what is durable, or lets its sender wait until it is processed."""
+        answer = repeated.acknowledgment if repeated else entry.acknowledgment
+        if header is not None and acknowledgment.is_enhanced(header):
+            wanted = header  # for the function below, which outlives this one
+            elsewhere = channel.application_ack_to is not None
+            tell = on_done
+
+            def on_done(answer: bytes | None) -> None:
+                tell(answer and acknowledgment.to_send(wanted, answer, elsewhere=elsewhere))
+
+        if answer:
+            on_done(answer)
+        else:
             self._outcomes.wait_for(repeated.envelope if repeated else entry.envelope.id, on_done)
 
-        self._enqueue(_Waiting(entry, durable, lambda: on_done(None)))
+    async def _ask(self, queries: Queries, arrival: Arrival, header: Header, on_done: OnDone) -> None:
+        answer = await queries.answer(
+            channel=arrival.channel.name,
+            facility=arrival.channel.facility,
+            peer=arrival.peer,
+            payload=arrival.payload,
+            header=header,
+            control_id=arrival.acknowledgment_id,
+            at=arrival.at,
+        )
+        _call(on_done, answer)
+
+    # ── taking in turn: batches, and senders that number their messages ─────────────────────────────────────────────
+
+    def _take_in_turn(self, channel: Hl7Channel, peer: str, payload: bytes, on_done: OnDone) -> None:
+        """What one connection sends while something of it takes several commits waits behind that, in its order."""
+        flow = (channel.name, peer)
+        queue = self._flows.get(flow)
+        if queue is not None:
+            queue.append((payload, on_done))
+            return
+        self._flows[flow] = deque([(payload, on_done)])
+        self._spawn(self._work_off(flow, channel))
+
+    async def _work_off(self, flow: tuple[str, str], channel: Hl7Channel) -> None:
+        queue = self._flows[flow]
+        try:
+            while queue:
+                payload, on_done = queue.popleft()
+                if not payload.startswith(b"MSH") and er7_batch.is_batch(payload):
+                    await self._take_batch(channel, flow[1], payload, on_done)
+                elif channel.sequence_numbers:
+                    await self._take_numbered(channel, flow[1], payload, on_done)
+                else:
+                    self._take(channel, flow[1], payload, on_done)
+        finally:
+            del self._flows[flow]
+            for _, on_done in queue:
+                _call(on_done, None)
+
+    async def _take_batch(self, channel: Hl7Channel, peer: str, payload: bytes, on_done: OnDone) -> None:
+        """Takes the messages of a batch, each under an envelope of its own, then the batch itself as it came.
+
+        The answer leaves when all of them are durable and answered. When one is not, there is none: the sender sends
+        the batch again, and what was journaled of it is a repeat.
+        """
+        at = self._clock()
+        arrival = Arrival(channel, peer, payload, self._ids.next(at), at)
+        try:
+            batch = er7_batch.split(payload, channel.charset)
+        except ParseError as error:
+            entry = entries.of_unreadable(arrival, error, Kind.HL7V2_BATCH)
+            self._enqueue(self._waiting(entry, None, channel, on_done, None))
+            return
+        loop = asyncio.get_running_loop()
+        answers: list[asyncio.Future[bytes | None]] = []
+        for first in range(0, len(batch.messages), _MESSAGES_AT_ONCE):
+            durable: list[asyncio.Future[bool]] = []
+            for message in batch.messages[first : first + _MESSAGES_AT_ONCE]:
+                answered, kept = loop.create_future(), loop.create_future()
+                answers.append(answered)
+                durable.append(kept)
+                self._take(channel, peer, message, _settling(answered), _settling(kept))
+            if not all(await asyncio.gather(*durable)):
+                on_done(None)
+                return
+        kept = loop.create_future()
+        self._enqueue(
+            _Waiting(entries.of_batch(arrival, batch), lambda *_: kept.set_result(True), lambda: kept.set_result(False))
+        )
+        if not await kept:
+            on_done(None)
+            return
+        self._spawn(self._answer_batch(arrival, batch, answers, on_done))
+
+    async def _answer_batch(
+        self, arrival: Arrival, batch: Batch, answers: Sequence[asyncio.Future[bytes | None]], on_done: OnDone
+    ) -> None:
+        """Those of a channel that answers when processed may come much later; nobody's next message waits for them."""
+        given = [answer for answered in answers if (answer := await answered) is not None]
+        whole = len(given) == len(answers)
+        _call(on_done, entries.batch_answer(arrival, batch, given) if whole else None)
+
+    async def _take_numbered(self, channel: Hl7Channel, peer: str, payload: bytes, on_done: OnDone) -> None:
+        at = self._clock()
+        arrival = Arrival(channel, peer, payload, self._ids.next(at), at)
+        try:
+            header = hl7v2.peek(payload, channel.charset, channel.name)
+        except ParseError as error:
+            self._enqueue(self._waiting(entries.of_unreadable(arrival, error), None, channel, on_done, None))
+            return
+        try:
+            taken = await self._sequences.take(arrival, header)
+        except (*FAILED, HutongError) as error:
+            logger.error("a numbered message is not persisted and not acknowledged: %s", type(error).__name__)
+            _call(on_done, None)
+            return
+        if taken.entry is None:
+            _call(on_done, acknowledgment.to_send(header, taken.answer))
+            return
+        self._bell.ring()
+        self._answer(taken.entry, taken.repeated, header, channel, on_done)
 
     async def accept_manifest(
         self, *, channel: str, facility: str, peer: str, study_uid: str, patient_ids: Sequence[str], payload: bytes
@@ -116,51 +288,12 @@ class JournalIntake:
             sha256=digest,
             lanes=tuple(lane(facility, identifier) for identifier in patient_ids),
         )
-        control_key = blake2b(f"{channel}\0{facility}\0{study_uid}".encode(), digest_size=16).digest()
-        # The study itself tells new content from old, so every manifest has a content key of its own.
-        entry = Entry(envelope, json.dumps({"study": study_uid}).encode(), control_key, envelope.id.bytes)
+        entry = entries.of_manifest(envelope, study_uid)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._enqueue(_Waiting(entry, lambda *_: done.set_result(True), lambda: done.set_result(False)))
         if not await done:
             raise StorageError("the study manifest could not be persisted")
         return Accepted(envelope.id, entry.acknowledgment)
-
-    def _entry(self, channel: MllpChannel, peer: str, payload: bytes) -> Entry:
-        """The envelope of a payload with its acknowledgment, which may leave once it is durable."""
-        at = self._clock()
-        answered_at = at.astimezone(CHINA)  # a HIS that overlooks the zone must not be eight hours wrong
-        envelope_id = self._ids.next(at)
-        acknowledgment_id = envelope_id.hex[:_ACKNOWLEDGMENT_ID]
-        digest = sha256(payload).digest()
-        control_id = message_type = ""
-        lanes = lanes_of(None, channel.facility, channel.name)
-        try:
-            header = er7_header.peek(payload, channel.charset, channel.name)
-        except ParseError as error:
-            answer = acknowledgment.negative(None, error, ack_control_id=acknowledgment_id, at=answered_at, code="AR")
-            control_key = blake2b(channel.name.encode() + digest, digest_size=16).digest()
-            content_key = digest[:16]
-        else:
-            control_id, message_type = storable(header.control_id), storable(header.message_type)
-            lanes = lanes_of(header, channel.facility, channel.name)
-            control_key, content_key = header.control_key, header.content_key
-            answer = b""
-            if channel.acknowledge is Acknowledge.WHEN_PERSISTED:
-                answer = acknowledgment.positive(header, acknowledgment_id, answered_at)
-        envelope = Envelope(
-            id=envelope_id,
-            kind=Kind.HL7V2,
-            channel=channel.name,
-            facility=channel.facility,
-            peer=peer,
-            received_at=at,
-            control_id=control_id,
-            message_type=message_type,
-            payload=payload,
-            sha256=digest,
-            lanes=lanes,
-        )
-        return Entry(envelope, answer, control_key, content_key)
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,6 +368,16 @@ class JournalIntake:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _settling(future: asyncio.Future[Any]) -> Callable[[Any], None]:
+    """A callback that settles a future, once."""
+
+    def settle(value: Any) -> None:
+        if not future.done():
+            future.set_result(value)
+
+    return settle
 
 
 def _call(callback: Callable[..., None], *arguments: object) -> None:

@@ -51,6 +51,8 @@ class Outcomes:
 
     def wait_for(self, envelope: UUID, on_done: OnDone) -> None:
         """Calls on_done with the reply once the envelope has ended; with None when that takes too long."""
+        if self._listening is None:
+            self.start()  # nobody waited before
         give_up = asyncio.get_running_loop().call_later(OUTCOME_SECS, self._give_up, envelope, on_done)
         self._awaiting.setdefault(envelope, []).append(_Awaited(on_done, give_up))
         self._ask_for([envelope])  # it may have ended before we listened for it

@@ -11,9 +11,9 @@ from traceback import format_tb
 import asyncpg
 
 from engine.clock import CHINA, Clock
-from engine.codecs import acknowledgment, er7_header
+from engine.codecs import acknowledgment, hl7v2
 from engine.codecs.er7_header import Header
-from engine.config import Community, MllpChannel
+from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
@@ -242,9 +242,9 @@ class Pipeline:
         if envelope.kind is not Kind.HL7V2:
             return None
         channel = self._community.channels.get(envelope.channel)
-        charset = channel.charset if isinstance(channel, MllpChannel) else None
+        charset = channel.charset if isinstance(channel, Hl7Channel) else None
         try:
-            return er7_header.peek(envelope.payload, charset, envelope.channel)
+            return hl7v2.peek(envelope.payload, charset, envelope.channel)
         except ParseError:
             return None
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
+
+from engine.codecs.er7_header import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class Accepted:
 
 
 OnDone = Callable[[bytes | None], None]
-"""Called once, with the bytes to answer; None when nothing may be answered and the connection closes."""
+"""Called once, with the bytes to answer, none when the sender wants no answer; None when nothing may be answered and
+the connection closes."""
 
 
 class Intake(Protocol):
@@ -26,6 +30,20 @@ class Intake(Protocol):
 
     def submit(self, channel: str, peer: str, payload: bytes, on_done: OnDone) -> None:
         """Takes one payload; calls on_done when the flush that covers it has returned, or with None when none did."""
+        ...
+
+
+class Queries(Protocol):
+    """Answers questions about what is recorded, at once; nothing of a question is journaled."""
+
+    def takes(self, header: Header) -> bool:
+        """Whether a message is a question, which it can answer or refuse."""
+        ...
+
+    async def answer(
+        self, *, channel: str, facility: str, peer: str, payload: bytes, header: Header, control_id: str, at: datetime
+    ) -> bytes:
+        """The response, which names itself by control_id; whatever goes wrong is told in it."""
         ...
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.codecs import er7, er7_header
-from engine.config import Community, MllpChannel
+from engine.codecs import er7_batch, hl7v2
+from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, Kind
 from engine.errors import ConfigurationError, HutongError, MappingError
 from engine.finding import Finding, Severity
@@ -73,6 +73,9 @@ def understand(
                 mapping=manifest.mapping,
                 manifest=manifest,
             )
+        if envelope.kind is Kind.HL7V2_BATCH:
+            # Its messages have envelopes of their own: what remains is whether the batch said of itself what is true.
+            return Understood(envelope, findings=list(er7_batch.split(envelope.payload).findings))
         return _understand_message(envelope, community, mappings, with_sources)
     except HutongError as error:
         return Understood(envelope, findings=[held_by(error)])
@@ -87,9 +90,9 @@ def _understand_message(
     envelope: Envelope, community: Community, mappings: MappingSet, with_sources: bool
 ) -> Understood:
     channel = community.channels.get(envelope.channel)
-    charset = channel.charset if isinstance(channel, MllpChannel) else None
-    header = er7_header.peek(envelope.payload, charset, envelope.channel)
-    message = er7.parse(envelope.payload, charset)
+    charset = channel.charset if isinstance(channel, Hl7Channel) else None
+    header = hl7v2.peek(envelope.payload, charset, envelope.channel)
+    message = hl7v2.parse(envelope.payload, charset)
     findings = [*message.findings]
     facility = community.facilities.get(envelope.facility)
     if facility is None:

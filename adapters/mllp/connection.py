@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
             self._receiver.flush_soon(self)
 
     def flush(self) -> None:
-        """Writes every acknowledgment whose turn has come."""
+        """Writes every acknowledgment whose turn has come; an empty one is for a sender that wants none."""
         self._flush_due = False
         transport = self._transport
         if transport is None:
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             acknowledgment = self._waiting.popleft().acknowledgment
             if acknowledgment is None:
                 unpersisted = True
-            else:
+            elif acknowledgment:
                 written += (b"\x0b", acknowledgment, b"\x1c\r")
         if written:
             transport.write(b"".join(written))

@@ -19,7 +19,7 @@ from conformance.hl7_files import messages_in
 from engine import config, routing
 from engine.cli.assembly import mappings_of
 from engine.clock import now
-from engine.codecs import acknowledgment, er7_header, fhir_json
+from engine.codecs import acknowledgment, fhir_json, hl7v2
 from engine.config import Community, Facility, Hl7Channel, Http, Level, MllpChannel, Recognition
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import ConfigurationError, ParseError
@@ -114,7 +114,7 @@ def _channel_of(community: Community, payload: bytes) -> Hl7Channel:
         raise ConfigurationError("the configuration has no HL7 v2 channel")
     for channel in channels:
         try:
-            sender = er7_header.peek(payload, channel.charset, channel.name).sending_facility
+            sender = hl7v2.peek(payload, channel.charset, channel.name).sending_facility
         except ParseError:
             continue
         if sender in community.facilities[channel.facility].msh4:
@@ -129,7 +129,7 @@ def _accepted(channel: Hl7Channel, payload: bytes) -> tuple[Envelope, bytes]:
     control_id = message_type = ""
     lanes: tuple[str, ...] = ()
     try:
-        header = er7_header.peek(payload, channel.charset, channel.name)
+        header = hl7v2.peek(payload, channel.charset, channel.name)
     except ParseError as error:
         answer = acknowledgment.negative(None, error, ack_control_id=envelope_id.hex[:20], at=at, code="AR")
     else:

@@ -1,18 +1,24 @@
 """What is the answer to a message? The one place that chooses AA, AE, AR, CA, CE or CR, and that reads them.
 
-Answers are given in original mode, whatever MSH-15 and MSH-16 ask, with one exception: a sender that wants an accept
-acknowledgment and no application acknowledgment (MSH-15 set and not NE, MSH-16 NE) gets CA, CE or CR.
+With MSH-15 and MSH-16 empty it is original mode: one application acknowledgment. With one of them set it is enhanced
+mode: MSH-15 says when an accept acknowledgment is wanted, MSH-16 when an application acknowledgment is (AL always, NE
+never, ER on an error, SU on success; an empty one of the two, or another word, counts as AL). A sender that can be
+reached nowhere else gets one answer on its connection: the application acknowledgment where it wants that, because it
+tells the acceptance too, else the accept acknowledgment, else nothing.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 
-from engine.codecs import er7, text
+from engine.codecs import er7, v2xml_writing
 from engine.codecs.er7_escape import escape
 from engine.codecs.er7_header import USUAL, Header, Separators
+from engine.codecs.v2xml import XmlHeader
 from engine.errors import (
     Disposition,
     FramingError,
@@ -37,7 +43,13 @@ _ERROR_TEXTS = {
     "207": "Application internal error",
 }
 _INTERNAL = "207"
-_CONDITIONS_BY_CODE = {"no-mapping": "200", "required-missing": "101"}
+_CONDITIONS_BY_CODE = {
+    "no-mapping": "200",
+    "required-missing": "101",
+    "unsupported-query": "201",
+    "unknown-key": "204",
+    "sequence-number": "100",
+}
 _CONDITIONS: dict[type[HutongError], str] = {
     FramingError: "100",
     ParseError: "100",
@@ -53,50 +65,134 @@ _TRANSIENT_TEXTS = ("application internal error", "application record locked")
 _POSITIVE = frozenset({"AA", "CA"})
 _KNOWN = _POSITIVE | {"AE", "AR", "CE", "CR"}
 _FRAMING = b"\x0b\x1c"
+_MADE_CODE = re.compile(rb"(?:\rMSA.|<MSA\.1>)[AC]([AER])", re.DOTALL)
 
 
-def positive(header: Header, ack_control_id: str, at: datetime) -> bytes:
-    """AA (or CA): only to be sent once the flush that covers the message has returned."""
+class Level(Enum):
+    """Which of the two acknowledgments of enhanced mode an answer is, by the first letter of its code."""
+
+    APPLICATION = "A"
+    ACCEPT = "C"
+    NONE = ""
+
+
+def is_enhanced(header: Header) -> bool:
+    """Whether MSH-15 or MSH-16 is set."""
+    return len(header.msh) > 15 and bool(header.accept_ack or header.application_ack)
+
+
+def level_now(header: Header, *, positive: bool, elsewhere: bool = False) -> Level:
+    """Which acknowledgment the sender wants on its own connection, for a good or a bad end.
+
+    `elsewhere`: its application acknowledgment goes to an endpoint of its own, so only the acceptance is told here.
+    """
+    if not is_enhanced(header):
+        return Level.APPLICATION
+    if not elsewhere and _wanted(header.application_ack, positive):
+        return Level.APPLICATION
+    return Level.ACCEPT if _wanted(header.accept_ack, positive) else Level.NONE
+
+
+def wants_application(header: Header, *, positive: bool) -> bool:
+    """Whether a sender in enhanced mode wants to be told how its message ended."""
+    return is_enhanced(header) and _wanted(header.application_ack, positive)
+
+
+def to_send(header: Header, answer: bytes, *, elsewhere: bool = False) -> bytes:
+    """The answer as far as the sender wants to hear it now: itself, or nothing."""
+    if not is_enhanced(header):
+        return answer
+    return answer if level_now(header, positive=_is_positive(answer), elsewhere=elsewhere) is not Level.NONE else b""
+
+
+def _is_positive(answer: bytes) -> bool:
+    """Of an answer that was made here."""
+    found = _MADE_CODE.search(answer)
+    return found is not None and found[1] == b"A"
+
+
+def _wanted(condition: str, positive: bool) -> bool:
+    return condition != "NE" and (condition not in ("ER", "SU") or (condition == "SU") is positive)
+
+
+def positive(
+    header: Header,
+    ack_control_id: str,
+    at: datetime,
+    *,
+    level: Level | None = None,
+    expected: int | None = None,
+    owed: bool = False,
+) -> bytes:
+    """AA or CA: only to be sent once the flush that covers the message has returned.
+
+    level     None chooses what the sender wants on its connection
+    expected  MSA-4, for a sender that numbers its messages
+    owed      it goes out as a message of its own, which asks for an accept acknowledgment
+    """
     mark = header.separators.field
-    code = "CA" if _wants_accept_only(header) else "AA"
-    return _encoded(
-        f"{_msh(header, ack_control_id, at)}\rMSA{mark}{code}{mark}{header.field(10)}\r",
-        header.codec,
+    if level is None:
+        level = level_now(header, positive=True)
+    code = "AA" if level is Level.APPLICATION else "CA"
+    number = "" if expected is None else f"{mark}{mark}{expected}"
+    return encoded(
+        f"{msh(header, ack_control_id, at, owed=owed)}\rMSA{mark}{code}{mark}{header.field(10)}{number}\r", header
     )
 
 
 def negative(
-    header: Header | None, error: HutongError, *, ack_control_id: str, at: datetime, code: str | None = None
+    header: Header | None,
+    error: HutongError,
+    *,
+    ack_control_id: str,
+    at: datetime,
+    code: str | None = None,
+    level: Level | None = None,
+    expected: int | None = None,
+    owed: bool = False,
 ) -> bytes:
     """AE or AR (CE or CR) with the error, told as the sender's version can say it.
 
     `code` is AE or AR where the caller knows better than the error's disposition: what the sender must change is
     rejected (AR), all else is an error (AE). Without a header there is no control id to echo: MSA-2 stays empty.
+    The rest is as in `positive`.
     """
-    chosen = code or ("AR" if error.disposition is Disposition.REJECT else "AE")
+    if header is None:
+        said = segments(None, error, code=code or code_of(error))
+        return f"{_bare_msh(ack_control_id, at)}\r{said}".encode()
+    if level is None:
+        level = level_now(header, positive=False)
+    chosen = (code or code_of(error))[1:]
+    letter = "A" if level is Level.APPLICATION else "C"
+    said = segments(header, error, code=letter + chosen, expected=expected)
+    return encoded(f"{msh(header, ack_control_id, at, owed=owed)}\r{said}", header)
+
+
+def code_of(error: HutongError) -> str:
+    """AE or AR, by what is to be done about the error."""
+    return "AR" if error.disposition is Disposition.REJECT else "AE"
+
+
+def segments(header: Header | None, error: HutongError, *, code: str, expected: int | None = None) -> str:
+    """MSA and, where the version has one that says something, ERR."""
     separators = header.separators if header is not None else USUAL
     version = header.version if header is not None else ""
     echoed = header.field(10) if header is not None else ""
-    if header is not None and _wants_accept_only(header):
-        chosen = "C" + chosen[1:]
     mark, part = separators.field, separators.component or " "
     condition = _CONDITIONS_BY_CODE.get(error.code) or next(
         (value for kind, value in _CONDITIONS.items() if isinstance(error, kind)), _INTERNAL
     )
     coded = part.join((condition, _ERROR_TEXTS[condition], _ERROR_TABLE))
-    msh = _msh(header, ack_control_id, at) if header is not None else _bare_msh(ack_control_id, at)
     said = escape(error.message, separators)
+    number = "" if expected is None else str(expected)
     if version and _number(version) < (2, 5):
         # ERR of these versions names a place only; the text belongs to MSA-3 and the condition to MSA-6.
-        answer = f"{msh}\rMSA{mark}{chosen}{mark}{echoed}{mark}{said}{mark * 3}{coded}\r"
-    else:
-        place = _place(error.location, part)
-        own = escape(error.code, separators)
-        answer = (
-            f"{msh}\rMSA{mark}{chosen}{mark}{echoed}\r"
-            f"ERR{mark}{mark}{place}{mark}{coded}{mark}E{mark}{own}{mark}{mark}{_rule(error, separators)}{mark}{said}\r"
-        )
-    return _encoded(answer, header.codec if header is not None else text.UTF_8)
+        return f"MSA{mark}{code}{mark}{echoed}{mark}{said}{mark}{number}{mark * 2}{coded}\r"
+    place = _place(error.location, part)
+    own = escape(error.code, separators)
+    msa = f"MSA{mark}{code}{mark}{echoed}" + (f"{mark}{mark}{number}" if number else "")
+    err = mark.join(("ERR", "", place, coded, "E", own, "", _rule(error, separators), said))
+    return f"{msa}\r{err}\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +233,18 @@ def read(payload: bytes, configured_charset: str | None = None) -> Answer:
     return Answer(msa.value(1), msa.value(2).strip(), said, error_code)
 
 
-def _wants_accept_only(header: Header) -> bool:
-    return header.application_ack == "NE" and header.accept_ack in ("AL", "SU", "ER")
-
-
-def _msh(header: Header, control_id: str, at: datetime) -> str:
+def msh(header: Header, control_id: str, at: datetime, *, kind: str = "", owed: bool = False) -> str:
+    """MSH of an answer to this header. `kind` is MSH-9, raw; empty for a general acknowledgment."""
     field = header.field
     opening, middle, end = _msh_around(
         header.separators,
         (field(5), field(6), field(3), field(4)),
-        header.component(9, 2),
+        kind or header.component(9, 2),
         field(11),
         field(12),
         field(18),
+        bool(kind),
+        owed,
     )
     return f"{opening}{_time(at.replace(microsecond=0), _number(header.version))}{middle}{control_id}{end}"
 
@@ -162,18 +257,23 @@ def _msh_around(
     processing_id: str,
     version: str,
     charset: str,
+    whole: bool,
+    owed: bool,
 ) -> tuple[str, str, str]:
-    """What stands before the time, between it and the control id, and after: the same for all messages of a flow."""
+    """What stands before the time, between it and the control id, and after: the same for all messages of a flow.
+
+    `event` is MSH-9 itself where it is `whole`, else the trigger event that an ACK repeats.
+    """
     mark = separators.field
     number = _number(_part(version, separators))
-    parts = ["ACK"]
-    if event and separators.component and number >= (2, 3):
+    parts = [event] if whole else ["ACK"]
+    if event and not whole and separators.component and number >= (2, 3):
         parts += [event] if number < (2, 3, 1) else [event, "ACK"]
     opening = mark.join(("MSH", separators.encoding_characters, *addresses, ""))
     middle = mark.join(("", "", separators.component.join(parts), ""))
-    ending = ["", processing_id, version]
-    if charset:
-        ending += ["", "", "", "", "", charset]
+    ending = ["", processing_id, version, "", "", *(("AL", "NE") if owed else ("", "")), "", charset]
+    while not ending[-1]:
+        ending.pop()
     return opening, middle, mark.join(ending)
 
 
@@ -219,10 +319,12 @@ def _rule(error: HutongError, separators: Separators) -> str:
     return escape(f"rule {error.rule}", separators) if error.rule else ""
 
 
-def _encoded(answer: str, codec: str) -> bytes:
-    """The header's own codec: what is echoed came from it; a byte that could not be read cannot be echoed either.
+def encoded(answer: str, header: Header) -> bytes:
+    """In the header's own encoding: what is echoed came from it; a byte that could not be read cannot be echoed either.
 
-    Nor can the bytes that frame a block, which a message that came from a file may hold.
+    Without the bytes that frame a block: what is echoed may come from a file and hold them.
     """
-    encoded = answer.encode("ascii") if answer.isascii() else answer.encode(codec, "replace")
-    return encoded.translate(None, _FRAMING)
+    if isinstance(header, XmlHeader):
+        return v2xml_writing.write(answer, header.codec)
+    body = answer.encode("ascii") if answer.isascii() else answer.encode(header.codec, "replace")
+    return body.translate(None, _FRAMING)

@@ -86,17 +86,22 @@ async def append(connection: Connection, entries: Sequence[Entry]) -> dict[UUID,
             return repeated
         fresh = {row["envelope"] for row in rows}
         repeats = [entry for entry in entries if entry.envelope.id not in fresh]
-        found = await connection.fetch(
-            _REPEATED,
-            [entry.envelope.id for entry in repeats],
-            [entry.control_key for entry in repeats],
-            [entry.content_key for entry in repeats],
-        )
-        repeated |= {row["id"]: Repeated(row["envelope"], row["reply"] or row["acknowledgment"]) for row in found}
+        repeated |= await repeats_among(connection, repeats)
         # What it repeated was forgotten or pruned between the two statements: then it is new, and not yet kept.
         entries = [entry for entry in repeats if entry.envelope.id not in repeated]
         if not entries:
             return repeated
+
+
+async def repeats_among(connection: Connection, entries: Sequence[Entry]) -> dict[UUID, Repeated]:
+    """Those of these entries that came before, by their own id; nothing is written."""
+    found = await connection.fetch(
+        _REPEATED,
+        [entry.envelope.id for entry in entries],
+        [entry.control_key for entry in entries],
+        [entry.content_key for entry in entries],
+    )
+    return {row["id"]: Repeated(row["envelope"], row["reply"] or row["acknowledgment"]) for row in found}
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

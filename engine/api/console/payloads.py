@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from engine.codecs import er7_header, text
-from engine.config.community import Community, MllpChannel
+from engine.codecs import hl7v2, text
+from engine.config.community import Community, Hl7Channel
 from engine.envelope import Kind
 from engine.errors import ParseError
 from engine.store.walks import StoredPayload
@@ -23,16 +23,14 @@ def decoded(stored: StoredPayload, config: Community) -> PayloadText:
     if stored.kind == Kind.DICOM_STUDY:
         return _shown(text.decode(stored.payload, "UTF-8"))
     channel = config.channels.get(stored.channel)
-    configured = channel.charset if isinstance(channel, MllpChannel) else None
+    configured = channel.charset if isinstance(channel, Hl7Channel) else None
     return _shown(text.decode(stored.payload, _declared(stored.payload, configured), configured))
 
 
 def _declared(payload: bytes, configured: str | None) -> str | None:
-    """MSH-18; None where it says nothing or there is no MSH to say it."""
+    """What the payload says of itself; None where it says nothing."""
     try:
-        start = er7_header.message_start(payload)
-        header = payload[start : er7_header.segment_end(payload, start)]
-        return er7_header.declared_charset(header, configured) or None
+        return hl7v2.declared_charset(payload, configured) or None
     except ParseError:
         return None
 

@@ -58,24 +58,75 @@ def test_the_answer_has_the_separators_of_the_message() -> None:
     assert message.header.field(9) == "ACK*A04*ACK"
 
 
-@pytest.mark.parametrize(
-    ("modes", "yes", "no"),
-    [
-        ("|", "AA", "AE"),
-        ("NE|NE", "AA", "AE"),
-        ("NE|AL", "AA", "AE"),
-        ("AL|AL", "AA", "AE"),
-        ("AL|", "AA", "AE"),
-        ("AL|NE", "CA", "CE"),
-        ("SU|NE", "CA", "CE"),
-        ("ER|NE", "CA", "CE"),
-    ],
-)
-def test_only_a_sender_that_wants_nothing_else_gets_an_accept_acknowledgment(modes: str, yes: str, no: str) -> None:
+MODES = {
+    # MSH-15|MSH-16: what is said on the connection when it went well and when not; the same where the application
+    # acknowledgment goes elsewhere, and which of those are then owed
+    "|": ("AA", "AE", "AA", "AE", False, False),
+    "NE|NE": ("", "", "", "", False, False),
+    "NE|AL": ("AA", "AE", "", "", True, True),
+    "|AL": ("AA", "AE", "CA", "CE", True, True),
+    "AL|": ("AA", "AE", "CA", "CE", True, True),
+    "AL|AL": ("AA", "AE", "CA", "CE", True, True),
+    "AL|NE": ("CA", "CE", "CA", "CE", False, False),
+    "AL|ER": ("CA", "AE", "CA", "CE", False, True),
+    "AL|SU": ("AA", "CE", "CA", "CE", True, False),
+    "SU|NE": ("CA", "", "CA", "", False, False),
+    "ER|NE": ("", "CE", "", "CE", False, False),
+    "ER|ER": ("", "AE", "", "CE", False, True),
+    "SU|SU": ("AA", "", "CA", "", True, False),
+    "ER|SU": ("AA", "CE", "", "CE", True, False),
+    "XX|YY": ("AA", "AE", "CA", "CE", True, True),
+}
+
+
+@pytest.mark.parametrize(("modes", "wanted"), MODES.items(), ids=MODES)
+def test_each_sender_is_told_what_it_asks_for(modes: str, wanted: tuple[str, str, str, str, bool, bool]) -> None:
     asked = header(modes=modes)
-    assert acknowledgment.read(acknowledgment.positive(asked, "A1", AT)).code == yes
+    said = []
+    for elsewhere in (False, True):
+        level = acknowledgment.level_now(asked, positive=True, elsewhere=elsewhere)
+        said.append(level.value and level.value + "A")
+        level = acknowledgment.level_now(asked, positive=False, elsewhere=elsewhere)
+        said.append(level.value and level.value + "E")
+    owed = [acknowledgment.wants_application(asked, positive=positive) for positive in (True, False)]
+    assert (*said, *owed) == wanted
+
+
+@pytest.mark.parametrize(("modes", "wanted"), MODES.items(), ids=MODES)
+def test_an_answer_that_is_not_asked_for_is_not_sent(modes: str, wanted: tuple[str, str, str, str, bool, bool]) -> None:
+    asked = header(modes=modes)
+    yes = acknowledgment.to_send(asked, acknowledgment.positive(asked, "A1", AT))
     refused = acknowledgment.negative(asked, MappingError("x"), ack_control_id="A1", at=AT)
-    assert acknowledgment.read(refused).code == no
+    no = acknowledgment.to_send(asked, refused)
+    assert [answer and acknowledgment.read(answer).code for answer in (yes, no)] == [w or b"" for w in wanted[:2]]
+
+
+def test_a_refusal_is_not_taken_for_an_acceptance_by_what_it_echoes() -> None:
+    asked = peek(b"MSH|^~\\&|MSA|AA|||2026||ADT^A04|MSA|AA|2.5|||SU|NE\r", None, "c")
+    refused = acknowledgment.negative(asked, MappingError("AA CA"), ack_control_id="A1", at=AT)
+    assert acknowledgment.to_send(asked, refused) == b""
+
+
+def test_an_answer_that_is_owed_asks_for_an_acceptance_of_its_own() -> None:
+    owed = er7.parse(
+        acknowledgment.positive(header(modes="AL|AL"), "A1", AT, level=acknowledgment.Level.APPLICATION, owed=True)
+    )
+    assert (owed.header.value(15), owed.header.value(16), owed.header.value(18)) == ("AL", "NE", "GB 18030-2000")
+    assert owed.named("MSA")[0].value(1) == "AA"
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.4", "2.5.1", "2.8"])
+def test_the_number_that_is_expected_stands_in_msa_4(version: str) -> None:
+    yes = er7.parse(acknowledgment.positive(header(version), "A1", AT, expected=7))
+    refused = ParseError("x", code="sequence-number")
+    no = er7.parse(
+        acknowledgment.negative(header(version), refused, ack_control_id="A1", at=AT, code="AE", expected=-1)
+    )
+    assert (yes.named("MSA")[0].value(4), no.named("MSA")[0].value(4)) == ("7", "-1")
+    assert (
+        acknowledgment.read(acknowledgment.negative(header(version), refused, ack_control_id="A1", at=AT)).error_code
+        == "100"
+    )
 
 
 ERRORS: dict[str, tuple[HutongError, str, str]] = {
