@@ -2,13 +2,19 @@
 
 import { dropToken, get, hasToken, whenSignedOut } from "./api.js";
 import { casePage } from "./case.js";
+import { deliveriesPage } from "./deliveries.js";
 import { fill, h, isTyping } from "./elements.js";
 import { findingsPage } from "./findings.js";
+import { heldPage } from "./held.js";
 import { showKeys } from "./keys.js";
 import { signIn } from "./login.js";
 import { tellRefusal } from "./notices.js";
+import { tracePage } from "./trace.js";
 import { currentLanguage, switchLanguage, t } from "./words.js";
 import { worklistPage } from "./worklist.js";
+
+const PAGES = { "#/findings": findingsPage, "#/held": heldPage, "#/deliveries": deliveriesPage };
+const RUNS_THE_HUB = ["admin", "integrator"];
 
 const page = document.getElementById("page");
 let me = null;
@@ -35,8 +41,17 @@ async function show() {
 function viewOf(hash) {
   const request = /^#\/requests\/([\w-]+)$/.exec(hash);
   if (request) return casePage(request[1], me);
-  if (hash === "#/findings") return findingsPage();
-  return worklistPage(me);
+  const traced = /^#\/trace(?:\/(.*))?$/.exec(hash);
+  if (traced) return tracePage(decoded(traced[1] ?? ""));
+  return (PAGES[hash] ?? worklistPage)(me);
+}
+
+function decoded(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word; // somebody typed a lone % into the address
+  }
 }
 
 function header() {
@@ -47,7 +62,7 @@ function header() {
     { class: "top" },
     h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), h("b", { text: t("brand") }), h("span", { text: t("room") })),
     h("span", { class: "community", text: me.community }),
-    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role !== "clinician") && tab("#/findings", "tab.findings")),
+    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role !== "clinician") && tab("#/findings", "tab.findings"), runsTheHub() && [tab("#/held", "tab.held"), tab("#/deliveries", "tab.deliveries"), tab("#/trace", "tab.trace")]),
     h("span", { class: "space" }),
     h("button", { class: "plain", text: t("language"), on: { click: () => { switchLanguage(); show(); } } }),
     h("span", { class: "me" }, h("b", { text: me.display }), h("small", { text: me.facility_name })),
@@ -55,8 +70,13 @@ function header() {
   );
 }
 
+function runsTheHub() {
+  return me.roles.some((role) => RUNS_THE_HUB.includes(role));
+}
+
 function isUnder(hash) {
-  return hash === "#/findings" ? location.hash === hash : location.hash !== "#/findings";
+  if (hash !== "#/") return location.hash === hash || location.hash.startsWith(`${hash}/`);
+  return !location.hash.startsWith("#/trace") && !(location.hash in PAGES);
 }
 
 function signOut() {

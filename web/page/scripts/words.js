@@ -1,5 +1,7 @@
 // Which words does the page use? Chinese first, English second; one table, so that neither is forgotten.
 
+import { consoleWords } from "./console_words.js";
+
 const LANGUAGE = "hutong.language";
 const languages = ["zh", "en"];
 let language = localStorage.getItem(LANGUAGE) === "en" ? 1 : 0;
@@ -26,6 +28,7 @@ export function refusal(code) {
 }
 
 const words = {
+  ...consoleWords,
   brand: ["互通", "hutong"],
   room: ["阅片室", "Reading room"],
   title: ["互通 阅片室", "hutong reading room"],
