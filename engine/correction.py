@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from engine.clock import CHINA
 from engine.codecs import acknowledgment, hl7v2
-from engine.config import Community, MllpChannel
+from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import ParseError, RequestStateError
 from engine.lanes import lanes_of, storable
@@ -27,7 +27,7 @@ def corrected(held: Held, payload: bytes, by: str, community: Community, ids: En
     if held.kind != Kind.HL7V2:
         raise RequestStateError("only an HL7 v2 message can be corrected", code="not-correctable")
     channel = community.channels.get(held.channel)
-    charset = channel.charset if isinstance(channel, MllpChannel) else None
+    charset = channel.charset if isinstance(channel, Hl7Channel) else None
     try:
         header = hl7v2.peek(payload, charset, held.channel)
     except ParseError as error:

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from engine.api import account, health
 from engine.api.boundary import PROTECTED, Boundary, first_segment, is_open
-from engine.api.console import deliveries, envelopes, findings, held, provenance, trace
+from engine.api.console import deliveries, envelopes, findings, held, provenance, replay, trace
 from engine.api.fhir import router as fhir
 from engine.api.refusals import refusal_of, response_of
 from engine.api.services import Services
@@ -27,6 +27,7 @@ _OWN_ROUTERS = (
     deliveries.router,
     envelopes.router,
     held.router,
+    replay.router,
     trace.router,
     provenance.router,
     fhir.router,
