@@ -28,6 +28,8 @@ from engine.ports import Sender
 from engine.store.database import connect, connect_pool, refuse_unsafe
 
 if TYPE_CHECKING:
+    from engine.alerts.receivers import Receiver
+    from engine.alerts.watch import Watch
     from engine.mapping import MappingSet
 
 logger = logging.getLogger(__name__)
@@ -133,10 +135,22 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
         async with asyncio.TaskGroup() as running:
             running.create_task(Couriers(database_url, community, make_sender, now).run())
             running.create_task(_keep_partitions(database_url))
+            running.create_task(_watch_of(community, data, database_url).run())
     finally:
         await asyncio.gather(*(watcher.close() for watcher in watchers))
         await asyncio.gather(*(receiver.close() for receiver in receivers.values()))
         await intake.close()
+
+
+def _watch_of(community: Community, data: Path, database_url: str) -> Watch:
+    from engine.alerts.watch import Watch
+
+    receivers: dict[str, Receiver] = {}
+    if community.alerts.webhooks or community.alerts.emails:
+        from engine.alerts.receivers import receivers_of
+
+        receivers = receivers_of(community)
+    return Watch(database_url, community, receivers, data, now, new_ids())
 
 
 async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
