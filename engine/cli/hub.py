@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from engine.cli.supervisor import RUN_FILE
-from engine.errors import AccessError, ConfigurationError, NotFoundError
+from engine.errors import AccessError, ConfigurationError, HutongError, NotFoundError, RequestStateError
 
 TOKEN = "HUTONG_TOKEN"
 _TIMEOUT_SECS = 30.0
@@ -25,31 +25,72 @@ class Hub:
     url: str
     token: str
 
-    def get(self, path: str, /, **parameters: str) -> Any:
+    def get(self, path: str, /, **parameters: str | None) -> Any:
         """JSON of a path of the API. Raises AccessError, NotFoundError or ConfigurationError with what to do next."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._json(self._ask("GET", path, params=given))
+
+    def post(self, path: str, /, **body: Any) -> Any:
+        """The JSON that a path of the API answers to this body; keys of None are left out.
+
+        Raises as `get` does, and RequestStateError where the hub says that this cannot be done now.
+        """
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._json(self._ask("POST", path, json=given))
+
+    def payload(self, envelope: str) -> bytes:
+        """The exact bytes of an envelope. Raises as `get` does."""
+        return self._ask("GET", f"/api/envelopes/{envelope}/payload").content
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 self.url + path,
-                params=parameters,
                 headers={"Authorization": f"Bearer {self.token}"},
                 timeout=_TIMEOUT_SECS,
                 trust_env=False,
+                **request,
             )
         except httpx.HTTPError as error:
             reason = str(error).rstrip(".")
             raise ConfigurationError(
                 f"no hub answers at {self.url}: {reason}. Start it with `hutong serve`."
             ) from error
-        if answer.status_code in (401, 403):
-            raise AccessError(f"the hub at {self.url} refuses this token; is {TOKEN} right?")
-        if answer.status_code == 404:
-            raise NotFoundError(f"the hub at {self.url} knows nothing at {path}")
         if answer.is_error:
-            raise ConfigurationError(f"the hub at {self.url} answered {answer.status_code}")
+            raise self._refusal(answer, path)
+        return answer
+
+    def _refusal(self, answer: httpx.Response, path: str) -> HutongError:
+        said, code = _problem(answer)
+        match answer.status_code:
+            case 403 if said:
+                return AccessError(f"the hub at {self.url} refuses: {said}")
+            case 401 | 403:
+                return AccessError(f"the hub at {self.url} refuses this token; is {TOKEN} right?")
+            case 404:
+                return NotFoundError(said or f"the hub at {self.url} knows nothing at {path}")
+            case 409 if said:
+                return RequestStateError(said, code=code)
+        why = f": {said}" if said else ""
+        return ConfigurationError(f"the hub at {self.url} answered {answer.status_code}{why}", code=code)
+
+    def _json(self, answer: httpx.Response) -> Any:
         try:
             return answer.json()
         except ValueError as error:
             raise ConfigurationError(f"what answers at {self.url} is no hub: its answer is not JSON") from error
+
+
+def _problem(answer: httpx.Response) -> tuple[str, str | None]:
+    """What a hub says of an error (RFC 9457), with the keys that it could not take; empty where it says nothing."""
+    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+        return "", None
+    problem: dict[str, Any] = answer.json()
+    places = "; ".join(f"{line['location']}: {line['problem']}" for line in problem.get("problems", ()))
+    return " ".join(part for part in (str(problem.get("detail", "")), places and f"({places})") if part), problem[
+        "code"
+    ]
 
 
 def find_hub(data: Path | None, url: str | None) -> Hub:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from engine.cli.hub import TOKEN, Hub, find_hub
-from engine.errors import AccessError, ConfigurationError, NotFoundError
+from engine.errors import AccessError, ConfigurationError, NotFoundError, RequestStateError
 
 
 def _data(folder: Path, run: str = '{"http": "http://127.0.0.1:8080"}', token: str | None = "t\n") -> Path:
@@ -82,12 +82,39 @@ def test_neither_folder_nor_address_is_a_question_back() -> None:
     ],
 )
 def test_a_refusal_is_one_of_our_errors(status: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status))
+    monkeypatch.setattr(httpx, "request", lambda *_, **__: httpx.Response(status))
     with pytest.raises(error):
         Hub("http://h", "t").get("/api/trace", word="x")
 
 
 def test_an_answer_that_is_no_json_is_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, text="<html>"))
+    monkeypatch.setattr(httpx, "request", lambda *_, **__: httpx.Response(200, text="<html>"))
     with pytest.raises(ConfigurationError, match="no hub"):
         Hub("http://h", "t").get("/api/trace", word="x")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, AccessError), (404, NotFoundError), (409, RequestStateError), (400, ConfigurationError)],
+)
+def test_what_the_hub_says_of_a_refusal_is_passed_on(
+    status: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = {"detail": "this envelope is not held", "code": "not-held"}
+    answer = httpx.Response(status, json=problem, headers={"content-type": "application/problem+json"})
+    monkeypatch.setattr(httpx, "request", lambda *_, **__: answer)
+    with pytest.raises(error, match="this envelope is not held"):
+        Hub("http://h", "t").post("/api/envelopes/x/release", reason="x")
+
+
+def test_what_is_not_said_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def answer(*_: object, **request: object) -> httpx.Response:
+        asked.append(request.get("params", request.get("json")))
+        return httpx.Response(200, json={})
+
+    monkeypatch.setattr(httpx, "request", answer)
+    Hub("http://h", "t").get("/api/held", channel=None, code="x")
+    Hub("http://h", "t").post("/api/held/release", channel=None, reason="x", everything=False)
+    assert asked == [{"code": "x"}, {"reason": "x", "everything": False}]
