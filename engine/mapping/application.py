@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from engine.codecs.er7 import Message
 from engine.errors import HutongError, MappingError
 from engine.finding import Finding
-from engine.mapping.definition import Rule
+from engine.mapping.definition import ResourceRules, Rule
 from engine.mapping.elements import put
 from engine.mapping.frame import Fields, Frame, More
 from engine.mapping.joining import entries_with, merge
@@ -85,6 +85,10 @@ class Application:
             frozenset(self._trail.ran) if self._trail is not None else frozenset(),
             tuple(self._scope.acts),
         )
+
+    def identities(self) -> list[tuple[ResourceRules, str | None]]:
+        """What makes each resource and the id it has (None: it is not there), group after group; after `result`."""
+        return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids, strict=True)]
 
     def _identify_all(self) -> None:
         rows, scope, ids, references = self._rows, self._scope, self._ids, self._references

@@ -16,6 +16,7 @@ MESSAGE = "message"
 class Direction(StrEnum):
     IN = "in"
     OUT = "out"
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Rule:
     to         element of the resource, `birthDate`, `collection.method`; empty for the rule that makes the id
     many       True where every repetition adds to a list (`name+`)
     default    what the element becomes when the rule gives nothing
+    both       whether the rule also writes: the element back into its fields
+    writes     the fields it writes, where they are not simply its sources
     """
 
     id: str
@@ -77,6 +80,8 @@ class Rule:
     refer: str | None = None
     default: str | None = None
     needed: bool = False
+    both: bool = field(default=False, repr=False)
+    writes: tuple[FieldName, ...] = field(default=(), repr=False)
 
     @property
     def fields(self) -> tuple[FieldName, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from engine.codecs.er7 import Message
@@ -11,7 +12,9 @@ from engine.mapping.application import Application
 from engine.mapping.compiled import compile_resource
 from engine.mapping.definition import Definition
 from engine.mapping.frame import Fields
-from engine.mapping.mapped import Context, Mapped
+from engine.mapping.lens.lens import Identities, Lens
+from engine.mapping.lens.written import WriteContext, Written
+from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.planning import Plan, Planner
 from engine.mapping.sources import SourceTrail
 from engine.mapping.usual import with_usual_separators
@@ -34,6 +37,8 @@ class Mapping:
         resources = [compile_resource(rules, facility, tables) for rules in definition.resources]
         self._planner = Planner(definition, resources)
         self._plans: dict[tuple[str, ...], Plan] = {}
+        self._tables = tables
+        self._lens: Lens | None = None
 
     def apply(self, message: Message, context: Context, *, with_sources: bool = False) -> Mapped:
         """Makes the resources of a message.
@@ -41,6 +46,23 @@ class Mapping:
         Findings are what a person should look at; the resources beside them are good. Raises MappingError, which names
         rule and field, when the message can become nothing that is right: it is held.
         """
+        trail = SourceTrail(message, self.version) if with_sources else None
+        return self._result(self._application(message, context, trail))
+
+    def write(self, resources: Sequence[Resource], context: WriteContext) -> Written:
+        """The message that resources become by the rows with `dir: both`, and what of them it does not say.
+
+        Raises MappingError when they can become no message that this mapping would take.
+        """
+        if self._lens is None:
+            self._lens = Lens(self.definition, self.facility, self._tables, self._read_again)
+        return self._lens.write(resources, context)
+
+    def _read_again(self, message: Message, context: Context) -> tuple[Mapped, Identities]:
+        application = self._application(message, context, None)
+        return self._result(application), application.identities()
+
+    def _application(self, message: Message, context: Context, trail: SourceTrail | None) -> Application:
         names = tuple([segment.name for segment in message.segments])
         for needed in self.definition.needs:
             if needed not in names:
@@ -50,8 +72,10 @@ class Mapping:
         rows: list[Fields] = [segment.fields for segment in message.segments]
         if message.separators != USUAL:
             rows = [with_usual_separators(segment) for segment in message.segments]
-        trail = SourceTrail(message, self.version) if with_sources else None
-        mapped = Application(plan, message, rows, context, trail).result()
+        return Application(plan, message, rows, context, trail)
+
+    def _result(self, application: Application) -> Mapped:
+        mapped = application.result()
         if not mapped.resources:
             starts = next(group.starts[0] for group in self.definition.groups.values() if group.starts)
             text = f"the message has no {starts}, so there is nothing to record of it"

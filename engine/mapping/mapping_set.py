@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import engine.mapping.functions  # noqa: F401  registers the functions that mappings name
+import engine.mapping.puts  # noqa: F401  registers their way back
 from engine.mapping.definition import Definition
 from engine.mapping.loader import Loaded, load
 from engine.mapping.mapping import Mapping

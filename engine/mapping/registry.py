@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.terminology import Table, Tables
@@ -13,6 +13,11 @@ Value = Any
 
 Apply = Callable[..., Value]
 """Takes the raw texts of its fields (empty where absent) and, last, the Scope."""
+
+Put = Callable[[Value, Any], Any]
+"""The way back: takes what the function gave (for `elements`, the part of the resource that holds them) and, last,
+the Back of `engine/mapping/lens`; gives what is to stand in the field (`Field` there), or, for a function of several
+fields, the fields by their place in `from`. None where this value is none that the function gives."""
 
 MakeId = Callable[..., str | None]
 """Takes the raw texts of its fields, the id of the resource it stands within (empty: none) and, last, the Scope."""
@@ -48,6 +53,8 @@ class Function:
     gathers   True where it takes every segment of the group: each field as the list of what stands in them, in order
     remember  True where the same text always gives the same, and the texts are few: codes, times, units; no names
     says      one line for the people who write mappings
+    put       builds the way back for one rule; None where the function only reads
+    inverts   True where the way back looks into the rule's table by its codes
     """
 
     name: str
@@ -60,6 +67,8 @@ class Function:
     gathers: bool = False
     remember: bool = False
     says: str = ""
+    put: Callable[[Options], Put] | None = None
+    inverts: bool = False
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -81,6 +90,17 @@ def function(
     def register(make: Callable[[Options], Apply]) -> Callable[[Options], Apply]:
         name, says = make.__name__, (make.__doc__ or "").split("\n", 1)[0]
         FUNCTIONS[name] = Function(name, fields, make, elements, repeats, parts or {}, table, gathers, remember, says)
+        return make
+
+    return register
+
+
+def puts(*names: str, inverts: bool = False) -> Callable[[Callable[[Options], Put]], Callable[[Options], Put]]:
+    """Registers a maker of the way back for functions that are registered already."""
+
+    def register(make: Callable[[Options], Put]) -> Callable[[Options], Put]:
+        for name in names:
+            FUNCTIONS[name] = replace(FUNCTIONS[name], put=make, inverts=inverts)
         return make
 
     return register

@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from engine.mapping.definition import FieldName, Rule
+from engine.config.problems import nearest
+from engine.mapping.definition import Direction, FieldName, Rule
 from engine.mapping.reading import Node
 from engine.mapping.registry import Function
 from engine.terminology import Tables
 
-RULE_KEYS = ("rule", "from", "else", "to", "with", "as", "table", "value", "refer", "default", "needed")
+RULE_KEYS = (
+    "rule",
+    "from",
+    "else",
+    "to",
+    "with",
+    "as",
+    "table",
+    "value",
+    "refer",
+    "default",
+    "needed",
+    "dir",
+    "writes",
+)
 CODE_FROM_TABLE = "code"
 """The function of a rule that names a table and no function."""
 PLAIN_TEXT = "text"
 """The function of a rule that names neither."""
+_DIRECTIONS = (Direction.IN, Direction.BOTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,8 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
         refer=node.text("refer") or None,
         default=node.text("default") or None,
         needed=node.yes("needed"),
+        both=node.name("dir", _DIRECTIONS) == Direction.BOTH,
+        writes=node.parsed("writes", FieldName.parse),
     )
     if node.has("from") and not node.has("with"):
         rule = replace(rule, function=CODE_FROM_TABLE if rule.table else PLAIN_TEXT)
@@ -55,6 +73,8 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
     _check_origin(node, rule, function, makes_id)
     if function is not None:
         _check_function(node, rule, function)
+    if rule.both or rule.writes:
+        _check_way_back(node, rule, function, known)
     return rule
 
 
@@ -79,3 +99,23 @@ def _check_function(node: Node, rule: Rule, function: Function) -> None:
         node.wrong(f"'{function.name}' takes {takes} {fields}; 'from' names {len(rule.sources)}")
     if function.table and rule.table is None and not node.has("table"):
         node.wrong(f"'{function.name}' needs a table")
+
+
+def _check_way_back(node: Node, rule: Rule, function: Function | None, known: Known) -> None:
+    """A row that also writes: its function must know the way back, and its table must say one local code for a code."""
+    if rule.writes and not rule.both:
+        node.at("writes").wrong("expected 'dir: both' in a row that writes")
+    for name in rule.writes:
+        if name not in rule.fields:
+            node.at("writes").wrong(f"expected fields that the row reads; {name} stands in neither 'from' nor 'else'")
+    if function is None or function.fields == 0:
+        return
+    if function.put is None:
+        able = [each.name for each in known.functions.values() if each.put is not None]
+        text = f"'{function.name}' only reads; expected one that also writes{nearest(function.name, able)}"
+        node.at("dir").wrong(text)
+    elif function.inverts and rule.table is not None:
+        for code in known.tables[rule.table].ambiguous():
+            if code != rule.default:
+                text = f"table '{rule.table}' has several rows for '{code}'; mark one 'yes' in its column back"
+                node.at("table").wrong(text)

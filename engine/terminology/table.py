@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 Row = Mapping[str, str]
 """One row by column name; empty cells are empty texts."""
@@ -13,12 +14,16 @@ ANY = "*"
 """The row that applies to every code the table does not list."""
 
 
+BACK = "back"
+"""The column that says, with `yes`, which of several rows for one code is written on the way back; `no`: never this."""
+
+
 def fold(code: str) -> str:
     """The form codes are compared in: full-width letters and digits made narrow, no case, no blanks around."""
     return unicodedata.normalize("NFKC", code).strip().upper()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """Rows by their `from` column."""
 
@@ -40,5 +45,42 @@ class Table:
         return self.rows.get(ANY)
 
     def with_rows(self, other: Table) -> Table:
-        """This table, with the rows of another added or put in place of its own."""
-        return Table(self.name, {**self.rows, **other.rows})
+        """This table, with the rows of another added or put in place of its own.
+
+        Where the other marks the row to be written for a code, this one's own mark for it no longer counts.
+        """
+        marked = {_code_key(row) for row in other.rows.values() if _is_marked(row)}
+        own = {
+            key: {**row, BACK: ""} if _is_marked(row) and _code_key(row) in marked else row
+            for key, row in self.rows.items()
+        }
+        return Table(self.name, {**own, **other.rows})
+
+    def back(self, code: str, system: str = "") -> str:
+        """The local code that is written for a code; empty where there is none, or where nobody chose among several."""
+        return self._inverse.get((system, code), "")
+
+    def ambiguous(self) -> list[str]:
+        """The codes that several rows give, of which not exactly one is marked `yes` in the column `back`."""
+        return sorted({code for (_, code), local in self._inverse.items() if not local})
+
+    @cached_property
+    def _inverse(self) -> Mapping[tuple[str, str], str]:
+        rows_of: dict[tuple[str, str], list[Row]] = {}
+        for key, row in self.rows.items():
+            if key != ANY and row["code"] and row.get(BACK) != "no":
+                rows_of.setdefault(_code_key(row), []).append(row)
+        inverse: dict[tuple[str, str], str] = {}
+        for key_of_code, rows in rows_of.items():
+            marked = [row for row in rows if _is_marked(row)]
+            chosen = marked if len(rows) > 1 else rows
+            inverse[key_of_code] = chosen[0]["from"] if len(chosen) == 1 else ""
+        return inverse
+
+
+def _code_key(row: Row) -> tuple[str, str]:
+    return row.get("system", ""), row["code"]
+
+
+def _is_marked(row: Row) -> bool:
+    return row.get(BACK) == "yes"

@@ -1,0 +1,64 @@
+"""In which order are the segments of a message written, and how are they counted?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from engine.codecs.er7 import Raw, Value
+from engine.mapping.lens.back import raw
+from engine.mapping.lens.structures import Structure
+from engine.mapping.lens.tree import Fields, Node
+
+Line = tuple[str, dict[int, Value]]
+
+
+def laid_out(root: Node, structure: Structure) -> list[Line]:
+    """The segments below MSH in their order, each with its number among its like where it has one."""
+    counts: Counter[tuple[int, str]] = Counter()
+    return list(_lines(root, structure, -1, counts))
+
+
+def _lines(node: Node, structure: Structure, base: int, counts: Counter[tuple[int, str]]) -> Iterator[Line]:
+    first = _first(node)
+    base = _place(first, structure.order, base) if first else base
+    items: list[tuple[int, int, str | Node]] = []
+    for name in node.group.segments:
+        if name in node.segments:
+            items.append((base if name == first else _place(name, structure.order, base), len(items), name))
+    for inner in node.inner:
+        starts = _first(inner)
+        if starts:
+            items.append((_place(starts, structure.order, base), len(items), inner))
+    for _, _, item in sorted(items, key=lambda each: each[:2]):
+        if isinstance(item, Node):
+            yield from _lines(item, structure, base, counts)
+            continue
+        for fields in node.segments[item]:
+            around = node.outer if item in node.group.starts and node.outer is not None else node
+            counts[id(around), item] += 1
+            yield item, _numbered(item, fields, counts[id(around), item], structure)
+
+
+def _first(node: Node) -> str:
+    """The segment that a group begins with; empty for a group of which nothing is written."""
+    return next((name for name in node.group.segments if name in node.segments), "")
+
+
+def _place(segment: str, order: tuple[str, ...], after: int) -> int:
+    """Where a segment stands in the structure, after the beginning of its group; last where the structure lacks it."""
+    try:
+        return order.index(segment, after + 1)
+    except ValueError:
+        return len(order)
+
+
+def _numbered(name: str, fields: Fields, number: int, structure: Structure) -> dict[int, Value]:
+    written: dict[int, Value] = {1: str(number)} if structure.begins_with_its_number(name) else {}
+    for at, value in sorted(fields.items()):
+        if isinstance(value, dict):
+            last = max(value)
+            written[at] = Raw("^".join(value.get(part, "") for part in range(1, last + 1)))
+        else:
+            written[at] = value if isinstance(value, Raw) else Raw(raw(value))
+    return written

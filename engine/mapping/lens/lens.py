@@ -1,0 +1,152 @@
+"""How do resources become a message? Grouped, written row by row, laid out, and read again to see what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from engine.clock import CHINA
+from engine.codecs import er7
+from engine.codecs.er7 import Er7Writer, Value
+from engine.errors import MappingError
+from engine.mapping.definition import Definition, ResourceRules
+from engine.mapping.lens.back import Back
+from engine.mapping.lens.comparison import Comparison, Pair
+from engine.mapping.lens.layout import laid_out
+from engine.mapping.lens.rows import Pen, Way, ways_of
+from engine.mapping.lens.structures import Structure
+from engine.mapping.lens.tree import Node, Tree
+from engine.mapping.lens.written import Loss, WriteContext, Written
+from engine.mapping.mapped import Context, Mapped, Resource
+from engine.mapping.scope import Scope
+from engine.terminology import Tables
+
+Identities = Sequence[tuple[ResourceRules, str | None]]
+"""What a message's groups became: the entry of the mapping and the id it gave, in the order of the groups."""
+Read = Callable[[er7.Message, Context], tuple[Mapped, Identities]]
+
+_STRUCTURE_IN_MSH_9 = (2, 3, 1)
+"""The version that brought MSH-9.3."""
+_EVENT_IN_EVN_1 = (2, 7)
+"""The version that withdrew EVN-1."""
+
+
+class Lens:
+    """The way back of one mapping for one facility."""
+
+    def __init__(self, definition: Definition, facility: str, tables: Tables, read: Read) -> None:
+        self._definition = definition
+        self._facility = facility
+        self._read = read
+        self._ways: dict[int, tuple[Way, ...]] = {
+            id(entry): ways_of(entry, facility, tables) for entry in definition.resources
+        }
+
+    def write(self, resources: Sequence[Resource], context: WriteContext) -> Written:
+        """The message that these resources become.
+
+        Raises MappingError: a type of message that the mapping does not take, an element that is no FHIR, a character
+        that the charset lacks, nothing to write, or a message that this mapping itself would hold.
+        """
+        if context.message_type not in self._definition.messages:
+            text = f"{self._definition.name} writes {', '.join(self._definition.messages)}"
+            raise MappingError(text, location="MSH-9", rule=self._definition.name, code="message-type-not-written")
+        structure = Structure(context.message_type, context.endpoint.version)
+        back = Back(resources, context.message_type, context.endpoint.version)
+        tree = Tree(self._definition, resources, structure)
+        received = Context(self._facility, context.facility_name, "", context.at)
+        pen = Pen(back, structure, Scope(received, context.endpoint.charset, b""))
+        for node in tree.root.all_inside():
+            for entry, resource in node.made:
+                pen.write(self._ways[id(entry)], resource, node)
+        payload = self._payload(tree, structure, context)
+        return Written(payload, tuple(self._loss(payload, tree, resources, received, context)))
+
+    def _payload(self, tree: Tree, structure: Structure, context: WriteContext) -> bytes:
+        lines = laid_out(tree.root, structure)
+        if not lines:
+            text = f"nothing of these resources is written by {self._definition.name}"
+            raise MappingError(text, location="MSH", rule=self._definition.name, code="nothing-written")
+        writer = Er7Writer(context.endpoint.charset)
+        for name, fields in (*_header(structure, context), *lines):
+            writer.add(name, fields)
+        return writer.encode()
+
+    def _loss(
+        self, payload: bytes, tree: Tree, resources: Sequence[Resource], received: Context, context: WriteContext
+    ) -> Iterator[Loss]:
+        mapped, identities = self._read(er7.parse(payload, context.endpoint.charset), received)
+        before = {_name(each): each for each in resources}
+        after = {_name(each): each for each in mapped.resources}
+        pairs = self._pairs(tree, identities, after)
+        for reference, path in Comparison(before, after).lost(pairs):
+            yield Loss(reference, path, self._why(reference.partition("/")[0], path))
+
+    def _pairs(self, tree: Tree, identities: Identities, after: Mapping[str, Resource]) -> Iterator[Pair]:
+        """Each resource that was written beside the one its group became."""
+        waiting = list(identities)
+        for node in tree.root.all_inside():
+            for entry in self._definition.resources:
+                if entry.group != node.group.name or not _has_what_it_needs(entry, node):
+                    continue
+                if not waiting or waiting[0][0] is not entry:
+                    return  # the groups are read otherwise than they were written: what is not paired is lost
+                _, identity = waiting.pop(0)
+                written = next((each for made, each in node.made if made is entry), None)
+                if written is not None and f"{entry.resource}/{identity}" in after:
+                    yield _name(written), f"{entry.resource}/{identity}"
+
+    def _why(self, kind: str, path: str) -> str:
+        """Which row would have to write it, or that there is none."""
+        name = self._definition.name
+        rules = [rule for entry in self._definition.resources if entry.resource == kind for rule in entry.rules]
+        if not path:
+            if not any(rule.both for rule in rules):
+                return f"no row of {name} writes {kind}"
+            return f"nothing links it to the others as {name} needs it, or there is no room for it"
+        top = path.partition(".")[0].partition("[")[0]
+        about = [rule for rule in rules if _is_about(rule.to, top)]
+        writing = [rule for rule in about if rule.both]
+        if writing:
+            return f"not said by what {', '.join(dict.fromkeys(rule.id for rule in writing))} wrote"
+        if about:
+            return f"{', '.join(dict.fromkeys(rule.id for rule in about))} only reads (dir: in)"
+        return f"no row of {name} is about it"
+
+
+def _header(structure: Structure, context: WriteContext) -> Iterator[tuple[str, dict[int, Value]]]:
+    endpoint = context.endpoint
+    version = tuple(int(part) for part in endpoint.version.split(".") if part.isdecimal())
+    at = context.at.astimezone(CHINA).strftime("%Y%m%d%H%M%S")
+    kind, _, event = context.message_type.partition("^")
+    yield (
+        "MSH",
+        {
+            3: endpoint.sending_application,
+            4: endpoint.sending_facility,
+            5: endpoint.receiving_application,
+            6: endpoint.receiving_facility,
+            7: at,
+            9: (kind, event, structure.name) if version >= _STRUCTURE_IN_MSH_9 else (kind, event),
+            10: context.control_id,
+            11: "P",
+            12: endpoint.version,
+        },
+    )
+    if "EVN" in structure.order:
+        yield "EVN", {1: event if version < _EVENT_IN_EVN_1 else "", 2: at}
+
+
+def _has_what_it_needs(entry: ResourceRules, node: Node) -> bool:
+    return all(
+        any(segment in around.segments for around in node.outwards() if segment in around.group.segments)
+        for segment in entry.needs
+    )
+
+
+def _is_about(element: str, top: str) -> bool:
+    stem = element.partition(".")[0].partition("[")[0]
+    return stem == top or (element.endswith("[x]") and top.startswith(stem)) or top.lstrip("_") == stem
+
+
+def _name(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{resource.get('id')}"

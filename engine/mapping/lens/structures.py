@@ -1,0 +1,92 @@
+"""In which order do the segments of a message stand, and what may repeat? By HL7's structures, version by version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from hl7apy import SUPPORTED_LIBRARIES, load_library
+
+_USUAL_VERSION = "2.5.1"
+_STRUCTURES: dict[str, dict[str, tuple[str, ...]]] = {
+    "ADT": {
+        "A01": ("A04", "A08", "A13"),
+        "A05": ("A14", "A28", "A31"),
+        "A06": ("A07",),
+        "A09": ("A10", "A11"),
+        "A21": ("A22", "A23", "A25", "A26", "A27", "A29", "A32", "A33"),
+        "A30": ("A34", "A35", "A36", "A46", "A47", "A48", "A49"),
+        "A39": ("A40", "A41", "A42"),
+        "A43": ("A44",),
+        "A50": ("A51",),
+        "A52": ("A53",),
+        "A54": ("A55",),
+        "A61": ("A62",),
+    },
+    "SIU": {"S12": tuple(f"S{number}" for number in range(13, 27))},
+    "MDM": {"T01": ("T03", "T05", "T07", "T09", "T11"), "T02": ("T04", "T06", "T08", "T10")},
+    "REF": {"I12": ("I13", "I14", "I15")},
+}
+"""HL7 v2.5.1 table 0354: trigger events that share the structure of another one."""
+_REPEATING = frozenset({"NTE", "DG1", "AL1", "NK1", "OBX"})
+"""Segments that repeat in nearly every message, for messages whose structure nobody knows."""
+
+
+def structure_name(message_type: str) -> str:
+    """MSH-9.3: `ADT_A01` for `ADT^A08`."""
+    code, _, event = message_type.partition("^")
+    for first, others in _STRUCTURES.get(code, {}).items():
+        if event in others:
+            return f"{code}_{first}"
+    return f"{code}_{event}" if event else code
+
+
+class Structure:
+    """What HL7 says of one kind of message in one version."""
+
+    def __init__(self, message_type: str, version: str) -> None:
+        self.name = structure_name(message_type)
+        self._segments = _library(version).SEGMENTS
+        listed = list(_leaves(_library(version).MESSAGES.get(self.name)))
+        self.order = tuple(name for name, _ in listed)
+        """Every segment in its place, as often as there are places for it. Empty for unknown messages."""
+        self._repeating = frozenset(name for name, repeats in listed if repeats) or _REPEATING
+
+    def segment_repeats(self, segment: str) -> bool:
+        return segment in self._repeating
+
+    def has_segment(self, segment: str) -> bool:
+        """Whether the version knows it; a Z-segment is the facility's own affair."""
+        return segment.startswith("Z") or segment in self._segments
+
+    def has_field(self, segment: str, number: int) -> bool:
+        return segment.startswith("Z") or number <= len(self._fields(segment))
+
+    def field_repeats(self, segment: str, number: int) -> bool:
+        fields = self._fields(segment)
+        return number <= len(fields) and fields[number - 1][2][1] not in (0, 1)
+
+    def begins_with_its_number(self, segment: str) -> bool:
+        """Whether the first field is a Set ID, which counts the segments."""
+        fields = self._fields(segment)
+        return bool(fields) and fields[0][1][2] == "SI"
+
+    def _fields(self, segment: str) -> Any:
+        return self._segments[segment][1] if segment in self._segments else ()
+
+
+@lru_cache(maxsize=16)
+def _library(version: str) -> Any:
+    return load_library(version if version in SUPPORTED_LIBRARIES else _USUAL_VERSION)
+
+
+def _leaves(reference: Any) -> Iterator[tuple[str, bool]]:
+    """The segments of a structure in their order, and whether each may repeat in its place."""
+    if reference is None:
+        return
+    for name, inner, (_, most), kind in reference[1]:
+        if kind == "SEG":
+            yield name, most not in (0, 1)
+        else:
+            yield from _leaves(inner)

@@ -1,0 +1,38 @@
+"""The way back of the functions that mappings may name, a file for each family of datatypes; importing registers it.
+
+Each stands for a function of `engine/mapping/functions` of the same name: what it writes, that function reads again.
+"""
+
+from engine.mapping.puts import (
+    addresses,
+    allergies,
+    codes,
+    extensions,
+    locations,
+    names,
+    orders,
+    patients,
+    people,
+    results,
+    specimens,
+    texts,
+    times,
+    visits,
+)
+
+__all__ = [
+    "addresses",
+    "allergies",
+    "codes",
+    "extensions",
+    "locations",
+    "names",
+    "orders",
+    "patients",
+    "people",
+    "results",
+    "specimens",
+    "texts",
+    "times",
+    "visits",
+]
