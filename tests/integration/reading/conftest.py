@@ -25,6 +25,9 @@ from engine.store import access, people, records
 from engine.store.people import Link
 from engine.store.records import Change
 from engine.studies import MODALITY
+from tests.integration.reading.browsing import address, browser, pictures, sign_in
+
+__all__ = ["address", "browser", "pictures", "sign_in"]
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
@@ -214,7 +217,7 @@ def arrive(pool: asyncpg.Pool, community: config.Community) -> Arrive:
         golden = resource_id("Patient", "golden", examination.card)
         async with pool.acquire() as connection, connection.transaction():
             await records.put_many(connection, [Change(resource) for resource in resources], at)
-            await people.link(connection, [Link(examination.patient_id, golden, ["same card"])], at)
+            await people.link(connection, [Link(examination.patient_id, golden, golden, ["same card"])], at)
         return cast(str, task["id"])
 
     return arrived
