@@ -16,7 +16,6 @@ from engine.recording.goldens import person, write_goldens
 from engine.recording.work import Work
 from engine.store import joins, people
 from engine.store.database import Connection
-from engine.store.joins import Stated
 from engine.store.people import Standing
 from engine.understanding import Understood
 
@@ -187,13 +186,3 @@ def _were_not_linked(act: Act) -> Finding:
         Severity.INFORMATION,
         act.location,
     )
-
-
-async def undo(connection: Connection, book: Book, one: Stated) -> None:
-    """What follows from a statement that was just taken back: as if it had never been made.
-
-    The caller writes the book.
-    """
-    held = await people.hold_people(connection, (one.join.joined, one.join.to))
-    await book.load(f"Patient/{standing.golden}" for standing in held.values())
-    await regroup(connection, book, held, lambda patient: book.put(patient, None, None))
