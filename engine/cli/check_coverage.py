@@ -72,7 +72,7 @@ _INTRODUCTION = (
     "",
     "What the installed mappings fulfil of HL7's own [v2-to-FHIR map](https://github.com/HL7/v2-to-fhir) (Apache-2.0),",
     "row by row, for the segments that the systems of a county send. IPC and ZDS, of which HL7 has no map, have rows",
-    "of our own (`mappings/requirements/`). None of it is a list kept by hand: a row counts when a rule reads its field",
+    "of our own (`mappings/requirements/`). None of it is kept by hand: a row counts when a rule reads its field",
     "and writes its element, and when that element is gone, or another, as soon as the field is taken out of the",
     "messages of the mapping tests. *Elsewhere* means that the same fact stands in another element, which is tried in",
     "the same way, or on the envelope.",

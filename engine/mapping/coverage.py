@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.envelope import Envelope
-from engine.mapping.coverage_evidence import Fact, evidence, samples
+from engine.mapping.coverage_evidence import Asked, Fact, evidence, samples
 from engine.mapping.coverage_rows import FOLDER, Row, read_rows
 from engine.mapping.definition import Definition
 from engine.mapping.mapping_set import MappingSet
@@ -93,7 +93,7 @@ def coverage(mappings: MappingSet, folder: Path, segments: Sequence[str] = SEGME
     rows = [row for row in read_rows(folder) if row.segment in segments]
     instead = [_Elsewhere(**line) for line in _lines(folder / FOLDER / ELSEWHERE)]
     reasons = [_LeftOut(**line) for line in _lines(folder / FOLDER / LEFT_OUT)]
-    brought = evidence(mappings, list(samples(folder)), [_field(row.field) for row in rows])
+    brought = evidence(mappings, list(samples(folder)), [_asked(row) for row in rows])
     tried = _Tried(mappings.definitions(), brought)
     found = [_covered(row, tried, instead, reasons) for row in rows]
     return [
@@ -111,15 +111,19 @@ def _field(name: str) -> tuple[str, int]:
     return segment, int(number or 0)
 
 
+def _asked(row: Row) -> Asked:
+    return Asked(*_field(row.field), row.condition)
+
+
 def _covered(row: Row, tried: _Tried, instead: Iterable[_Elsewhere], reasons: Iterable[_LeftOut]) -> Covered:
-    if tried.stands(row.field, row.resource, row.attribute, row.constant):
+    if tried.stands(row, row.resource, row.attribute, row.constant):
         return Covered(row, State.MAPPED)
     for other in instead:
         if not _is_about(row, other.map, other.field, other.attribute):
             continue
         resource, _, attribute = other.instead.partition(".")
         kept = resource == _ENVELOPE and attribute in _KEPT
-        if kept or tried.stands(row.field, resource, attribute, other.constant):
+        if kept or tried.stands(row, resource, attribute, other.constant):
             return Covered(row, State.ELSEWHERE, f"{other.instead}: {other.reason}")
     for left in reasons:
         if _is_about(row, left.map, left.field, left.attribute):
@@ -134,7 +138,7 @@ def _is_about(row: Row, map_: str, field: str, attribute: str) -> bool:
 class _Tried:
     """The loaded rules, and what each field was seen to bring."""
 
-    def __init__(self, definitions: Collection[Definition], brought: Mapping[tuple[str, int], frozenset[Fact]]) -> None:
+    def __init__(self, definitions: Collection[Definition], brought: Mapping[Asked, frozenset[Fact]]) -> None:
         self._brought = brought
         self._made = {each.resource for definition in definitions for each in definition.resources}
         self._written: dict[tuple[str, int], set[tuple[str, str]]] = {}
@@ -149,25 +153,29 @@ class _Tried:
                         element = _INDEX.sub("", rule.to.partition(".")[0])
                         written.add((resource.resource, element))
 
-    def stands(self, field: str, resource: str, attribute: str, constant: str) -> bool:
-        """Whether a rule reads the field and writes the element, and the element was seen to come of it."""
-        name = _field(field)
-        facts = self._brought.get(name, frozenset())
+    def stands(self, row: Row, resource: str, attribute: str, constant: str) -> bool:
+        """Whether a rule reads the row's field and writes the element, and the element was seen to come of it."""
+        facts = self._brought.get(_asked(row), frozenset())
         return any(
-            self._is_written(name, resource, path) and _is_among(facts, resource, path, constant)
+            self._is_written(_field(row.field), resource, path) and _is_among(facts, resource, path, constant)
             for path in _paths(attribute)
         )
 
     def _is_written(self, field: tuple[str, int], resource: str, path: str) -> bool:
-        """A resource that no mapping makes is one that a function notes: then any rule that reads the field will do."""
+        """Whether a rule that reads the field writes the element, or one of what the element refers to.
+
+        A resource that no mapping makes is one that a function notes: then any rule that reads the field will do.
+        """
         if not field[1]:
             return True
         written = self._written.get(field, set())
+        hops = [(resource, path.partition(">")[0]), *(hop.partition(".")[::2] for hop in path.split(">")[1:])]
         if resource not in self._made:
             return bool(written)
-        first = _STEP.match(path)
         return any(
-            kind == resource and (first is None or first[0].startswith(element.removeprefix("_")))
+            kind == hop and (first is None or first[0].startswith(element))
+            for hop, inner in hops
+            for first in (_STEP.match(inner),)
             for kind, element in written
         )
 

@@ -7,7 +7,7 @@ is another, without it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from engine.codecs import er7
 from engine.config.problems import Problem
 from engine.errors import HutongError
+from engine.mapping.coverage_condition import holds
 from engine.mapping.mapped import Context, Resource
 from engine.mapping.mapping_set import MappingSet
 from engine.mapping.reading import Node
@@ -29,6 +30,7 @@ _FOLLOWED = frozenset(
     }
 )
 """What a row of the maps reaches through a reference. The patient, the visit and the order have rows of their own."""
+_LOGICAL = frozenset({"type", "identifier", "display"})
 LIMIT_FOLLOWED = 3
 """References one after another; the maps go no further."""
 
@@ -47,38 +49,47 @@ class Sample:
     charset: str
     segments: tuple[str, ...]
 
-    def without(self, segment: str, number: int) -> Sample:
-        """The message with a field emptied in each such segment; without the segments for number 0."""
-        return self._with(segment, number, lambda raw: "")
+    def without(self, asked: Asked) -> Sample:
+        """The message with the field emptied in each segment that is meant; without the segments for number 0."""
+        return self.changed(asked, lambda raw: "")
 
-    def shortened(self, segment: str, number: int) -> Sample:
-        """The message with something else in a field: two characters less in its first component."""
-        return self._with(segment, number, _shortened)
-
-    def _with(self, segment: str, number: int, change: Any) -> Sample:
+    def changed(self, asked: Asked, change: Callable[[str], str]) -> Sample:
         segments = []
         for text in self.segments:
-            if not text.startswith(segment):
+            fields = _fields(text)
+            if not asked.means(fields):
                 segments.append(text)
-                continue
-            if number:
-                fields = text.split("|")
-                at = number - 1 if segment == "MSH" else number
-                if at < len(fields):
-                    fields[at] = change(fields[at])
-                segments.append("|".join(fields))
+            elif asked.number:
+                fields[asked.number] = change(fields[asked.number])
+                segments.append("|".join(fields[:1] + fields[2:] if fields[0] == "MSH" else fields))
         return Sample(self.file, self.facility, self.charset, tuple(segments))
 
-    def holds(self, segment: str, number: int) -> bool:
-        at = number - 1 if segment == "MSH" else number
-        return any(
-            not number or (len(fields := text.split("|")) > at and bool(fields[at]))
-            for text in self.segments
-            if text.startswith(segment)
-        )
+    def has(self, asked: Asked) -> bool:
+        return any(asked.means(_fields(text)) for text in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A field (number 0: the segment), where a condition of the map holds."""
+
+    segment: str
+    number: int
+    condition: str
+
+    def means(self, fields: Sequence[str]) -> bool:
+        if fields[0] != self.segment or not holds(self.condition, fields):
+            return False
+        return not self.number or (self.number < len(fields) and bool(fields[self.number]))
+
+
+def _fields(text: str) -> list[str]:
+    """The name of a segment and its fields; MSH-1 is the separator itself."""
+    fields = text.split("|")
+    return ["MSH", "|", *fields[1:]] if fields[0] == "MSH" else fields
 
 
 def _shortened(raw: str) -> str:
+    """Something else: two characters less in the first component."""
     first, separator, rest = raw.partition("^")
     return f"{first[:-2]}{separator}{rest}"
 
@@ -106,27 +117,36 @@ def samples(folder: Path) -> Iterator[Sample]:
 
 
 def evidence(
-    mappings: MappingSet, messages: Iterable[Sample], fields: Iterable[tuple[str, int]]
-) -> Mapping[tuple[str, int], frozenset[Fact]]:
-    """What each field (number 0: the segment) brings in any of the messages."""
-    wanted = sorted(set(fields))
-    found: dict[tuple[str, int], set[Fact]] = {field: set() for field in wanted}
+    mappings: MappingSet, messages: Iterable[Sample], wanted: Iterable[Asked]
+) -> Mapping[Asked, frozenset[Fact]]:
+    """What each field brings in any of the messages."""
+    found: dict[Asked, set[Fact]] = {asked: set() for asked in wanted}
     for sample in messages:
         whole = _facts(mappings, sample)
         if whole is None:
             continue
-        for segment, number in wanted:
-            if sample.holds(segment, number):
-                found[segment, number].update(_brought(mappings, sample, whole, segment, number))
-    return {field: frozenset(facts) for field, facts in found.items()}
+        for asked, facts in found.items():
+            if sample.has(asked):
+                facts.update(_brought(mappings, sample, whole, asked))
+    return {asked: frozenset(facts) for asked, facts in found.items()}
 
 
-def _brought(mappings: MappingSet, sample: Sample, whole: Counter[Fact], segment: str, number: int) -> Iterable[Fact]:
+def _brought(mappings: MappingSet, sample: Sample, whole: Counter[Fact], asked: Asked) -> Iterable[Fact]:
     """What is gone without the field. Where that would hold the message, what is another with something else in it."""
-    without = _facts(mappings, sample.without(segment, number))
-    if without is None and number:
-        without = _facts(mappings, sample.shortened(segment, number))
+    without = _facts(mappings, sample.without(asked))
+    if without is None and (asked.segment, asked.number) == ("MSH", 9):
+        without = _as_other_message(mappings, sample, asked)
+    elif without is None and asked.number:
+        without = _facts(mappings, sample.changed(asked, _shortened))
     return (whole - without).keys() if without is not None else ()
+
+
+def _as_other_message(mappings: MappingSet, sample: Sample, asked: Asked) -> Counter[Fact] | None:
+    """The facts of the message were its type (MSH-9) the last one that its mapping takes."""
+    mapping = mappings.find("^".join(_fields(sample.segments[0])[9].split("^")[:2]), sample.facility)
+    if mapping is None:
+        return None
+    return _facts(mappings, sample.changed(asked, lambda raw: mapping.definition.messages[-1]))
 
 
 def _facts(mappings: MappingSet, sample: Sample) -> Counter[Fact] | None:
@@ -156,11 +176,17 @@ def _leaves(value: Any, path: str, known: Mapping[str, Resource], follow: int) -
     elif not isinstance(value, dict):
         yield path, "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     else:
+        kind = value.get("type")
+        if "reference" not in value and isinstance(kind, str) and value.keys() <= _LOGICAL:
+            # A reference that names its target by an identifier or in words only.
+            for name in ("identifier", "display"):
+                yield from _leaves(value.get(name, {}), f"{path}>{kind}.{name}", known, follow)
         for name, inner in value.items():
             if name == "reference" and isinstance(inner, str):
                 yield from _followed(inner, path, known, follow)
             elif name not in ("id", "resourceType"):
-                yield from _leaves(inner, f"{path}.{name}" if path else name, known, follow)
+                plain = name.removeprefix("_")
+                yield from _leaves(inner, f"{path}.{plain}" if path else plain, known, follow)
 
 
 def _followed(reference: str, path: str, known: Mapping[str, Resource], follow: int) -> Iterator[tuple[str, str]]:

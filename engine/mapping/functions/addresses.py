@@ -69,6 +69,18 @@ def address(options: Options) -> Apply:
     return apply
 
 
+@function(2, repeats=True)
+def district(options: Options) -> Apply:
+    """The county that a field of its own names (PID-12), as an address, unless an address (PID-11) names it itself."""
+
+    def apply(raw: str, addresses: str, scope: Scope) -> dict[str, Any] | None:
+        county = scope.first(raw)
+        stated = [parts[8] for each in addresses.split("~") if len(parts := scope.components(each)) > 8]
+        return {"district": county} if county and county not in stated else None
+
+    return apply
+
+
 def _street(raw: str, first: str, scope: Scope) -> list[str]:
     """The street address (SAD): street, name of the street and number of the dwelling stand as subcomponents."""
     whole = raw.split("^", 1)[0]

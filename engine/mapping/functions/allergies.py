@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.mapping.functions.codes import code as code_of
 from engine.mapping.functions.codes import concept
+from engine.mapping.functions.names import human_name
+from engine.mapping.functions.people import mention_practitioner
+from engine.mapping.functions.times import read_moment
+from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -63,6 +68,80 @@ def allergy_status(options: Options) -> Apply:
         return found
 
     return apply
+
+
+_ORIGINAL = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
+
+
+@function(elements=True, table=True)
+def allergen_category(options: Options) -> Apply:
+    """The category of what somebody does not tolerate, from a table, with the sender's code beside it."""
+    return _with_original(options, "category", many=True)
+
+
+@function(elements=True, table=True)
+def allergy_criticality(options: Options) -> Apply:
+    """How dangerous an allergy is, from a table, with the sender's code beside it."""
+    return _with_original(options, "criticality", many=False)
+
+
+def _with_original(options: Options, element: str, *, many: bool) -> Apply:
+    code, original = code_of(options), concept(Options(options.facility, options.tables))
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        value = code(raw, scope)
+        if value is None:
+            return None
+        said = original(raw, scope)
+        beside = {"extension": [{"url": _ORIGINAL, "valueCodeableConcept": said}]}
+        return {element: [value], f"_{element}": [beside]} if many else {element: value, f"_{element}": beside}
+
+    return apply
+
+
+@function(2, elements=True)
+def onset(options: Options) -> Apply:
+    """When it began: the time (IAM-11), else in words (IAM-12)."""
+
+    def apply(at: str, words: str, scope: Scope) -> dict[str, Any] | None:
+        began = read_moment(scope.first(at), scope).date_time if at else ""
+        if began:
+            return {"onsetDateTime": began}
+        told = scope.plain(words)
+        return {"onsetString": told} if told else None
+
+    return apply
+
+
+_SELF = frozenset({"SEL", "SELF", "ONESELF", "本人"})
+
+
+@function(3)
+def allergy_recorder(options: Options) -> Apply:
+    """Who told of the allergy: the name (IAM-14) of the patient or a relative (IAM-15), else who stated it (IAM-18)."""
+    facility = options.facility
+    relation = concept(Options(facility, options.tables, None, options.tables["relationship"]))
+
+    def apply(name: str, kind: str, stated_by: str, scope: Scope) -> Resource | None:
+        told = human_name(scope.components(name), scope) if name else None
+        if not told:
+            return mention_practitioner(scope.components(stated_by), facility, scope) if stated_by else None
+        words = told["text"]
+        if not kind:
+            return mention_practitioner(["", *scope.components(name)], facility, scope)
+        if scope.first(kind).upper() in _SELF:
+            return {"type": "Patient", "display": words}
+        return {"type": "RelatedPerson", "display": f"{words} ({_words(relation(kind, scope))})"}
+
+    return apply
+
+
+def _words(found: dict[str, Any] | None) -> str:
+    """A coded value in a word."""
+    if not found:
+        return ""
+    coding = found.get("coding", [{}])[0]
+    return str(found.get("text") or coding.get("display") or coding.get("code", ""))
 
 
 @function(2, repeats=True, table=True)

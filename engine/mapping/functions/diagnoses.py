@@ -34,6 +34,34 @@ def entity_identifier(options: Options) -> Apply:
     return apply
 
 
+@function()
+def belongs_to(options: Options) -> Apply:
+    """A reference to something of the kind that `as` names (Condition, Procedure), by its number (EI)."""
+    kind = options.argument or "Condition"
+    read = entity_identifier(Options(options.facility, options.tables, kind.lower()))
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        number = read(raw, scope)
+        return {"type": kind, "identifier": number} if number is not None else None
+
+    return apply
+
+
+_DUE_TO = "http://hl7.org/fhir/StructureDefinition/condition-dueTo"
+
+
+@function()
+def due_to(options: Options) -> Apply:
+    """The diagnosis that this one comes of (DG1-22), by its number (extension)."""
+    parent = belongs_to(Options(options.facility, options.tables, "Condition"))
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = parent(raw, scope)
+        return {"url": _DUE_TO, "valueReference": found} if found is not None else None
+
+    return apply
+
+
 @function(2)
 def described_code(options: Options) -> Apply:
     """A coded value (CodeableConcept) whose words stand in a field of their own (DG1-4, PR1-4)."""

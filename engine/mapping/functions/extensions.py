@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from html import escape
 from typing import Any
 
 from engine.mapping.functions.codes import coding, concept
@@ -66,6 +67,35 @@ def code_extension(options: Options) -> Apply:
         return [{"url": "code", "valueCodeableConcept": value}] if value is not None else None
 
     return _extension(options, "extension", parts)
+
+
+_ANIMAL = "http://hl7.org/fhir/StructureDefinition/patient-animal"
+
+
+@function(2)
+def animal(options: Options) -> Apply:
+    """What animal the patient is, where it is one (extension): species (PID-35) and breed (PID-36)."""
+    read = concept(options)
+
+    def apply(species: str, breed: str, scope: Scope) -> dict[str, Any] | None:
+        said = [(name, read(raw, scope)) for name, raw in (("species", species), ("breed", breed)) if raw]
+        parts = [{"url": name, "valueCodeableConcept": value} for name, value in said if value is not None]
+        return {"url": _ANIMAL, "extension": parts} if parts else None
+
+    return apply
+
+
+@function()
+def narrative(options: Options) -> Apply:
+    """A description in words (Narrative)."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        words = scope.plain(raw)
+        if not words:
+            return None
+        return {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{escape(words)}</div>'}
+
+    return apply
 
 
 _BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"

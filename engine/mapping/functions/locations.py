@@ -10,6 +10,8 @@ from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
 LIMIT_REMEMBERED = 4096
+PREADMIT = "P"
+"""HL7 table 0004: the patient is expected."""
 _PHYSICAL_TYPE = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 _DESCRIPTION = 8
 _KIND = 5
@@ -112,6 +114,40 @@ def place(options: Options) -> Apply:
         if location is None:
             return None
         return {"location": location, "status": status} if status else {"location": location}
+
+    return apply
+
+
+_CLASSIFICATION = {
+    "url": "http://hl7.org/fhir/StructureDefinition/subject-locationClassification",
+    "valueCodeableConcept": {
+        "coding": [{"system": "http://hl7.org/fhir/ValueSet/subject-location", "code": "temporary"}],
+    },
+}
+"""As HL7's map of PV1-11 writes it."""
+
+
+@function(parts={"location": 1})
+def temporary_place(options: Options) -> Apply:
+    """Where the patient is for a while (PL in PV1-11); `as` says active or completed."""
+    read = place(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = read(raw, scope)
+        return {"extension": [_CLASSIFICATION], **found} if found is not None else None
+
+    return apply
+
+
+@function(2)
+def assigned_place(options: Options) -> Apply:
+    """Where the patient is (PV1-3): active, and planned while the patient is only expected (PV1-2)."""
+    here, expected = (place(Options(options.facility, options.tables, status)) for status in ("active", "planned"))
+
+    def apply(raw: str, patient_class: str, scope: Scope) -> dict[str, Any] | None:
+        read = expected if scope.first(patient_class).upper() == PREADMIT else here
+        found: dict[str, Any] | None = read(raw.split("~", 1)[0], scope) if raw else None
+        return found
 
     return apply
 

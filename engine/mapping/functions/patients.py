@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.finding import Severity
 from engine.identifiers import HEALTH_CARD, ID_CARD, facility_system
 from engine.mapping.functions.codes import concept, single_blanks
 from engine.mapping.functions.id_card import id_card, normal
@@ -21,6 +22,8 @@ _ID_CARD_BY_FORM = frozenset({"NI", "NN", "SS", "SB", "IN", "ID", "", "PI", "PT"
 """Types under which a number with the form and the check character of a 居民身份证 is one."""
 _NATIONAL = frozenset({"NI", "NN", "SB", "ID"})
 """Of these, the types that say a number of the whole country."""
+LARGEST_BIRTH = 15
+"""Children of one birth; more were never born."""
 _HEALTH_CARD = frozenset({"JKK", "健康卡", "居民健康卡", "HEALTHCARD", "EHC"})
 
 
@@ -111,6 +114,23 @@ def language(options: Options) -> Apply:
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         value = read(raw, scope)
         return {"language": value} if value is not None else None
+
+    return apply
+
+
+@function(2, elements=True)
+def multiple_birth(options: Options) -> Apply:
+    """Whether the patient is one of several children of a birth: which one (PID-25), else Y or N (PID-24)."""
+
+    def apply(indicator: str, order: str, scope: Scope) -> dict[str, Any] | None:
+        number, word = scope.first(order), scope.first(indicator).upper()
+        if number.isdecimal() and number.isascii() and 0 < int(number) <= LARGEST_BIRTH and word != "N":
+            return {"multipleBirthInteger": int(number)}
+        if number:
+            scope.doubt("number-unreadable", "no place among children of one birth", 0, Severity.INFORMATION)
+        if word in ("Y", "N"):
+            return {"multipleBirthBoolean": word == "Y"}
+        return None
 
     return apply
 

@@ -13,11 +13,35 @@ from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
 LIMIT_REMEMBERED = 4096
-_PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+_PARTS = {
+    "ATND": ("attender", "attender"),
+    "REF": ("referrer", "referrer"),
+    "CON": ("consultant", "consultant"),
+    "ADM": ("admitter", "admitter"),
+    "PART": ("Participation", "Participation"),
+}
+"""Display and text of a part in a visit."""
+_PERFORMER_FUNCTION = "http://hl7.org/fhir/StructureDefinition/event-performerFunction"
+_FUNCTION_SYSTEMS = {
+    "SPRF": PARTICIPATION,
+    "TRANS": PARTICIPATION,
+    "responsibleObserver": "http://terminology.hl7.org/CodeSystem/practitioner-role",
+    "MDIR": "http://terminology.hl7.org/CodeSystem/v2-0912",
+}
 
 
-def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resource | None:
-    """The reference to the person of an XCN's components, whose Practitioner is noted; None when nobody is named."""
+def note(reference: str, resource: Resource, scope: Scope) -> None:
+    """Notes a resource that a field names; what an earlier field said of it stays."""
+    already = scope.mentioned.get(reference)
+    scope.mentioned[reference] = resource if already is None else {**resource, **already}
+
+
+def mention_practitioner(parts: list[str], facility: str, scope: Scope, **said: Any) -> Resource | None:
+    """The reference to the person of an XCN's components, whose Practitioner is noted; None when nobody is named.
+
+    `said` are further elements of the person, such as an address; empty ones are left out.
+    """
     number = parts[0] if parts else ""
     name = human_name(parts[1:7], scope, first=2)
     if not number and not name:
@@ -39,7 +63,8 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope) -> Resou
             name |= _further(parts, scope, name)
         practitioner["name"] = [name]
         reference["display"] = name["text"]
-    scope.mentioned.setdefault(reference["reference"], practitioner)
+    practitioner |= {element: value for element, value in said.items() if value}
+    note(reference["reference"], practitioner, scope)
     return reference
 
 
@@ -116,8 +141,9 @@ def practitioner_role(options: Options) -> Apply:
 
 @function(parts={"display": 1})
 def named_practitioner(options: Options) -> Apply:
-    """A reference to the person of an NDL (OBR-32 to OBR-35), whose parts stand as subcomponents."""
+    """A reference to the person of an NDL (OBR-32 to OBR-35); `as` says a performer's function: SPRF, TRANS."""
     facility = options.facility
+    said = [performer_function(options.argument)] if options.argument else []
 
     def apply(raw: str, scope: Scope) -> Resource | None:
         person = raw.split("^", 1)[0]
@@ -125,7 +151,8 @@ def named_practitioner(options: Options) -> Apply:
         if len(parts) == 1 and "^" in raw:
             # Systems that write an XCN where an NDL belongs: 005454^王^医生.
             parts = scope.components(raw)
-        return mention_practitioner(parts, facility, scope)
+        named = mention_practitioner(parts, facility, scope)
+        return {"extension": said, **named} if named is not None and said else named
 
     return apply
 
@@ -164,7 +191,7 @@ def mention_organization(parts: list[str], facility: str, scope: Scope, **said: 
     if name:
         found["name"] = reference["display"] = name
     found |= {element: value for element, value in said.items() if value}
-    scope.mentioned.setdefault(reference["reference"], found)
+    note(reference["reference"], found, scope)
     return reference
 
 
@@ -183,11 +210,30 @@ def sender(options: Options) -> Apply:
 def participant(options: Options) -> Apply:
     """Someone who took part in the visit, in the part that `as` says: ATND, REF, CON, ADM."""
     people, part = People(options), options.argument or "PART"
+    kind: dict[str, Any] = {"coding": [{"system": PARTICIPATION, "code": part}]}
+    if part in _PARTS:
+        kind["coding"][0]["display"], kind["text"] = _PARTS[part]
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         person = people.read(raw, scope)
-        if person is None:
-            return None
-        return {"type": [{"coding": [{"system": _PARTICIPATION, "code": part}]}], "individual": person}
+        return {"type": [kind], "individual": person} if person is not None else None
 
     return apply
+
+
+@function(parts={"identifier": 1, "display": 2})
+def performing(options: Options) -> Apply:
+    """A reference to the person named (XCN) as a performer, in the function that `as` says: MDIR, SPRF."""
+    people, said = People(options), performer_function(options.argument or "")
+
+    def apply(raw: str, scope: Scope) -> Resource | None:
+        person = people.read(raw, scope)
+        return {"extension": [said], **person} if person is not None else None
+
+    return apply
+
+
+def performer_function(code: str) -> Resource:
+    """The extension that says in which function somebody performed (R4 has no element for it here)."""
+    coding = {"system": _FUNCTION_SYSTEMS.get(code, PARTICIPATION), "code": code}
+    return {"url": _PERFORMER_FUNCTION, "valueCodeableConcept": {"coding": [coding]}}

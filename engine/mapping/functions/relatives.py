@@ -11,6 +11,7 @@ from engine.mapping.functions.names import person_name
 from engine.mapping.functions.patients import personal_identifier, typed
 from engine.mapping.functions.people import mention_organization
 from engine.mapping.functions.times import period, period_of
+from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, Value, function
 from engine.mapping.scope import Scope
 
@@ -24,9 +25,12 @@ def _repetitions(apply: Apply, raw: str, scope: Scope) -> list[Value]:
     return [value for each in raw.split("~") if each and (value := apply(each, scope)) is not None]
 
 
-@function(10, repeats=True, table=True)
+@function(15, repeats=True, table=True)
 def contact(options: Options) -> Apply:
-    """Someone to turn to for the patient (Patient.contact): name, relationship, address, telephones, sex."""
+    """Someone to turn to for the patient (Patient.contact): name, relationship, address, telephones, sex.
+
+    Where it is an organisation (NK1-13), NK1-30 to NK1-32 say whom to ask for there; NK1-40 and NK1-41 are telephones.
+    """
     name, where, relation = person_name(options), address(options), concept(options)
     role = concept(Options(options.facility, options.tables, None, options.tables["contact_role"]))
     phone = telecom(options)
@@ -44,6 +48,11 @@ def contact(options: Options) -> Apply:
         begin: str,
         end: str,
         organization: str,
+        asked: str,
+        asked_by: str,
+        asked_at: str,
+        reach: str,
+        reach_asked: str,
         scope: Scope,
     ) -> dict[str, Any] | None:
         found: dict[str, Any] = {}
@@ -51,17 +60,27 @@ def contact(options: Options) -> Apply:
             found["relationship"] = relations
         if called := _repetitions(name, names, scope):
             found["name"] = called[0]
-        if reached := [*_repetitions(phone, phones, scope), *_repetitions(at_work, business, scope)]:
+        reached = [*_repetitions(phone, phones, scope), *_repetitions(at_work, business, scope)]
+        reached += [*_repetitions(phone, reach, scope), *_repetitions(phone, reach_asked, scope)]
+        if reached:
             found["telecom"] = reached
         if lives := _repetitions(where, addresses, scope):
             found["address"] = lives[0]
         row = sexes.find(scope.first(sex)) if sex else None
         if row is not None and row["code"]:
             found["gender"] = row["code"]
-        if organization and (
-            known := mention_organization(scope.components(organization.split("~")[0]), options.facility, scope)
-        ):
-            found["organization"] = known
+        if organization:
+            person: dict[str, Any] = {}
+            if known_as := _repetitions(name, asked, scope):
+                person["name"] = known_as[0]
+            if telephones := _repetitions(phone, asked_by, scope):
+                person["telecom"] = telephones
+            if seat := _repetitions(where, asked_at, scope):
+                person["address"] = seat[0]
+            parts = scope.components(organization.split("~")[0])
+            contacts = [person] if person else []
+            if known := mention_organization(parts, options.facility, scope, contact=contacts):
+                found["organization"] = known
         # FHIR asks of a contact that it can be named or reached.
         if not found.keys() & {"name", "telecom", "address", "organization"}:
             return None
@@ -128,6 +147,46 @@ def payor(options: Options) -> Apply:
             telecom=_repetitions(phone, phones, scope),
         )
         return [found] if found else [{"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}]
+
+    return apply
+
+
+@function(0)
+def payor_unknown(options: Options) -> Apply:
+    """That nobody says who pays."""
+    return lambda scope: [{"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}]
+
+
+_SUBSCRIBER = "http://hl7.org/fhir/5.0/StructureDefinition/extension-subscriberId"
+_SUBSCRIBER_NUMBER = "SN"
+"""HL7 table 0203."""
+
+
+@function(2)
+def policy_holder(options: Options) -> Apply:
+    """Who holds the policy (Coverage.policyHolder): the group or employer (IN1-11) and its number (IN1-10)."""
+
+    def apply(name: str, number: str, scope: Scope) -> Resource | None:
+        parts = scope.components(name.split("~")[0])
+        parts += [""] * (10 - len(parts))
+        group = [*scope.components(number.split("~")[0]), *[""] * 4]
+        if group[0] and not parts[9]:
+            parts[9], parts[5], parts[6] = group[0], group[3], group[4] or parts[6]
+        return mention_organization(parts, options.facility, scope)
+
+    return apply
+
+
+@function()
+def subscriber_number(options: Options) -> Apply:
+    """The number of the subscriber in the group (IN1-10 of type SN), as R5's extension; any other gives nothing."""
+    read = person_identifier(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = scope.components(raw)
+        if len(parts) < 5 or parts[4].upper() != _SUBSCRIBER_NUMBER:
+            return None
+        return {"url": _SUBSCRIBER, "valueIdentifier": read(raw, scope)}
 
     return apply
 

@@ -6,16 +6,24 @@ from typing import Any
 
 from engine.finding import Severity
 from engine.identifiers import facility_system, resource_id
+from engine.mapping.functions.addresses import address
 from engine.mapping.functions.codes import Concepts, concept
+from engine.mapping.functions.codes import code as code_of
 from engine.mapping.functions.orders import examination
 from engine.mapping.functions.patients import typed
+from engine.mapping.functions.people import mention_organization
 from engine.mapping.functions.times import date_time
+from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
 _SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
 _ANALYSED = "http://hl7.org/fhir/StructureDefinition/observation-analysis-date-time"
 _ABNORMAL_NATURE = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
+_ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
+_RESULT_STATUS = "http://terminology.hl7.org/CodeSystem/v2-0085"
+_LOINC = "http://loinc.org"
+_NO_RESULT = "X"
 _DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 
@@ -52,6 +60,40 @@ def abnormal_nature(options: Options) -> Apply:
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         found = read(raw, scope)
         return {"url": _ABNORMAL_NATURE, "valueCodeableConcept": found} if found else None
+
+    return apply
+
+
+@function(elements=True, table=True, remember=True)
+def result_status(options: Options) -> Apply:
+    """The status of a result (OBX-11) from a table; X, no result can be had, is kept beside it: FHIR's says less."""
+    code = code_of(options)
+    coding = {"system": _RESULT_STATUS, "code": _NO_RESULT}
+    beside = {"extension": [{"url": _ALTERNATE, "valueCodeableConcept": {"coding": [coding]}}]}
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        status = code(raw, scope)
+        if status is None:
+            return None
+        return {"status": status, "_status": beside} if scope.first(raw) == _NO_RESULT else {"status": status}
+
+    return apply
+
+
+@function(0)
+def living_will(options: Options) -> Apply:
+    """The code of an observation that says whether there is a living will."""
+    return lambda scope: {"coding": [{"system": _LOINC, "code": "75320-2", "display": "Advance directive"}]}
+
+
+@function(2)
+def performing_laboratory(options: Options) -> Apply:
+    """The laboratory that did it (XON in OBX-23) with its address (OBX-24), which becomes an Organization."""
+    facility, where = options.facility, address(options)
+
+    def apply(raw: str, addresses: str, scope: Scope) -> Resource | None:
+        seat = where(addresses.split("~", 1)[0], scope) if addresses else None
+        return mention_organization(scope.components(raw), facility, scope, address=[seat] if seat else [])
 
     return apply
 

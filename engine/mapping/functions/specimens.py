@@ -30,6 +30,81 @@ def specimen_number(options: Options) -> Apply:
     return apply
 
 
+@function(repeats=True)
+def parent_specimens(options: Options) -> Apply:
+    """The specimens that this one was taken of (EIP in SPM-3), by their numbers."""
+    numbers = specimen_number(options)
+
+    def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        named = [found[0] for each in raw.split("~") if each and (found := numbers(each, scope))]
+        return [{"type": "Specimen", "identifier": number} for number in named] or None
+
+    return apply
+
+
+@function()
+def related_specimen(options: Options) -> Apply:
+    """The specimen that something was found in (EIP in OBX-33), by its number."""
+    numbers = specimen_number(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = numbers(raw, scope)
+        return {"type": "Specimen", "identifier": found[0]} if found else None
+
+    return apply
+
+
+@function()
+def other_specimen_number(options: Options) -> Apply:
+    """A further number of a specimen; `as` says which: the shipment (SHIP), else whatever the sender says."""
+    system, kind = facility_system(options.facility, "specimen"), options.argument or ""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        parts = [*scope.components(raw), *[""] * 4]
+        if not parts[0]:
+            return None
+        named = kind or parts[4]
+        return {**({"type": typed(named)} if named else {}), "system": system, "value": parts[0]}
+
+    return apply
+
+
+@function()
+def coded_remark(options: Options) -> Apply:
+    """A comment (Annotation) that is a coded value: its words."""
+    concepts = Concepts(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        found = concepts.read(raw, scope)
+        words = found.text or (found.codings[0]["code"] if found.codings else "")
+        return {"text": words} if words else None
+
+    return apply
+
+
+_FASTING = {
+    "F": ("F", "Patient was fasting prior to the procedure."),
+    "NF": ("NF", "The patient indicated they did not fast prior to the procedure."),
+    "NG": ("NG", "Not Given - Patient was not asked at the time of the procedure."),
+    "空腹": ("F", "Patient was fasting prior to the procedure."),
+    "非空腹": ("NF", "The patient indicated they did not fast prior to the procedure."),
+}
+_FASTING_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0916"
+
+
+@function(remember=True)
+def fasting(options: Options) -> Apply:
+    """Whether the patient had fasted, where OBR-13 says it (HL7 table 0916); any other information gives nothing."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        known = _FASTING.get(scope.first(raw).upper())
+        if known is None:
+            return None
+        return {"coding": [{"system": _FASTING_SYSTEM, "code": known[0], "display": known[1]}]}
+
+    return apply
+
+
 @function(elements=True)
 def collected(options: Options) -> Apply:
     """When the specimen was taken (DR): a moment, or a period where there is an end."""

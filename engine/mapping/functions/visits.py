@@ -6,25 +6,34 @@ from typing import Any
 
 from engine.identifiers import facility_system
 from engine.mapping.functions.codes import coding_of, looked_up, single_blanks
+from engine.mapping.functions.locations import PREADMIT
 from engine.mapping.functions.patients import typed
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
+_UPDATE = "A08"
 UNKNOWN_CLASS = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK", "display": "unknown"}
 """FHIR asks for a class; this says that there is none."""
+_WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
+"""What a visit is that was called off or deleted, even where it had ended."""
 
 
-@function(2, table=True)
+@function(3, table=True)
 def visit_status(options: Options) -> Apply:
-    """The state of the visit: finished once there is a discharge time, else what the trigger event (MSH-9) says."""
+    """The state of the visit: finished once there is a discharge time, else what the trigger event (MSH-9) says.
+
+    Where the event does not say (an update), a visit that is expected by its class (PV1-2) is planned.
+    """
     table = options.needed_table
 
-    def apply(message_type: str, discharged: str, scope: Scope) -> str:
-        if scope.first(discharged):
-            return "finished"
+    def apply(message_type: str, discharged: str, patient_class: str, scope: Scope) -> str:
         parts = scope.components(message_type)
         row = looked_up(table, parts[1] if len(parts) > 1 else "", scope)
-        return row["code"] if row is not None else "unknown"
+        status = row["code"] if row is not None else "unknown"
+        if scope.first(discharged) and status not in _WITHDRAWN:
+            return "finished"
+        undecided = status == "unknown" or parts[1:2] == [_UPDATE]
+        return "planned" if undecided and scope.first(patient_class).upper() == PREADMIT else status
 
     return apply
 
@@ -59,6 +68,7 @@ def visit_number(options: Options) -> Apply:
         if not parts[0]:
             return None
         kind = "VN" if own or len(parts) < 5 or not parts[4] else parts[4].upper()
-        return {"type": typed(kind), "system": system, "value": parts[0]}
+        type_of = {**typed(kind), "text": "visit number"} if kind == "VN" else typed(kind)
+        return {"type": type_of, "system": system, "value": parts[0]}
 
     return apply

@@ -210,8 +210,9 @@ def test_a_rule_that_no_test_exercises_fails_where_it_stands(copied: Path, edit:
 
 
 def test_a_rule_of_a_part_is_tested_by_any_mapping_that_has_the_part(copied: Path, edit: Edit) -> None:
-    """OBX-25 stands in a message of OML only, and its rule in the part that results share."""
+    """OBX-25 stands in a message of OML and one of ORU, and its rule in the part that results share."""
     edit("hl7v2/OML_O21/mapping_test.yaml", "every_field.hl7", "new_order.hl7")
+    edit("hl7v2/ORU_R01/mapping_test.yaml", "whole.hl7", "two_reports.hl7")
     found = {rule for _, _, rule in untested(copied)}
     assert "rule obx-25" in found
     assert "rule obx-5" not in found

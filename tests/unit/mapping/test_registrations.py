@@ -333,9 +333,9 @@ def test_a_facility_changes_the_entry_that_holds_the_row(tmp_path: Path, folder:
 def test_a_participation_in_a_result_is_none_in_the_visit(mapped: Map) -> None:
     participation = segment("PRT", f4="AT", f5="D3^吴")
     obx = segment("OBX", f2="ST", f3="BP^血压^L", f5="高", f11="F")
-    result = mapped("ADT^A01", pid(), VISIT, participation, obx, segment("PRT", f4="EQUIP", f5="D9^仪"))
+    result = mapped("ADT^A01", pid(), VISIT, participation, obx, segment("PRT", f4="RO", f5="D9^仪"))
     assert [each["individual"]["display"] for each in only(result, "Encounter")["participant"]] == ["吴"]
-    assert "PRT-5" in result.unmapped
+    assert [each["display"] for each in only(result, "Observation")["performer"]] == ["仪"]
 
 
 @pytest.mark.parametrize("prior", ['""', "", "OLD1~OLD2", "^^^HIS"])
