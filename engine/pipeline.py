@@ -10,8 +10,9 @@ from traceback import format_tb
 
 import asyncpg
 
-from engine.clock import CHINA, Clock
-from engine.codecs import acknowledgment, hl7v2
+from engine.answering.replies import Ended, Replies
+from engine.clock import Clock
+from engine.codecs import hl7v2
 from engine.codecs.er7_header import Header
 from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, EnvelopeIds, Kind
@@ -19,7 +20,7 @@ from engine.errors import Disposition, HutongError, MappingError, ParseError, St
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
 from engine.recording import Late, Recorded, record
-from engine.store import findings, inbox, journal
+from engine.store import demographics, findings, inbox, journal
 from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.inbox import Claimed, Outcome
@@ -59,6 +60,8 @@ class Pipeline:
         self._mappings = mappings
         self._clock = clock
         self._ids = ids
+        self._replies = Replies(community, ids)
+        self._systems: frozenset[str] = frozenset()
         self._arrived = asyncio.Event()
 
     async def run(self) -> None:
@@ -105,7 +108,8 @@ class Pipeline:
         async with connection.transaction():
             at = self._clock()
             claimed = await inbox.claim(connection, BATCH, at)
-            await self._walk(connection, claimed, at)
+            systems = await self._walk(connection, claimed, at)
+        self._systems |= systems
         return len(claimed)
 
     async def _run_alone(self, connection: Connection) -> int:
@@ -116,14 +120,15 @@ class Pipeline:
             for one in claimed:
                 try:
                     async with connection.transaction():  # a savepoint: the claim outlives a failure
-                        await self._walk(connection, [one], at)
+                        await self._walk(connection, [one], at)  # domains are kept again with the next message
                 except LOST:
                     raise
                 except Exception as error:  # noqa: BLE001 - as above
                     await self._postpone_or_hold(connection, one, error)
         return len(claimed)
 
-    async def _walk(self, connection: Connection, claimed: Sequence[Claimed], at: datetime) -> None:
+    async def _walk(self, connection: Connection, claimed: Sequence[Claimed], at: datetime) -> frozenset[str]:
+        """Returns the domains of identifiers that are kept from now on, once the transaction is committed."""
         walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
         await self._find_reused(connection, [walk for one, walk in walks if one.asked is None])
         good = [(one, walk) for one, walk in walks if not walk.holds]
@@ -133,9 +138,26 @@ class Pipeline:
         if good:
             late = {one.envelope.id: Late(one.place, one.replayed, one.redeliver) for one, _ in good if one.asked}
             recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late)
-            await inbox.finish(connection, [self._processed(one, walk, recorded) for one, walk in good], at)
+            await inbox.finish(
+                connection, [await self._processed(connection, one, walk, recorded, at) for one, walk in good], at
+            )
             for one, walk in good:
                 await self._settle_gone(connection, one, walk, at)
+        return await self._keep_domains(connection, [walk for _, walk in good])
+
+    async def _keep_domains(self, connection: Connection, walks: Sequence[Understood]) -> frozenset[str]:
+        """Queries name a domain, and must be told when nobody knows it."""
+        met = frozenset(
+            identifier["system"]
+            for walk in walks
+            for resource in walk.resources
+            if resource["resourceType"] == "Patient"
+            for identifier in resource.get("identifier") or ()
+            if identifier.get("system")
+        )
+        if new := met - self._systems:
+            await demographics.add_systems(connection, new)
+        return met
 
     async def _settle_gone(self, connection: Connection, one: Claimed, walk: Understood, at: datetime) -> None:
         """What a person had tried again settles what held it, in that person's name."""
@@ -186,14 +208,16 @@ class Pipeline:
         raised = [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings]
         again = {envelope.id} if one.asked else set()
         await findings.raise_many(connection, await findings.not_told_before(connection, raised, again), at)
+        ended = Ended(envelope, self._header(envelope), error=_refusal(walk.findings))
         if one.awaited:
-            reply = self._reply(one, _refusal(walk.findings))
-            if (header := self._header(envelope)) is not None:
+            reply = await self._replies.waited_for(connection, ended, at)
+            if (header := ended.header) is not None:
                 await journal.forget(connection, header.control_key, header.content_key)
             await inbox.finish(
                 connection, [Outcome(envelope.id, "refused", walk.mapping, (), walk.unmapped, reply)], at
             )
             return
+        await self._replies.owe(connection, ended, at)
         await inbox.hold(connection, envelope.id, keeps_lanes=walk.keeps_lanes)
         waiting = await inbox.waiting_behind(connection, envelope.id)
         logger.warning(
@@ -214,28 +238,31 @@ class Pipeline:
         await findings.raise_many(connection, told, at)
         await inbox.leave(connection, [one.envelope.id])
 
-    def _processed(self, one: Claimed, walk: Understood, recorded: Recorded) -> Outcome:
-        envelope = one.envelope
-        reply = self._reply(one, None) if one.awaited else None
+    async def _processed(
+        self, connection: Connection, one: Claimed, walk: Understood, recorded: Recorded, at: datetime
+    ) -> Outcome:
+        envelope, resources = one.envelope, recorded.resources[one.envelope.id]
+        reply = None
+        if one.awaited or (self._owes_elsewhere(envelope) and not one.replayed):
+            ended = Ended(envelope, self._header(envelope), resources)
+            if one.awaited:
+                reply = await self._replies.waited_for(connection, ended, at)
+            else:
+                await self._replies.owe(connection, ended, at)
         return Outcome(
             envelope.id,
             "processed",
             walk.mapping,
-            recorded.resources[envelope.id],
+            resources,
             walk.unmapped,
             reply,
             replayed=one.replayed,
             asked=one.asked,
         )
 
-    def _reply(self, one: Claimed, refused: HutongError | None) -> bytes:
-        """The application acknowledgment of a channel that answers when processed."""
-        answer_id, at = one.envelope.id.hex[:20], self._clock().astimezone(CHINA)
-        header = self._header(one.envelope)
-        if refused is not None or header is None:
-            error = refused or ParseError("the message has no header that can be read")
-            return acknowledgment.negative(header, error, ack_control_id=answer_id, at=at, code="AE")
-        return acknowledgment.positive(header, answer_id, at)
+    def _owes_elsewhere(self, envelope: Envelope) -> bool:
+        channel = self._community.channels.get(envelope.channel)
+        return isinstance(channel, Hl7Channel) and channel.application_ack_to is not None
 
     def _header(self, envelope: Envelope) -> Header | None:
         """What the intake knew of a message; None for what is none."""

@@ -77,6 +77,7 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
     from adapters.mllp.limits import ReceiverLimits
     from adapters.mllp.receiver import MllpReceiver
     from adapters.mllp.sender import MllpSender
+    from engine.answering.queries import PatientQueries
     from engine.delivery import Couriers
     from engine.intake import JournalIntake
 
@@ -93,7 +94,9 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
 
     community = config.load(folder)
     before: dict[str, int] = ports.get("mllp", {})
-    intake = JournalIntake(database_url, {c.name: c for c in community.hl7_channels}, now, new_ids())
+    queries = PatientQueries(database_url, community)
+    channels = {c.name: c for c in community.hl7_channels}
+    intake = JournalIntake(database_url, channels, now, new_ids(), queries)
     await intake.start()
     receivers = {
         channel.name: MllpReceiver(
@@ -140,6 +143,7 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
         await asyncio.gather(*(watcher.close() for watcher in watchers))
         await asyncio.gather(*(receiver.close() for receiver in receivers.values()))
         await intake.close()
+        await queries.close()
 
 
 def _watch_of(community: Community, data: Path, database_url: str) -> Watch:

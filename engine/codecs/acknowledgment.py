@@ -49,6 +49,8 @@ _CONDITIONS_BY_CODE = {
     "unsupported-query": "201",
     "unknown-key": "204",
     "sequence-number": "100",
+    "query-refused": "102",
+    "internal": _INTERNAL,
 }
 _CONDITIONS: dict[type[HutongError], str] = {
     FramingError: "100",

@@ -100,3 +100,16 @@ async def settle_gone(
         by,
         settlement,
     )
+
+
+async def about(connection: Connection, envelope: UUID, codes: Collection[str]) -> list[str]:
+    """What open findings of these codes, raised for an envelope, are about."""
+    rows = await connection.fetch(
+        """
+        select distinct about from finding
+        where envelope = $1 and code = any($2) and about is not null and settled_at is null
+        """,
+        envelope,
+        list(codes),
+    )
+    return [row["about"] for row in rows]
