@@ -7,6 +7,7 @@ name. Lists are compared without their order. Ids and versions are not compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from engine.mapping.mapped import Resource
 Pair = tuple[str, str]
 _NOT_COMPARED = frozenset({"id", "resourceType"})
 _OF_THE_STORE = frozenset({"versionId", "lastUpdated"})
+_NOWHERE = object()
+"""What stands where nothing stands; None is an element that is deleted."""
 
 
 class Comparison:
@@ -28,7 +31,10 @@ class Comparison:
         self._same: dict[str, str] = {}
 
     def lost(self, pairs: Iterable[Pair]) -> Iterator[tuple[str, str]]:
-        """Reference and path of everything lost; an empty path for a resource of which nothing is there."""
+        """Reference and path of everything lost; an empty path for a resource of which nothing is there.
+
+        Where all of an element is lost, the element is named and not its parts.
+        """
         waiting = list(pairs)
         for before, after in waiting:
             self._same.setdefault(before, after)
@@ -38,63 +44,96 @@ class Comparison:
             if pair in done:
                 continue
             done.add(pair)
-            for path, also in self._in_resource(*pair):
-                if also is None:
-                    yield pair[0], path
-                elif self._same.setdefault(also[0], also[1]) == also[1]:
-                    waiting.append(also)
+            found = self._in_resource(*pair)
+            for path in found.paths:
+                yield pair[0], path
+            waiting.extend(also for also in found.pairs if self._same.setdefault(also[0], also[1]) == also[1])
         for reference in self._before:
             if reference not in self._same:
                 yield reference, ""
 
-    def _in_resource(self, before: str, after: str) -> Iterator[tuple[str, Pair | None]]:
+    def _in_resource(self, before: str, after: str) -> _Lost:
         there = self._after[after]
+        whole = _Lost()
         for name, value in self._before[before].items():
             if name == "meta" and isinstance(value, dict):
                 value = {key: each for key, each in value.items() if key not in _OF_THE_STORE}
             if name not in _NOT_COMPARED:
-                yield from self._in_value(name, value, there.get(name), name in there)
+                whole.add(self._in_value(name, value, there.get(name, _NOWHERE)))
+        return whole
 
-    def _in_value(self, path: str, value: Any, there: Any, is_there: bool) -> Iterator[tuple[str, Pair | None]]:
-        """Paths that are lost, and pairs of resources that are the same."""
+    def _in_value(self, path: str, value: Any, there: Any) -> _Lost:
+        """What is lost of an element, and the resources that it shows to be the same."""
+        found = _Lost()
         if isinstance(value, dict):
             inner = there if isinstance(there, dict) else {}
             for name, each in value.items():
                 if name == "reference" and isinstance(each, str):
-                    yield from self._in_reference(f"{path}.{name}", value, inner)
+                    found.add(self._in_reference(f"{path}.{name}", value, inner))
                 else:
-                    yield from self._in_value(f"{path}.{name}", each, inner.get(name), name in inner)
+                    found.add(self._in_value(f"{path}.{name}", each, inner.get(name, _NOWHERE)))
         elif isinstance(value, list):
-            yield from self._in_list(path, value, there if isinstance(there, list) else [])
-        elif not is_there or not _same_leaf(value, there):
-            yield path, None
+            found = self._in_list(path, value, there if isinstance(there, list) else [])
+        else:
+            found.leaves = 1
+            found.paths = [] if _same_leaf(value, there) else [path]
+        return found.of(path)
 
-    def _in_list(self, path: str, values: list[Any], there: list[Any]) -> Iterator[tuple[str, Pair | None]]:
+    def _in_list(self, path: str, values: list[Any], there: list[Any]) -> _Lost:
         left = list(there)
+        whole = _Lost()
         for number, value in enumerate(values):
             here = f"{path}[{number}]"
-            tried = [list(self._in_value(here, value, other, True)) for other in left]
+            tried = [self._in_value(here, value, other) for other in left]
             if not tried:
-                yield from self._in_value(here, value, None, False)
+                whole.add(self._in_value(here, value, _NOWHERE))
                 continue
-            best = min(range(len(tried)), key=lambda at: sum(also is None for _, also in tried[at]))
-            yield from tried[best]
-            del left[best]
+            best = min(range(len(tried)), key=lambda at: tried[at].lost)
+            whole.add(tried[best])
+            if tried[best].lost < tried[best].leaves:
+                del left[best]
+        return whole
 
-    def _in_reference(self, path: str, value: Any, there: Any) -> Iterator[tuple[str, Pair | None]]:
+    def _in_reference(self, path: str, value: Any, there: Any) -> _Lost:
         before, after = target(value), target(there)
+        found = _Lost(leaves=1)
         if before in self._before and after in self._after:
             fits = before.partition("/")[0] == after.partition("/")[0]
-            known = self._same.get(before)
-            if fits and known in (None, after):
-                yield path, (before, after)
-            else:
-                yield path, None
-        elif not before or before != after:
-            yield path, None
+            if fits and self._same.get(before) in (None, after):
+                found.pairs = [(before, after)]
+                return found
+        elif before and before == after:
+            return found
+        found.paths, found.lost = [path], 1
+        return found
+
+
+@dataclass(slots=True)
+class _Lost:
+    """Of one element: its leaves, those that are lost, and the resources that it shows to be the same."""
+
+    leaves: int = 0
+    lost: int = 0
+    paths: list[str] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+
+    def add(self, other: _Lost) -> None:
+        self.leaves += other.leaves
+        self.lost += other.lost
+        self.paths += other.paths
+        self.pairs += other.pairs
+
+    def of(self, path: str) -> _Lost:
+        """The same, under one path where nothing of the element is left."""
+        self.lost = self.lost or len(self.paths)
+        if self.leaves > 1 and self.lost == self.leaves:
+            self.paths = [path]
+        return self
 
 
 def _same_leaf(value: Any, there: Any) -> bool:
+    if there is _NOWHERE:
+        return False
     if isinstance(value, str) and isinstance(there, str) and value != there:
         return _moment(value) is not None and _moment(value) == _moment(there)
     return fhir_json.same(value, there)

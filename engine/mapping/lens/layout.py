@@ -30,7 +30,7 @@ def _lines(node: Node, structure: Structure, base: int, counts: Counter[tuple[in
         starts = _first(inner)
         if starts:
             items.append((_place(starts, structure.order, base), len(items), inner))
-    for _, _, item in sorted(items, key=lambda each: each[:2]):
+    for item in _readable([item for _, _, item in sorted(items, key=lambda each: each[:2])]):
         if isinstance(item, Node):
             yield from _lines(item, structure, base, counts)
             continue
@@ -38,6 +38,23 @@ def _lines(node: Node, structure: Structure, base: int, counts: Counter[tuple[in
             around = node.outer if item in node.group.starts and node.outer is not None else node
             counts[id(around), item] += 1
             yield item, _numbered(item, fields, counts[id(around), item], structure)
+
+
+def _readable(items: list[str | Node]) -> list[str | Node]:
+    """The same, with a group before another one that would take its first segment for one of its own.
+
+    HL7 lets an OBX after SPM be a result or say something of the specimen; nobody who reads it can tell.
+    """
+    ordered: list[str | Node] = []
+    for item in items:
+        at = len(ordered)
+        if isinstance(item, Node):
+            takers = (
+                n for n, each in enumerate(ordered) if isinstance(each, Node) and _first(item) in each.group.holds
+            )
+            at = next(takers, at)
+        ordered.insert(at, item)
+    return ordered
 
 
 def _first(node: Node) -> str:

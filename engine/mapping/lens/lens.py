@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engine.clock import CHINA
@@ -100,17 +101,21 @@ class Lens:
         name = self._definition.name
         rules = [rule for entry in self._definition.resources if entry.resource == kind for rule in entry.rules]
         if not path:
+            if not rules:
+                return "nothing in the message names it"
             if not any(rule.both for rule in rules):
-                return f"no row of {name} writes {kind}"
+                return f"no row of {name} writes {kind} (dir: both)"
             return f"nothing links it to the others as {name} needs it, or there is no room for it"
-        top = path.partition(".")[0].partition("[")[0]
-        about = [rule for rule in rules if _is_about(rule.to, top)]
-        writing = [rule for rule in about if rule.both]
-        if writing:
-            return f"not said by what {', '.join(dict.fromkeys(rule.id for rule in writing))} wrote"
-        if about:
-            return f"{', '.join(dict.fromkeys(rule.id for rule in about))} only reads (dir: in)"
-        return f"no row of {name} is about it"
+        about = [rule for rule in rules if _is_about(rule.to, path)]
+        refers = list(dict.fromkeys(rule.id for rule in about if rule.refer is not None))
+        if refers and path.endswith((".reference", "]")):
+            return f"what {', '.join(refers)} refers to is not in the message"
+        writing = list(dict.fromkeys(rule.id for rule in about if rule.both))
+        reading = list(dict.fromkeys(rule.id for rule in about if not rule.both))
+        if not about:
+            return f"no row of {name} is about it"
+        told = [f"not said by what {', '.join(writing)} wrote"] if writing else []
+        return "; ".join([*told, *([f"{', '.join(reading)} only read (dir: in)"] if reading else [])])
 
 
 def _header(structure: Structure, context: WriteContext) -> Iterator[tuple[str, dict[int, Value]]]:
@@ -143,9 +148,14 @@ def _has_what_it_needs(entry: ResourceRules, node: Node) -> bool:
     )
 
 
-def _is_about(element: str, top: str) -> bool:
-    stem = element.partition(".")[0].partition("[")[0]
-    return stem == top or (element.endswith("[x]") and top.startswith(stem)) or top.lstrip("_") == stem
+_INDEX = re.compile(r"\[\w+\]")
+
+
+def _is_about(element: str, path: str) -> bool:
+    """Whether a row that writes this element can have to do with a path: one contains the other."""
+    steps = zip(_INDEX.sub("", element).split("."), _INDEX.sub("", path).split("."), strict=False)
+    open_type = element.endswith("[x]")
+    return all(step == said.lstrip("_") or (open_type and said.startswith(step)) for step, said in steps)
 
 
 def _name(resource: Resource) -> str:

@@ -116,7 +116,7 @@ class Pen:
         self._scope.doubts.clear()
         if again == element:
             return 0
-        return 1 if isinstance(again, dict) and all(again.get(key) == value for key, value in element.items()) else 2
+        return 1 if _says(again, element) else 2
 
     def _place(self, way: Way, found: Any, node: Node) -> bool:
         """Puts fields into their segments; False where there is no room for them."""
@@ -191,6 +191,15 @@ def _holds(fields: Fields, wanted: Mapping[int, Field]) -> bool:
         not isinstance(already := fields.get(number, ""), dict) and raw(already) == raw(value)
         for number, value in wanted.items()
     )
+
+
+def _says(again: Any, element: Any) -> bool:
+    """Whether what is read again says all of an element, and perhaps more."""
+    if isinstance(element, dict):
+        return isinstance(again, dict) and all(_says(again.get(key), value) for key, value in element.items())
+    if isinstance(element, list):
+        return isinstance(again, list) and all(any(_says(each, value) for each in again) for value in element)
+    return bool(again == element)
 
 
 def _container(resource: Resource, path: Sequence[str]) -> Mapping[str, Any]:

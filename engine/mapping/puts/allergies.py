@@ -19,10 +19,15 @@ def write_reaction(options: Options) -> Put:
 
     def put(reactions: Any, back: Back) -> dict[int, Field] | None:
         signs = [sign for each in reactions for sign in each.get("manifestation", ())]
-        found = [sign["text"] if "coding" not in sign else written.of(sign) for sign in signs if sign]
-        return {0: [each for each in found if each]} if found else None
+        found = [sign.get("text", "") if "coding" not in sign else _apart(written.of(sign)) for sign in signs]
+        return {0: [each for each in found if each]} if any(found) else None
 
     return put
+
+
+def _apart(code: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """A code without name and system stands as the other code, for alone it would be a sign in words."""
+    return ("", "", "", code[0]) if code is not None and code[0] and not any(code[1:]) else code
 
 
 @puts("entity_identifier")

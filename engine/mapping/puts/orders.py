@@ -51,9 +51,7 @@ def write_order_status(options: Options) -> Put:
     def put(status: Any, back: Back) -> dict[int, Field] | None:
         stated = states.back(status)
         if back.message_type.startswith(_RESULTS):
-            if status == "active":
-                return {0: _RESULTS_FOLLOW}
-            return {0: _RESULTS_FOLLOW, 1: stated} if stated else None
+            return {0: _RESULTS_FOLLOW, 1: "" if status == "active" else stated}
         control = controls.back(status)
         if control:
             return {0: control}

@@ -8,7 +8,6 @@ from typing import Any
 from engine.mapping.functions.results import UCUM
 from engine.mapping.lens.back import Back, Field
 from engine.mapping.puts.codes import Written
-from engine.mapping.puts.patients import type_code
 from engine.mapping.puts.texts import text_or_none
 from engine.mapping.puts.times import written_period, written_time
 from engine.mapping.registry import Options, Put, puts
@@ -154,7 +153,7 @@ def write_device(options: Options) -> Put:
 
 @puts("parent_result")
 def write_parent_result(options: Options) -> Put:
-    """OBR-26 and OBR-29: the code and the sub-id of the result that this one came of, and the numbers of its order."""
+    """OBR-26: the code and the sub-id of the result that this one came of; OBR-29 has a row of its own."""
     written = Written(options, None)
 
     def put(reference: Any, back: Back) -> dict[int, Field] | None:
@@ -174,16 +173,6 @@ def write_parent_result(options: Options) -> Put:
             "",
         )
         shown = parent.get("valueCodeableConcept", {}).get("text") or parent.get("valueString", "")
-        numbers = _numbers_of_report(parent, back)
-        return {0: (code[:3], sub_id, shown), 1: numbers}
+        return {0: (code[:3], sub_id, shown)}
 
     return put
-
-
-def _numbers_of_report(result: Any, back: Back) -> Field:
-    reference = f"Observation/{result.get('id')}"
-    for report in back.of_type("DiagnosticReport"):
-        if any(each.get("reference") == reference for each in report.get("result", ())):
-            numbers = {type_code(each): each.get("value", "") for each in reversed(report.get("identifier", []))}
-            return (numbers.get("PLAC", ""), numbers.get("FILL", ""))
-    return ""

@@ -1,0 +1,249 @@
+"""What a function reads, its way back writes; what that wrote is read as the same, and written as the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from engine.codecs import fhir_json
+from engine.mapping import Context
+from engine.mapping.lens.back import Back, component, raw
+from engine.mapping.registry import FUNCTIONS, Options
+from engine.mapping.scope import Scope
+from engine.terminology import Tables
+
+TABLES = Tables.load(Path(__file__).parents[3] / "mappings/tables")
+CONTEXT = Context("baishi", "白石乡卫生院", "baishi-his", datetime(2026, 4, 1, tzinfo=UTC))
+
+WORDS = st.one_of(
+    st.sampled_from(
+        [
+            "",
+            "王",
+            "小东",
+            "血常规",
+            "Mary Ann",
+            "A1",
+            "白石乡柳树村1号",
+            "O'Neil & Sons",
+            "5.10",
+            "a^b",
+            "x~y",
+            "一\n二",
+            "\\",
+        ]
+    ),
+    st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=8).map(lambda text: " ".join(text.split())),
+)
+CODES = st.sampled_from(["", "CHEM", "14749-6", "DR-CHEST", "ABC", "M", "I", "X 1"])
+SYSTEMS = st.sampled_from(["", "L", "LN", "SCT", "I10", "HL70443", "1.2.3.4", "http://example.org/codes", "99LOCAL"])
+TIMES = st.sampled_from(
+    ["", "2026", "202604", "20260401", "202604010830", "20260401083015", "20260401083015.25", "20260401083015+0000",
+     "20260401083015-0530", "20260401000000", "2026-04-01 08:30", "2026年4月1日", "nonsense"]
+)  # fmt: skip
+HL7_TIMES = TIMES.filter(lambda text: text.isascii() and " " not in text)
+NUMBERS = st.sampled_from(["", "0", "5.10", "-3", "1000000", ".5", "+7", "5,1", "<3", "１２"])
+KINDS = st.sampled_from(
+    ["", "L", "D", "M", "H", "B", "PRN", "WPN", "CP", "PH", "FX", "Internet", "MR", "PI", "SS", "NNCHN", "JKK", "zz"]
+)
+NUMBERS_OF_PEOPLE = st.sampled_from(
+    ["", "B001", "110105194912310021", "11010519491231002X", "110105491231002", "１２３"]
+)
+
+
+def components(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """A field of escaped components."""
+    return st.tuples(*parts).map(lambda values: raw(tuple(values)))
+
+
+def one(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return strategy.map(lambda value: component(value))
+
+
+CODED = components(CODES, WORDS, SYSTEMS, CODES, WORDS, SYSTEMS, WORDS, WORDS, WORDS)
+CX = components(NUMBERS_OF_PEOPLE, WORDS, WORDS, CODES, KINDS, WORDS, TIMES, TIMES)
+PERSON = components(
+    NUMBERS_OF_PEOPLE, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, KINDS, WORDS, WORDS, KINDS
+)
+PLACE = components(WORDS, WORDS, WORDS, WORDS, WORDS, st.sampled_from(["", "N", "C"]), WORDS, WORDS, WORDS)
+NAME = components(WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, KINDS, st.sampled_from(["", "A", "I", "P"]), WORDS)
+ADDRESS = components(WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, KINDS, WORDS, WORDS)
+TELECOM = components(WORDS, KINDS, KINDS, WORDS)
+ORGANIZATION = components(WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, KINDS, WORDS, WORDS, CODES)
+NDL = st.tuples(NUMBERS_OF_PEOPLE, WORDS, WORDS).map(lambda parts: raw((tuple(parts),)))
+EMPTY = st.just("")
+SECTIONS = st.sampled_from(["", "CH", "RX", "DR", "CR", "US", "zz"])
+ALLERGENS = components(st.sampled_from(["DA", "FA", "EA"]), WORDS, SYSTEMS)
+SEPARATORS = st.sampled_from(["", "-", ":"])
+URL = "http://example.org/extension"
+CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], ...]]] = {
+    "text": (None, None, (one(WORDS),)),
+    "lines": (None, None, (one(WORDS),)),
+    "annotation": (None, None, (one(WORDS),)),
+    "reason_text": (None, None, (one(WORDS),)),
+    "report_note": (None, None, (one(WORDS),)),
+    "yes_no": (None, None, (st.sampled_from(["Y", "N", "是", "no", "?"]),)),
+    "date": (None, None, (TIMES,)),
+    "date_time": (None, None, (TIMES,)),
+    "instant": (None, None, (TIMES,)),
+    "birth_date": (None, None, (TIMES,)),
+    "effective": (None, None, (TIMES, TIMES)),
+    "period": (None, None, (TIMES, TIMES)),
+    "collected_between": (None, None, (HL7_TIMES, HL7_TIMES)),
+    "collected": (None, None, (components(HL7_TIMES, HL7_TIMES),)),
+    "concept": (None, None, (CODED,)),
+    "concepts": (None, None, (CODED,)),
+    "coding": (None, None, (CODED,)),
+    "described_code": (None, None, (CODED, one(WORDS))),
+    "code": (None, "sex", (one(CODES),)),
+    "language": (None, None, (CODED,)),
+    "concept_extension": (URL, None, (CODED,)),
+    "coding_extension": (URL, "arrival_mode", (CODED,)),
+    "text_extension": (URL, None, (one(WORDS),)),
+    "name_extension": (URL, None, (NAME,)),
+    "time_extension": (URL, None, (TIMES,)),
+    "code_extension": (URL, None, (CODED,)),
+    "birth_place": (None, None, (one(WORDS),)),
+    "sub_id": (None, None, (one(WORDS),)),
+    "analysed_at": (None, None, (TIMES,)),
+    "abnormal_nature": (None, None, (CODED,)),
+    "person_name": (None, None, (NAME,)),
+    "address": (None, None, (ADDRESS,)),
+    "telecom": ("home", None, (TELECOM,)),
+    "patient_identifier": (None, None, (CX,)),
+    "person_identifier": (None, None, (CX,)),
+    "national_number": (None, None, (one(NUMBERS_OF_PEOPLE),)),
+    "deceased": (None, None, (TIMES, st.sampled_from(["", "Y", "N"]))),
+    "practitioner": (None, None, (PERSON,)),
+    "named_practitioner": (None, None, (NDL,)),
+    "participant": ("ATND", None, (PERSON,)),
+    "organization": (None, None, (ORGANIZATION,)),
+    "producer": (None, None, (CODED,)),
+    "place": ("active", None, (PLACE,)),
+    "location": (None, None, (PLACE,)),
+    "discharged_to": (None, None, (one(WORDS),)),
+    "visit_class": (None, "patient_class", (one(st.sampled_from(["", "I", "O", "3", "zz"])), st.just("ADT^A01"))),
+    "visit_number": (None, None, (CX,)),
+    "order_number": ("FILL", None, (components(CODES, CODES),)),
+    "parent_order": (None, None, (st.tuples(WORDS, WORDS).map(raw),)),
+    "examination": (None, "imaging_procedures", (CODED,)),
+    "examination_category": (None, "imaging_procedures", (EMPTY, SECTIONS)),
+    "report_category": (None, None, (SECTIONS,)),
+    "specimen_number": (None, None, (components(CODES, CODES),)),
+    "amount": (None, None, (components(NUMBERS, WORDS),)),
+    "container": (None, None, (CODED, CODED)),
+    "device": (None, None, (components(CODES, WORDS),)),
+    "reference_range": (None, None, (one(st.sampled_from(["3.5-5.3", "<5", ">2", "阴性", "3.5--5.3", ""])),)),
+    "entity_identifier": ("policy", None, (components(CODES, CODES),)),
+    "accession": (None, None, (one(CODES),)),
+    "result_number": (None, None, (one(CODES),)),
+    "coded_part": (None, None, (st.tuples(CODES, WORDS, SYSTEMS).map(component),)),
+    "multiple_birth": (None, None, (st.sampled_from(["", "Y", "N"]), st.sampled_from(["", "1", "3"]))),
+    "practitioner_role": (None, None, (PERSON,)),
+    "performing": ("MDIR", None, (PERSON,)),
+    "ordering_provider": (None, None, (PERSON, EMPTY, EMPTY, ORGANIZATION, EMPTY, EMPTY)),
+    "performing_laboratory": (None, None, (ORGANIZATION, ADDRESS)),
+    "assigned_place": (None, None, (PLACE, EMPTY)),
+    "temporary_place": ("active", None, (PLACE,)),
+    "remarks": (None, None, (one(WORDS), PERSON, TIMES)),
+    "result_status": (None, "observation_status", (st.sampled_from(["F", "P", "C", "W", "X", "I"]),)),
+    "allergen_category": (None, "allergen_category", (ALLERGENS,)),
+    "allergy_criticality": (None, "allergy_criticality", (components(st.sampled_from(["SV", "MI"]), WORDS, SYSTEMS),)),
+    "reaction": (None, "allergy_severity", (st.lists(CODED, min_size=1, max_size=3).map("~".join), EMPTY)),
+    "diagnosis_verification": (None, None, (st.sampled_from(["D", "A", ""]),)),
+}  # fmt: skip
+VALUES = st.one_of(
+    st.tuples(NUMBERS, st.just("NM")),
+    st.tuples(one(WORDS), st.sampled_from(["ST", "FT", "TX"])),
+    st.tuples(CODED, st.sampled_from(["CE", "CWE"])),
+    st.tuples(st.lists(CODED, min_size=2, max_size=3).map("~".join), st.just("CWE")),
+    st.tuples(TIMES, st.sampled_from(["TS", "DT"])),
+    st.tuples(st.sampled_from(["0830", "083015"]), st.just("TM")),
+    st.tuples(components(TIMES, TIMES), st.just("DR")),
+    st.tuples(components(st.sampled_from(["", "<", ">="]), NUMBERS, SEPARATORS, NUMBERS), st.just("SN")),
+    st.tuples(components(NUMBERS, NUMBERS), st.just("NR")),
+    st.tuples(st.sampled_from(["^AP^PDF^Base64^JVBERi0=", "^IM^JPEG^Base64^/9j/"]), st.just("ED")),
+    st.tuples(st.just("https://pacs.example/1^PACS^IM^JPEG"), st.just("RP")),
+)  # fmt: skip
+UNITS = st.sampled_from(["", "mmol/L", "mmol/L^毫摩尔每升^UCUM", "10*9/L^^UCUM", "^次 每分", "个/HP"])
+
+
+class Lens:
+    """One function both ways."""
+
+    def __init__(self, name: str, argument: str | None, table: str | None) -> None:
+        self.function = FUNCTIONS[name]
+        options = Options("baishi", TABLES, argument, TABLES[table] if table else None)
+        assert self.function.put is not None
+        self._get, self._put = self.function.make(options), self.function.put(options)
+
+    def get(self, raws: tuple[str, ...]) -> tuple[Any, Back]:
+        scope = Scope(CONTEXT, "utf-8", b"")
+        fields: tuple[Any, ...] = tuple([each] for each in raws) if self.function.gathers else raws
+        value = self._get(*fields, scope) if any(raws) else None
+        value = value[0] if self.function.gathers and value else value
+        if any(doubt.code == "time-unreadable" for doubt in scope.doubts):
+            value = None  # half of it was left out, and no field says half
+        return value, Back(scope.mentioned.values(), "ORM^O01", "2.5.1")
+
+    def put(self, value: Any, back: Back) -> tuple[str, ...]:
+        written = self._put(value, back)
+        fields = written if isinstance(written, dict) else {0: written or ""}
+        count = self.function.fields or 1
+        return tuple(self._raw(fields.get(at) or "") for at in range(count))
+
+    def _raw(self, field: Any) -> str:
+        part = self.function.name == "coded_part"
+        return component(field[0]) if part and field else raw(field)
+
+
+def round_trip(lens: Lens, raws: tuple[str, ...], *, kept: tuple[int, ...] = ()) -> None:
+    """`kept` are places of fields that other rows write."""
+    value, back = lens.get(raws)
+    if value is None:
+        return
+    written = list(lens.put(value, back))
+    for at in kept:
+        written[at] = raws[at]
+    again, back_again = lens.get(tuple(written))
+    assert fhir_json.same(again, value)
+    written_again = list(lens.put(again, back_again))
+    for at in kept:
+        written_again[at] = raws[at]
+    assert written_again == written
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_a_function_reads_it_writes_and_reads_again(name: str, data: st.DataObject) -> None:
+    argument, table, strategies = CASES[name]
+    raws = tuple(data.draw(strategy) for strategy in strategies)
+    kept = (1,) if name == "visit_class" else (0,) if name == "examination_category" else ()
+    round_trip(Lens(name, argument, table), raws, kept=kept)
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=VALUES, unit=UNITS)
+@example(value=("5.10", "NM"), unit="mmol/L")
+def test_a_value_is_written_with_its_type_and_its_unit(value: tuple[str, str], unit: str) -> None:
+    raws = (value[0], value[1], unit, "BLD^血型^L", "F")
+    round_trip(Lens("observation_value", None, None), raws, kept=(3, 4))
+
+
+def test_every_function_that_writes_is_tried() -> None:
+    elsewhere = {
+        "observation_value",
+        "parent_result",
+        "order_status",
+        "imaging_category",
+        "reported_service",
+    }
+    writing = {name for name, function in FUNCTIONS.items() if function.put is not None}
+    assert writing - set(CASES) - elsewhere == set()
