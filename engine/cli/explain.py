@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from conformance.hl7_files import messages_in
-from engine import config, routing
+from engine import config
 from engine.cli.assembly import mappings_of
 from engine.clock import now
 from engine.codecs import acknowledgment, fhir_json, hl7v2
@@ -26,7 +26,7 @@ from engine.errors import ConfigurationError, ParseError
 from engine.identifiers import lane
 from engine.identity import personal_keys
 from engine.mapping import FieldSource
-from engine.orders import categories_of, modality_of
+from engine.replay import would_owe
 from engine.understanding import Understood, understand
 
 _PEER = "explain"
@@ -153,23 +153,10 @@ def _accepted(channel: Hl7Channel, payload: bytes) -> tuple[Envelope, bytes]:
 
 def _deliveries(community: Community, understood: Understood) -> list[dict[str, str]]:
     """What would be owed: copies that routes send on, and the centres that orders go to."""
-    if understood.holds:
-        return []
-    envelope = understood.envelope
-    owed = [
-        {"endpoint": target.endpoint, "route": target.route, "control_id": envelope.control_id}
-        for target in routing.message_received(
-            community, facility=envelope.facility, message_type=envelope.message_type
-        )
+    return [
+        {owing.kind: owing.name, "route": owing.route, "control_id": understood.envelope.control_id}
+        for owing in would_owe(community, understood)
     ]
-    for resource in understood.resources:
-        if resource["resourceType"] == "ServiceRequest" and (modality := modality_of(resource)):
-            centre = routing.order_placed(
-                community, facility=envelope.facility, modality=modality, categories=categories_of(resource)
-            )
-            if centre is not None:
-                owed.append({"centre": centre.centre, "route": centre.route, "control_id": envelope.control_id})
-    return owed
 
 
 def _as_json(walk: _Walk) -> dict[str, Any]:

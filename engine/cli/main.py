@@ -25,6 +25,14 @@ COMMANDS = {
     "explain": "Show the walk of a message, storing nothing.",
     "send": "Send files to a system and print its acknowledgments.",
     "trace": "Show everything known of an identifier.",
+    "held": "List the messages that wait for a person, and why.",
+    "release": "Let held messages run again.",
+    "edit": "Correct a held message; the correction takes its place.",
+    "skip": "End held messages without a record.",
+    "replay": "Process journaled messages again, or show what a changed configuration would make of them.",
+    "deliveries": "Show what is owed and refused; send it again or give it up.",
+    "findings": "List what a person should settle, and settle it.",
+    "prune": "Export old months of the journal, and drop them from the database.",
     "doctor": "Say what is wrong with this installation and how to mend it.",
 }
 

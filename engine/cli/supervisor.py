@@ -104,6 +104,7 @@ class Supervisor:
 
     def __init__(self, folder: Path, data: Path, roles: Sequence[str], database_url: str | None) -> None:
         self._arguments = [str(folder), str(data)]
+        self._folder = folder
         self._data = data
         self._processes = [_Process(role) for role in roles]
         self._database_url = database_url
@@ -131,7 +132,7 @@ class Supervisor:
 
     def started(self) -> dict[str, Any]:
         """What stands in run.json."""
-        run: dict[str, Any] = {"pid": os.getpid()}
+        run: dict[str, Any] = {"pid": os.getpid(), "config": str(self._folder.absolute())}
         for process in self._processes:
             run |= {key: value for key, value in process.ready.items() if key in ("http", "mllp", "dicom")}
         return run

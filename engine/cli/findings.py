@@ -1,0 +1,92 @@
+"""`hutong findings`: what should a person settle, who settled what and how, and settling one or many."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from engine.cli.acting import AsJson, Channel, Data, Url, Yes, confirm, console, ids_of
+from engine.cli.hub import Hub, find_hub
+from engine.errors import ConfigurationError
+from engine.finding import Severity
+
+
+class Doing(StrEnum):
+    """What is to be done."""
+
+    LIST = "list"
+    SETTLE = "settle"
+
+
+def findings(
+    doing: Annotated[Doing, typer.Argument(help="What to do.")] = Doing.LIST,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[FINDING]...", help="Ids, as the list shows them.")
+    ] = None,
+    data: Data = None,
+    url: Url = None,
+    code: Annotated[str | None, typer.Option(metavar="CODE", help="Only of this code.")] = None,
+    channel: Channel = None,
+    severity: Annotated[Severity | None, typer.Option(help="Only of this severity.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="ID", help="Only of this mapping rule.")] = None,
+    envelope: Annotated[str | None, typer.Option(metavar="ENVELOPE", help="Only of this envelope.")] = None,
+    settled: Annotated[bool, typer.Option("--settled", help="List those that are settled.")] = False,
+    how: Annotated[str, typer.Option("--how", metavar="TEXT", help="What was done about it; settle must say it.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many are listed.")] = 50,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lists what should be settled by a person, newest first, or settles it: these, or all that fit the filters.
+
+    What holds a message is settled with the message: `hutong release`, `hutong edit` or `hutong skip`.
+    """
+    hub = find_hub(data, url)
+    if doing is Doing.LIST:
+        state = "settled" if settled else "open"
+        _list(
+            hub,
+            as_json,
+            state=state,
+            code=code,
+            channel=channel,
+            severity=severity,
+            rule=rule,
+            envelope=envelope,
+            limit=str(limit),
+        )
+        return
+    if not how:
+        raise ConfigurationError("hutong findings settle needs --how TEXT: what was done about it")
+    choice = {"code": code, "channel": channel, "severity": severity, "rule": rule, "envelope": envelope}
+    counted = hub.post("/api/findings/settle", settlement=how, dry_run=True, findings=ids_of(ids) or None, **choice)
+    if counted["count"] > 1:
+        confirm(f"settle {counted['count']}?", yes)
+    told = hub.post("/api/findings/settle", settlement=how, findings=ids_of(ids) or None, **choice)
+    console.print(f"settled: {told['count']}")
+    if told["holding"]:
+        console.print(f"left open: {told['holding']}, each holds a message: hutong held")
+
+
+def _list(hub: Hub, as_json: bool, **filters: str | None) -> None:
+    page = hub.get("/api/findings", **filters)
+    if as_json:
+        typer.echo(json.dumps(page, ensure_ascii=False, indent=2))
+        return
+    for finding in page["findings"]:
+        table = Table.grid(padding=(0, 2))
+        place = " ".join(str(finding[key]) for key in ("location", "rule") if finding[key])
+        table.add_row(finding["id"], finding["found_at"][:16].replace("T", " "), finding["severity"])
+        console.print(table)
+        console.print(escape(f"  {finding['code']} {place}: {finding['text']}"))
+        about = finding["envelope"] and f"Envelope/{finding['envelope']}"
+        console.print(escape(f"  about {about or finding['about'] or finding['channel'] or 'the hub'}"), style="dim")
+        if finding["settled_at"]:
+            at = finding["settled_at"][:16].replace("T", " ")
+            console.print(escape(f"  settled {at} by {finding['settled_by']}: {finding['settlement']}"), style="green")
+    counts = ", ".join(f"{number} {found}" for found, number in page["open"].items())
+    console.print(escape(f"open: {counts or 'nothing'}"))

@@ -1,0 +1,220 @@
+"""What would another configuration make of the messages in the journal? Looked at by several processes, read-only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from engine import config
+from engine.cli.assembly import mappings_of
+from engine.cli.supervisor import RUN_FILE
+from engine.config import Community
+from engine.errors import ConfigurationError
+from engine.mapping import MappingSet
+from engine.replay import Difference, Kind, Seen, Summary, What, World
+from engine.store.embedded import EmbeddedPostgres
+from engine.store.journaled import Looked, Span, connect_to_look, read, spans
+
+SPAN = 500
+"""Messages that one process looks at before it tells: often enough to show progress, seldom enough to cost nothing."""
+MOST_PROCESSES = 8
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def show_difference(
+    against: Path,
+    data: Path | None,
+    config_folder: Path | None,
+    looked: tuple[datetime, datetime, str | None, tuple[str, ...] | None],
+    *,
+    values: bool,
+    as_json: bool,
+) -> bool:
+    """Prints what would change, and returns whether anything would."""
+    running = _running(data, config_folder)
+    changed = _changed(against, running.community)
+    summary = _look(_database(data), Looked(*looked), running, changed)
+    if as_json:
+        typer.echo(json.dumps(_as_json(summary, values), ensure_ascii=False, indent=2))
+    else:
+        _print(summary, values)
+    return bool(summary.changed)
+
+
+def _running(data: Path | None, config_folder: Path | None) -> World:
+    if config_folder is None:
+        config_folder = _config_of_hub(data)
+    community = config.load(config_folder)
+    return World(community, mappings_of(community))
+
+
+def _config_of_hub(data: Path | None) -> Path:
+    if data is not None and (data / RUN_FILE).is_file():
+        try:
+            run = json.loads((data / RUN_FILE).read_text(encoding="utf-8"))
+            return Path(run["config"])
+        except (ValueError, KeyError):
+            pass
+    raise ConfigurationError("say which configuration runs: --data DIR of a running hub, or --config DIR")
+
+
+def _changed(against: Path, running: Community) -> World:
+    """A configuration with the mappings it has or those of this distribution; or a folder of mappings alone."""
+    if (against / "community.yaml").is_file():
+        community = config.load(against)
+        own = against / "mappings"
+        has_own = (own / "hl7v2").is_dir()
+        return World(community, MappingSet.load(own, list(community.facilities)) if has_own else mappings_of(community))
+    if (against / "hl7v2").is_dir():
+        return World(running, MappingSet.load(against, list(running.facilities)))
+    raise ConfigurationError(
+        f"--against {against}: expected a configuration (a folder with community.yaml) or mappings (one with hl7v2/)"
+    )
+
+
+def _database(data: Path | None) -> str:
+    url = os.environ.get("HUTONG_DATABASE_URL")
+    if url:
+        return url
+    if data is None or not (data / "postgres").is_dir():
+        raise ConfigurationError("say where the journal is: --data DIR of a running hub, or HUTONG_DATABASE_URL")
+    return EmbeddedPostgres(data / "postgres").url
+
+
+def _look(url: str, looked: Looked, running: World, changed: World) -> Summary:
+    work = asyncio.run(_spans(url, looked))
+    total = sum(span.messages for span in work)
+    summary = Summary()
+    with _progress() as progress:
+        bar = progress.add_task("messages", total=total)
+        for span, found in zip(work, _looked_at(url, looked, running, changed, work), strict=True):
+            summary.merge(found)
+            progress.advance(bar, span.messages)
+    return summary
+
+
+async def _spans(url: str, looked: Looked) -> list[Span]:
+    connection = await connect_to_look(url)
+    try:
+        return await spans(connection, looked, SPAN)
+    finally:
+        await connection.close()
+
+
+def _looked_at(url: str, looked: Looked, running: World, changed: World, work: list[Span]) -> Iterator[Summary]:
+    """In the order of the journal. A process each is not worth it for a few messages."""
+    processes = min(MOST_PROCESSES, os.cpu_count() or 1, len(work))
+    if processes <= 1:
+        looker = _Looker(url, looked, running, changed)
+        try:
+            yield from map(looker.look, work)
+        finally:
+            looker.close()
+        return
+    # Forked, so that what both configurations say is read and compiled once.
+    with ProcessPoolExecutor(processes, get_context("fork"), _begin, (url, looked, running, changed)) as pool:
+        yield from pool.map(_look_at, work)
+
+
+class _Looker:
+    """One process's connection, and what it compares."""
+
+    def __init__(self, url: str, looked: Looked, running: World, changed: World) -> None:
+        self._looked = looked
+        self._difference = Difference(running, changed)
+        self._runner = asyncio.Runner()
+        self._connection = self._runner.run(connect_to_look(url))
+
+    def look(self, span: Span) -> Summary:
+        return self._runner.run(self._look(span))
+
+    def close(self) -> None:
+        self._runner.run(self._connection.close())
+        self._runner.close()
+
+    async def _look(self, span: Span) -> Summary:
+        summary = Summary()
+        async with self._connection.transaction(readonly=True):
+            async for envelope in read(self._connection, self._looked, span):
+                summary.add(self._difference.of(envelope))
+        return summary
+
+
+_lookers: list[_Looker] = []
+"""The one of this process, once it has begun: a pool hands its workers nothing else."""
+
+
+def _begin(url: str, looked: Looked, running: World, changed: World) -> None:
+    _lookers.append(_Looker(url, looked, running, changed))
+
+
+def _look_at(span: Span) -> Summary:
+    return _lookers[0].look(span)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _print(summary: Summary, values: bool) -> None:
+    console.print(f"{summary.messages} messages looked at")
+    if not summary.changed:
+        console.print("nothing would change")
+        return
+    console.print(f"{summary.changed} would change")
+    last: What | None = None
+    for kind, seen in summary.kinds():
+        if kind.what is not last:
+            console.print(f"\n[bold]{kind.what}[/]")
+            last = kind.what
+        rules = _rules(kind)
+        console.print(f"  {escape(kind.where)}{f'  [dim]{escape(rules)}[/]' if rules else ''}  {_messages(seen)}")
+        for example in seen.examples:
+            shown = f"  {example.before} → {example.after}" if values and (example.before or example.after) else ""
+            console.print(f"    [dim]{example.envelope}[/]{escape(shown)}")
+
+
+def _rules(kind: Kind) -> str:
+    if kind.before == kind.after:
+        return f"rule {kind.after}" if kind.after else ""
+    return f"rule {kind.before or '(none)'} → {kind.after or '(none)'}"
+
+
+def _messages(seen: Seen) -> str:
+    return "1 message" if seen.messages == 1 else f"{seen.messages} messages"
+
+
+def _as_json(summary: Summary, values: bool) -> dict[str, Any]:
+    return {
+        "messages": summary.messages,
+        "changed": summary.changed,
+        "changes": [
+            {
+                "what": kind.what,
+                "where": kind.where,
+                "rule_before": kind.before,
+                "rule_after": kind.after,
+                "messages": seen.messages,
+                "examples": [
+                    {"envelope": str(example.envelope)}
+                    | ({"before": example.before, "after": example.after} if values else {})
+                    for example in seen.examples
+                ],
+            }
+            for kind, seen in summary.kinds()
+        ],
+    }

@@ -1,0 +1,94 @@
+"""What would change, over many messages? Counted by kind, place and rule, with the first few messages of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+EXAMPLES = 3
+"""Enough to look at; the count says how many there are."""
+
+
+class What(StrEnum):
+    """What kind of change, in the order it is told: what stops messages first."""
+
+    HELD = "would be held"
+    RELEASED = "would be held no more"
+    NEW_RESOURCE = "new resource"
+    VANISHED_RESOURCE = "vanished resource"
+    CHANGED = "changed element"
+    NEW_FINDING = "new finding"
+    VANISHED_FINDING = "vanished finding"
+    OWED = "would be sent to"
+    NOT_OWED = "would be sent no more to"
+    MAPPED = "field mapped now"
+    UNMAPPED = "field mapped no more"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """One kind of change: what, where (`Patient.name.given`, a finding's code, a field), and by which rules.
+
+    before, after  the mapping rule of the running and of the changed configuration; empty where none says it
+    """
+
+    what: What
+    where: str
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A message in which it would change; the values are its patient's."""
+
+    envelope: UUID
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(slots=True)
+class Seen:
+    """In how many messages, and the first of them."""
+
+    messages: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Of some messages: how many were looked at, how many would change, and in what."""
+
+    messages: int = 0
+    changed: int = 0
+    seen: dict[Kind, Seen] = field(default_factory=dict)
+
+    def add(self, changes: Iterable[tuple[Kind, Example]]) -> None:
+        """One more message. A kind counts once, however often the message shows it."""
+        self.messages += 1
+        kinds: set[Kind] = set()
+        for kind, example in changes:
+            if kind in kinds:
+                continue
+            kinds.add(kind)
+            seen = self.seen.setdefault(kind, Seen())
+            seen.messages += 1
+            if len(seen.examples) < EXAMPLES:
+                seen.examples.append(example)
+        self.changed += bool(kinds)
+
+    def merge(self, other: Summary) -> None:
+        """Takes in what came after."""
+        self.messages += other.messages
+        self.changed += other.changed
+        for kind, theirs in other.seen.items():
+            seen = self.seen.setdefault(kind, Seen())
+            seen.messages += theirs.messages
+            seen.examples += theirs.examples[: EXAMPLES - len(seen.examples)]
+
+    def kinds(self) -> list[tuple[Kind, Seen]]:
+        """In the order of What, the most frequent first."""
+        order = list(What)
+        return sorted(self.seen.items(), key=lambda each: (order.index(each[0].what), -each[1].messages, each[0]))
