@@ -274,7 +274,7 @@ def _msh_around(
     opening = mark.join(("MSH", separators.encoding_characters, *addresses, ""))
     middle = mark.join(("", "", separators.component.join(parts), ""))
     ending = ["", processing_id, version, "", "", *(("AL", "NE") if owed else ("", "")), "", charset]
-    while not ending[-1]:
+    while len(ending) > 3 and not ending[-1]:
         ending.pop()
     return opening, middle, mark.join(ending)
 
