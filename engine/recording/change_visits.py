@@ -64,7 +64,8 @@ async def _move_visit(work: Work, walk: Understood, act: Act) -> None:
         work.find(_unknown_visit(act), walk, act.of)
         return
     owner = (visit.get("subject") or {}).get("reference", "")
-    if owner == act.to:
+    moved = {**visit, "subject": {"reference": act.to}}
+    if owner == act.to or "subject" not in work.newer.leave(walk.envelope.id, visit, moved):
         return
     if not await _is_of(work, owner, act.before):
         work.find(_somebody_elses(act), walk, act.of)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from engine.envelope import arrived_at
 from engine.finding import Finding, Severity
 from engine.identity import Join, JoinKind, Person, chain, disagreements, persons, replacements, with_links
 from engine.mapping import Act, Doing
@@ -82,7 +83,10 @@ async def _join(work: Work, walk: Understood, act: Act) -> None:
         )
         if against:
             work.find(_doubtful(against, act), walk, act.of)
-    await joins.state(work.connection, join, walk.envelope.id, None, work.at)
+    # In the order in which messages came, whenever they are processed.
+    late = work.late.get(walk.envelope.id)
+    at = arrived_at(late.place if late is not None else walk.envelope.id)
+    await joins.state(work.connection, join, walk.envelope.id, None, at)
     await regroup(work.connection, work.book, held, lambda patient: work.put(patient, walk))
 
 

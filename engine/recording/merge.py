@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.finding import Finding
 from engine.identifiers import ID_CARD
 from engine.identity.personal import NOT_TO_MATCH_ON
 
 Resource = dict[str, Any]
 
-_SETTLED = frozenset({"final", "amended", "corrected", "appended", "cancelled", "entered-in-error"})
-_UNSETTLED = frozenset({"registered", "partial", "preliminary"})
+_WHOLE = "final"
+"""A report in this state says all of its results; a correction names those it corrects."""
 
 
 def merge(current: Resource | None, incoming: Resource) -> Resource:
     """The resource after `incoming`: absent elements stay, an element of None (HL7 v2 `""`) is deleted.
 
-    Identifiers are gathered, never dropped; every other element is taken whole from `incoming`. A person has one
-    居民身份证 number: when another one comes, the one known before is kept as `old`, and matches nobody any more.
+    Identifiers are gathered, never dropped, and so are the results of a report that is corrected or not final yet;
+    every other element is taken whole from `incoming`. A person has one 居民身份证 number: when another one comes, the
+    one known before is kept as `old`, and matches nobody any more.
     """
     if current is None:
         return {element: value for element, value in incoming.items() if value is not None}
@@ -28,22 +28,11 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
             merged.pop(element, None)
         elif element == "identifier" and element in current:
             merged[element] = _gathered(current[element], value)
+        elif element == "result" and element in current and incoming.get("status") != _WHOLE:
+            merged[element] = [*current[element], *(each for each in value if each not in current[element])]
         else:
             merged[element] = value
     return merged
-
-
-def comes_too_late(current: Resource | None, incoming: Resource) -> Finding | None:
-    """A preliminary result never replaces a final one."""
-    if current is None or incoming["resourceType"] not in ("DiagnosticReport", "Observation"):
-        return None
-    if current.get("status") in _SETTLED and incoming.get("status") in _UNSETTLED:
-        return Finding(
-            "late-preliminary",
-            f"A {incoming['status']} {incoming['resourceType']} came after the {current['status']} one; not recorded.",
-            location="OBR-25" if incoming["resourceType"] == "DiagnosticReport" else "OBX-11",
-        )
-    return None
 
 
 def _gathered(known: list[Resource], arrived: list[Resource]) -> list[Resource]:

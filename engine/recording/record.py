@@ -16,8 +16,9 @@ from engine.recording.identify import identify
 from engine.recording.join_people import join_people
 from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
-from engine.recording.merge import comes_too_late, merge
+from engine.recording.merge import merge
 from engine.recording.place_orders import place_moved_orders, place_orders
+from engine.recording.superseded import too_late
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, worklist
 from engine.store.database import Connection
@@ -79,18 +80,27 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
     await work.book.load(
         f"{resource['resourceType']}/{resource['id']}" for walk in walks for resource in walk.resources
     )
-    newer = await Newer.than(work.connection, walks, work.late)
+    work.newer = await Newer.than(work.connection, walks, work.late)
     for walk in walks:
+        left = _too_late(work, walk)
         for resource in walk.resources:
             reference = f"{resource['resourceType']}/{resource['id']}"
             current = work.book.get(reference)
-            if current is not None and reference in walk.only_if_missing:
+            if reference in left or (current is not None and reference in walk.only_if_missing):
                 continue
-            if late := comes_too_late(current, resource):
-                if not work.replayed(walk):
-                    work.find(late, walk, reference)
-                continue
-            work.put(merge(current, newer.leave(walk.envelope.id, current, resource)), walk)
+            work.put(merge(current, work.newer.leave(walk.envelope.id, current, resource)), walk)
+
+
+def _too_late(work: Work, walk: Understood) -> set[str]:
+    """References of what this message says too late; its findings are raised."""
+    stated = [r for r in walk.resources if f"{r['resourceType']}/{r['id']}" not in walk.only_if_missing]
+    current = {(reference := f"{r['resourceType']}/{r['id']}"): work.book.get(reference) for r in stated}
+    left = set()
+    for late in too_late(stated, current):
+        left.add(late.reference)
+        if late.finding is not None and not work.replayed(walk):
+            work.find(late.finding, walk, late.reference)
+    return left
 
 
 async def _identify_patients(work: Work) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from engine.config import Community
 from engine.finding import Finding
 from engine.recording.book import Book
-from engine.recording.late import Late
+from engine.recording.late import Late, Newer
 from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -28,6 +28,7 @@ class Work:
     late            envelopes whose turn was before others that are recorded already
     steps           by ServiceRequest id
     linked_studies  references of studies that were linked to their orders
+    newer           what newer envelopes changed, where one of these is late
     moved_orders    ids of orders that went to another patient with their visit
     """
 
@@ -40,6 +41,7 @@ class Work:
     raised: list[Raised] = field(default_factory=list)
     linked_studies: list[str] = field(default_factory=list)
     moved_orders: list[tuple[Understood, str]] = field(default_factory=list)
+    newer: Newer = field(default_factory=Newer)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:

@@ -11,13 +11,13 @@ alter table person_key alter column home set not null;
 create index person_key_home on person_key (home);
 
 create table patient_join (
-    id           bigint      generated always as identity primary key,   -- the order in which they hold
+    id           bigint      generated always as identity primary key,
     kind         text        not null,   -- merge (`joined` is retired) | link (both stay in use)
     joined       text        not null,   -- source Patients: `joined` is the person of `joined_to`
     joined_to    text        not null,
     envelope     uuid,                   -- who stated it: an envelope, or
     actor        text,                   -- a person
-    stated_at    timestamptz not null,
+    stated_at    timestamptz not null,   -- when the envelope came; statements hold in this order
     undone_at    timestamptz,
     undone_by    text,                   -- who took it back: a person, or `system` for
     undone_envelope uuid,                -- an envelope that unlinks

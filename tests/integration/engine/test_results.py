@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import asyncpg
 import pytest
 
@@ -13,9 +15,11 @@ from engine.recording import record
 from engine.store import audit, inbox
 from engine.store.audit import Audited
 from engine.store.database import Connection
+from engine.store.records import VersionConflict
 from engine.understanding import understand
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import order, register, result
+from tests.integration.engine.workers import blocked, recorded, started
 
 
 async def test_a_result_whose_order_is_unknown_makes_the_order_it_is_based_on(hub: Hub) -> None:
@@ -157,3 +161,72 @@ async def test_a_facility_that_was_taken_out_of_the_configuration_holds_its_mess
         await Pipeline(hub.url, without, mappings, now, hub.ids).run_batch(connection)
     assert await hub.held() == 1
     assert await hub.open_findings() == ["facility-unknown"]
+
+
+def _report(status: str, value: str, control_id: str, *, patient: str = "BS0001", at: str = "") -> bytes:
+    payload = result(value=value, status=status, control_id=control_id, patient=patient)
+    return payload.replace(b"20261121090000||LAB", f"{at}||LAB".encode())
+
+
+@pytest.mark.parametrize("versions", list(permutations("PFCD")))
+async def test_a_report_ends_the_same_in_whatever_order_its_versions_come(hub: Hub, versions: tuple[str, ...]) -> None:
+    at = {"P": "20261121090000", "F": "20261121100000", "C": "20261121110000", "D": "20261121120000"}
+    for version in versions:
+        # OBR-25 has no D: the result is deleted, the report corrected.
+        payload = _report(version, f"{ord(version)}.0", version, at=at[version])
+        await hub.send("baishi-his", payload.replace(b"LAB|D", b"LAB|C"))
+    await hub.run()
+    assert (await hub.only("Observation"))["status"] == "entered-in-error"
+    assert (await hub.only("DiagnosticReport"))["status"] == "corrected"
+    severities = await hub.pool.fetch("select distinct severity from finding where code like 'late-%'")
+    assert {row["severity"] for row in severities} <= {"information"}
+    assert await hub.held() == 0
+
+
+async def test_what_came_too_late_is_on_its_envelope_and_named_once(hub: Hub) -> None:
+    await hub.send("baishi-his", _report("F", "5.10", "U1"))
+    await hub.send("baishi-his", _report("P", "9.99", "U2"))
+    await hub.run()
+    rows = await hub.pool.fetch("select code, about, envelope from finding")
+    assert [row["code"] for row in rows] == ["late-preliminary"]
+    resources = await hub.pool.fetchval("select resources::text from outcome where envelope = $1", rows[0]["envelope"])
+    assert "Observation" not in resources
+    assert "Patient" in resources
+
+
+async def test_of_two_processes_that_bring_one_report_the_final_one_stays(
+    hub: Hub, community: Community, mappings: MappingSet
+) -> None:
+    """Two patients' lanes and one filler number: both read the record before either has written."""
+    await hub.send("baishi-his", _report("F", "5.10", "U1", patient="BS0001"))
+    await hub.send("baishi-his", _report("P", "9.99", "U2", patient="BS0002"))
+    async with hub.pool.acquire() as first, hub.pool.acquire() as second:
+        mine, theirs = first.transaction(), second.transaction()
+        await mine.start()
+        await theirs.start()
+        await recorded(hub, first, community, mappings)
+        other = started(recorded(hub, second, community, mappings))
+        await blocked(hub.pool, other)
+        await mine.commit()
+        with pytest.raises(VersionConflict):
+            await other
+        await theirs.rollback()
+    await hub.pool.execute("delete from inbox where envelope = (select min(envelope::text)::uuid from inbox)")
+    await hub.run()
+    assert str((await hub.only("Observation"))["valueQuantity"]["value"]) == "5.10"
+    assert await hub.open_findings() == ["late-preliminary"]
+
+
+async def test_an_older_word_about_an_order_does_not_overwrite_a_newer(hub: Hub) -> None:
+    newer = order(control="XO", text="胸部正侧位DR", control_id="M2").replace(
+        b"20261121083500|||D01", b"20261121093500|||D01"
+    )
+    await hub.send("baishi-his", newer)
+    await hub.send("baishi-his", order(control_id="M1"))
+    await hub.run()
+    request = await hub.only("ServiceRequest")
+    assert request["code"]["text"] == "胸部正侧位DR"
+    assert "late-version" in await hub.open_findings()
+    await hub.send("baishi-his", order(control="CA", control_id="M3"))
+    await hub.run()
+    assert (await hub.only("ServiceRequest"))["status"] == "revoked"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.identifiers import ID_CARD
-from engine.recording.merge import comes_too_late, merge
+from engine.recording.merge import merge
 from tests.unit.engine.patients import CARD, OTHER_CARD, patient
 
 A, B = {"system": "s", "value": "1"}, {"system": "s", "value": "2"}
@@ -53,25 +53,11 @@ def test_a_right_card_number_does_not_revive_a_wrong_one() -> None:
     assert _cards(merge(patient(card="1", use="temp"), patient(card=CARD))) == {"1": "temp", CARD: "official"}
 
 
-LATE = [(settled, early) for settled in ("final", "amended", "corrected", "appended") for early in ("preliminary",)]
-
-
-@pytest.mark.parametrize("resource_type", ["DiagnosticReport", "Observation"])
-@pytest.mark.parametrize(("current", "incoming"), [*LATE, ("final", "registered"), ("final", "partial")])
-def test_an_unsettled_result_comes_too_late_after(current: str, incoming: str, resource_type: str) -> None:
-    late = comes_too_late({"status": current}, {"resourceType": resource_type, "status": incoming})
-    assert late is not None
-    assert late.code == "late-preliminary"
+R1, R2 = {"reference": "Observation/1"}, {"reference": "Observation/2"}
 
 
 @pytest.mark.parametrize(
-    ("current", "incoming"),
-    [("preliminary", "final"), ("final", "corrected"), ("preliminary", "preliminary"), ("final", "final")],
+    ("status", "after"), [("preliminary", [R1, R2]), ("corrected", [R1, R2]), ("final", [R2]), (None, [R1, R2])]
 )
-def test_a_result_comes_in_time(current: str, incoming: str) -> None:
-    assert comes_too_late({"status": current}, {"resourceType": "Observation", "status": incoming}) is None
-    assert comes_too_late(None, {"resourceType": "Observation", "status": incoming}) is None
-
-
-def test_only_results_can_come_too_late() -> None:
-    assert comes_too_late({"status": "final"}, {"resourceType": "Encounter", "status": "preliminary"}) is None
+def test_only_a_final_report_says_all_of_its_results(status: str | None, after: list[dict[str, Any]]) -> None:
+    assert merge({"result": [R1]}, {"status": status, "result": [R2]})["result"] == after

@@ -1,0 +1,73 @@
+"""Which resources of a message come too late to be recorded, and what is a person told of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.finding import Finding, Severity
+from engine.recording.precedence import Late, order_too_late, result_too_late
+
+Resource = dict[str, Any]
+Current = Mapping[str, Resource | None]
+
+_REPORT, _RESULT, _ORDER = "DiagnosticReport", "Observation", "ServiceRequest"
+_LOCATIONS = {_REPORT: "OBR-25", _RESULT: "OBX-11", _ORDER: "ORC-5"}
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """`reference` is not recorded. Its report's finding speaks for a result as well: then `finding` is None."""
+
+    reference: str
+    finding: Finding | None
+
+
+def too_late(resources: list[Resource], current: Current) -> Iterator[TooLate]:
+    """What of one message comes too late after what is on record.
+
+    current  by reference, as it stands before this message
+    """
+    reported: dict[str, tuple[Resource | None, Resource]] = {}
+    late_reports: set[str] = set()
+    for resource in resources:
+        kind = resource["resourceType"]
+        if kind not in _LOCATIONS:
+            continue
+        reference = f"{kind}/{resource['id']}"
+        if kind == _REPORT:
+            known = current.get(reference)
+            reported |= {str(each.get("reference")): (known, resource) for each in resource.get("result") or ()}
+            if late := _late(known, resource, known, resource):
+                late_reports.add(reference)
+                yield TooLate(reference, _finding(late, kind))
+    for resource in resources:
+        kind = resource["resourceType"]
+        if kind not in (_RESULT, _ORDER):
+            continue
+        reference = f"{kind}/{resource['id']}"
+        known = current.get(reference)
+        report_before, report = reported.get(reference, (None, None))
+        if late := _late(known, resource, report_before, report):
+            told = report is not None and f"{_REPORT}/{report['id']}" in late_reports
+            yield TooLate(reference, None if told else _finding(late, kind))
+
+
+def _late(known: Resource | None, incoming: Resource, before: Resource | None, report: Resource | None) -> Late | None:
+    """`before` and `report` say when: the report on record and the one that came."""
+    if known is None:
+        return None
+    states = known.get("status") or "", incoming.get("status") or ""
+    if incoming["resourceType"] == _ORDER:
+        return order_too_late(*states, known.get("authoredOn") or "", incoming.get("authoredOn") or "")
+    return result_too_late(*states, (before or {}).get("issued") or "", (report or {}).get("issued") or "")
+
+
+def _finding(late: Late, kind: str) -> Finding:
+    what = {_REPORT: "report, with its results,", _RESULT: "result", _ORDER: "order"}[kind]
+    if late is Late.PRELIMINARY:
+        text = f"A {what} that is not final yet came after the final one; it was not recorded."
+    else:
+        text = f"An older version of this {what} came after a newer one; it was not recorded."
+    return Finding(late, text, Severity.INFORMATION, _LOCATIONS[kind])
