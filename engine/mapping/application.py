@@ -133,6 +133,8 @@ class Application:
             named = False
         if not named:
             resource = {**start} if start else {"resourceType": compiled.rules.resource, "id": identity}
+            if self._trail is not None and not compiled.says_more:
+                self._trail.begins(reference, made.get(reference))
             self._run_one_by_one(job, frame, more, resource)
         refers = self._refers[job.refers]
         if refers is None:

@@ -98,10 +98,9 @@ def _opened(outer: Instance, group: Group, name: str, inside: Mapping[str, list[
         outer.inner.append(instance)
         return instance
     for deeper in inside[group.name]:
-        if name in deeper.starts:
-            around = Instance(group, outer)
-            opened = _opened(around, deeper, name, inside)
-            if opened is not None:
-                outer.inner.append(around)
-                return opened
+        around = Instance(group, outer)
+        opened = _opened(around, deeper, name, inside)
+        if opened is not None:
+            outer.inner.append(around)
+            return opened
     return None

@@ -22,9 +22,16 @@ class SourceTrail:
         self._version = version
         self._places = Places([segment.name for segment in message.segments])
         self._before: dict[tuple[str, str], int] = {}
+        self._joins: dict[str, Resource] = {}
         self.sources: list[FieldSource] = []
         self.ran: set[Rule] = set()
         """The rules that gave something."""
+
+    def begins(self, owner: str, joins: Resource | None) -> None:
+        """A resource is made anew; `joins` is the one of the same id that its lists will be added to."""
+        for key in [key for key in self._before if key[0] == owner]:
+            del self._before[key]
+        self._joins[owner] = joins or {}
 
     def follow(
         self,
@@ -75,8 +82,9 @@ class SourceTrail:
             values = target.get(name) or []
             first = self._before.get((owner, compiled.rule.to), 0)
             self._before[owner, compiled.rule.to] = len(values)
+            joined = len(found_in(self._joins.get(owner, {}), name) or []) if not prefix else 0
             for number in range(first, len(values)):
-                yield f"{prefix}{name}[{number}]", values[number]
+                yield f"{prefix}{name}[{joined + number}]", values[number]
         elif compiled.function is not None and compiled.function.elements:
             stem = name.removesuffix("[x]")
             for key, value in target.items():

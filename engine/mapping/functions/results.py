@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from decimal import Decimal
 from typing import Any
 
 from engine.finding import Severity
 from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
+from engine.mapping.functions.embedded import EmbeddedUnreadable, embedded, pointer
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import compared, folded, number, quantity
 from engine.mapping.functions.texts import joined_lines
@@ -26,18 +25,6 @@ _MISSING: dict[str, dict[str, Any]] = {
 _TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI", "HD", "EI"})
 _CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
 _TIMES = frozenset({"TS", "DTM", "DT"})
-_CONTENT_TYPES = {
-    "PDF": "application/pdf",
-    "JPEG": "image/jpeg",
-    "JPG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "TIFF": "image/tiff",
-    "DICOM": "application/dicom",
-    "XML": "application/xml",
-    "HTML": "text/html",
-    "RTF": "text/rtf",
-}
 
 
 class Units:
@@ -222,55 +209,22 @@ def _range(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | Non
 
 
 def _embedded(raw: str, scope: Scope) -> dict[str, Any] | None:
-    """ED: source, type of data, subtype, encoding, data. R4 has no attachment here, so R5's extension carries it."""
-    parts = raw.split("^")
-    parts += [""] * (5 - len(parts))
-    kind = _content_type(scope.plain(parts[1]), scope.plain(parts[2]))
-    encoding = scope.plain(parts[3]).upper()
-    if encoding == "BASE64":
-        data = "".join(parts[4].replace("\\.br\\", "").replace("\\X0D\\", "").replace("\\X0A\\", "").split())
-        if not _is_base64(data):
-            scope.doubt("embedded-data-unreadable", "embedded data that is no base64", 5)
-            return _absent()
-    elif encoding == "HEX":
-        try:
-            data = base64.b64encode(bytes.fromhex(parts[4])).decode("ascii")
-        except ValueError:
-            scope.doubt("embedded-data-unreadable", "embedded data that is no hexadecimal", 5)
-            return _absent()
-    else:
-        data = base64.b64encode(scope.plain(parts[4]).encode()).decode("ascii")
-    if not data:
-        return None
-    return _attachment({"contentType": kind, "data": data})
-
-
-def _is_base64(data: str) -> bool:
+    """R4 has no attachment here, so R5's extension carries it."""
     try:
-        binascii.a2b_base64(data, strict_mode=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
+        found = embedded(raw, scope)
+    except EmbeddedUnreadable:
+        return _absent()
+    return _attachment(found) if found is not None else None
 
 
 def _pointer(raw: str, scope: Scope) -> dict[str, Any] | None:
-    """RP: pointer, application, type of data, subtype."""
-    parts = scope.components(raw)
-    parts += [""] * (4 - len(parts))
-    if not parts[0]:
-        return None
-    address = "".join(parts[0].split()) if ":" in parts[0] else ""
+    address, media = pointer(raw, scope)
     if not address:
+        return None
+    if ":" not in address:
         scope.doubt("pointer-relative", "a pointer without a scheme; kept as text", 1, Severity.INFORMATION)
-        return {"valueString": parts[0]}
-    return _attachment({"contentType": _content_type(parts[2], parts[3]), "url": address})
-
-
-def _content_type(kind: str, subtype: str) -> str:
-    if "/" in kind:
-        return kind.lower()
-    known = _CONTENT_TYPES.get(subtype.upper()) or _CONTENT_TYPES.get(kind.upper())
-    return known or "application/octet-stream"
+        return {"valueString": address}
+    return _attachment({"contentType": media, "url": address})
 
 
 def _attachment(attachment: dict[str, str]) -> dict[str, Any]:
