@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine import centres, routing
-from engine.errors import RequestStateError
 from engine.finding import Finding
-from engine.identifiers import resource_id
-from engine.orders import categories_of, is_cancelled, modality_of, performed
+from engine.orders import is_cancelled, performed
 from engine.recording.merge import merge
+from engine.recording.tell_centre import tell_centre
 from engine.recording.work import Work
 from engine.store.worklist import Step
 from engine.studies import PATIENT_CONFLICT, Manifest, linked
@@ -43,7 +41,7 @@ async def _link(work: Work, walk: Understood, manifest: Manifest) -> None:
     study = linked(merge(work.book.get(manifest.study_reference), study), order)
     work.put(study, walk)
     work.linked_studies.append(manifest.study_reference)
-    await _tell_centre(work, walk, order, study, step)
+    await _hand_over(work, walk, order, study, step)
 
 
 def _keep_unlinked(work: Work, walk: Understood, manifest: Manifest, disagreement: Finding | None) -> None:
@@ -67,31 +65,13 @@ def _keep_unlinked(work: Work, walk: Understood, manifest: Manifest, disagreemen
         work.find(disagreement, walk, manifest.study_reference)
 
 
-async def _tell_centre(work: Work, walk: Understood, order: Resource, study: Resource, step: Step) -> None:
+async def _hand_over(work: Work, walk: Understood, order: Resource, study: Resource, step: Step) -> None:
     if is_cancelled(order):
         work.find(_cancelled(), walk, f"ImagingStudy/{study['id']}")
         return
     if step.state != "performed":
         work.steps[step.service_request] = performed(step)
-    target = routing.order_placed(
-        work.community,
-        facility=walk.envelope.facility,
-        modality=modality_of(order),
-        categories=categories_of(order),
-    )
-    if target is None:
-        return
-    centre = work.community.centres[target.centre]
-    reference = f"Task/{resource_id('Task', centre.name, order['id'])}"
-    await work.book.load([reference])
-    task = work.book.get(reference)
-    try:
-        if task is None:
-            work.put(centres.open_request(order, centre, study, work.at), walk)
-        else:
-            work.put(centres.study_arrived(task, study, work.at), walk)
-    except RequestStateError as error:
-        work.find(Finding(error.code, error.message, location="(0008,0050)"), walk, reference)
+    await tell_centre(work, walk, order, study, "(0008,0050)")
 
 
 def _cancelled() -> Finding:

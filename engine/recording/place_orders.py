@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine import centres, routing
-from engine.centres.states import RequestState
 from engine.clock import CHINA
 from engine.config import Facility
-from engine.errors import RequestStateError
 from engine.finding import Finding, Severity
-from engine.identifiers import facility_system, resource_id
+from engine.identifiers import facility_system
 from engine.orders import (
     LIMIT_ACCESSION,
     LIMIT_TEXT,
     accessions_of,
-    categories_of,
     fits_worklist,
     is_cancelled,
     modality_of,
@@ -26,6 +22,7 @@ from engine.orders import (
     shortened,
     study_uid_for,
 )
+from engine.recording.tell_centre import tell_centre
 from engine.recording.work import Work
 from engine.store import records, worklist
 from engine.store.tokens import of_system_and_value
@@ -96,7 +93,7 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     if step.state != "cancelled" and (study is not None or (known is not None and known.state == "performed")):
         step = performed(step)
     work.steps[order["id"]] = step
-    await _ask_centre(work, walk, order, study)
+    await tell_centre(work, walk, order, study, "ORC-1")
 
 
 async def _accession(work: Work, walk: Understood, order: Resource, facility: Facility, known: Step | None) -> str:
@@ -157,34 +154,6 @@ async def _study_that_came_first(work: Work, walk: Understood, order: Resource, 
     return None
 
 
-async def _ask_centre(work: Work, walk: Understood, order: Resource, study: Resource | None) -> None:
-    target = routing.order_placed(
-        work.community,
-        facility=walk.envelope.facility,
-        modality=modality_of(order),
-        categories=categories_of(order),
-    )
-    if target is None:
-        return
-    centre = work.community.centres[target.centre]
-    reference = f"Task/{resource_id('Task', centre.name, order['id'])}"
-    await work.book.load([reference])
-    task = work.book.get(reference)
-    try:
-        if is_cancelled(order):
-            if task is not None:
-                work.put(centres.order_cancelled(task, work.at), walk)
-        elif task is None:
-            work.put(centres.open_request(order, centre, study, work.at), walk)
-        elif centres.state_of(task) is RequestState.CANCELLED:
-            work.find(_came_back(), walk, reference)
-        else:
-            task = centres.order_changed(task, order, work.at)
-            work.put(centres.study_arrived(task, study, work.at) if study else task, walk)
-    except RequestStateError as error:
-        work.find(Finding(error.code, error.message, location="ORC-1"), walk, reference)
-
-
 def _no_accession() -> Finding:
     return Finding(
         "order-without-accession",
@@ -231,12 +200,4 @@ def _shortened(columns: Sequence[str]) -> Finding:
         "shortened-for-worklist",
         f"Too long for a worklist, and shortened there only: {', '.join(columns)}.",
         Severity.INFORMATION,
-    )
-
-
-def _came_back() -> Finding:
-    return Finding(
-        "order-after-cancellation",
-        "The order was cancelled before and is asked for again; its request at the centre stays cancelled.",
-        location="ORC-1",
     )
