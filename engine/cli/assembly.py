@@ -21,6 +21,7 @@ import asyncpg
 from engine import config
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
+from engine.config.loader import COMMUNITY
 from engine.config.tls import endpoint_context, listener_context
 from engine.envelope import EnvelopeIds
 from engine.errors import ConfigurationError, StorageError
@@ -41,11 +42,18 @@ PARTITION_CHECK_SECS = 6 * 3600.0
 
 
 def mappings_of(community: Community) -> MappingSet:
-    """The mappings of this distribution, with the overlays of the community's facilities."""
+    """The mappings of this distribution, and over them those of the configuration's own folder `mappings`."""
     import mappings as mapping_files
     from engine.mapping import MappingSet
 
-    return MappingSet.load(Path(mapping_files.__file__).parent, list(community.facilities))
+    shipped = Path(mapping_files.__file__).parent
+    return MappingSet.load(shipped, list(community.facilities), own_mappings(community))
+
+
+def own_mappings(community: Community) -> Path | None:
+    """The folder `mappings` of a configuration; None where it has none."""
+    own = community.folder / "mappings"
+    return own if (community.folder / COMMUNITY).is_file() and own.is_dir() else None
 
 
 def new_ids() -> EnvelopeIds:

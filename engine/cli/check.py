@@ -13,7 +13,7 @@ from rich.table import Table
 
 import mappings
 from engine.cli import check_coverage
-from engine.cli.assembly import mappings_of
+from engine.cli.assembly import mappings_of, own_mappings
 from engine.config import Community, DicomChannel, FolderChannel, InvalidConfiguration, load
 from engine.mapping import MappingSet
 from engine.mapping.coverage import coverage
@@ -50,9 +50,9 @@ def check(
         if with_coverage:
             _show_coverage(mapping_set, files, as_json=as_json, as_markdown=as_markdown)
             return
-        results = run_tests(files)
+        results = run_tests(files, own_mappings(community))
     except InvalidConfiguration as error:
-        _tell(files, error)
+        _tell(files, error, own=folder)
         raise typer.Exit(1) from None
     _show(community)
     _show_mappings(mapping_set, results)
@@ -60,7 +60,7 @@ def check(
     for result in failed:
         for failure in result.failures:
             _console.print(
-                f"[red]✗[/] {escape(f'{_near(files)}/{result.file}:{result.line}: {result.name}: {failure}')}"
+                f"[red]✗[/] {escape(f'{_place(files, folder, result.file)}:{result.line}: {result.name}: {failure}')}"
             )
     if failed:
         _console.print(f"{len(failed)} of {len(results)} mapping tests failed")
@@ -78,9 +78,15 @@ def _show_coverage(mapping_set: MappingSet, files: Path, *, as_json: bool, as_ma
         check_coverage.show(segments, _console)
 
 
-def _tell(folder: Path, error: InvalidConfiguration) -> None:
+def _place(shipped: Path, own: Path, file: str) -> str:
+    """Where a file of the mappings lies: those of the configuration's own folder say so in their first step."""
+    return f"{_near(own if file.startswith('mappings/') else shipped)}/{file}"
+
+
+def _tell(folder: Path, error: InvalidConfiguration, own: Path | None = None) -> None:
     for problem in error.problems:
-        place = "" if problem.file == folder.name and not folder.is_dir() else f"{_near(folder)}/"
+        at = own if own is not None and problem.file.startswith("mappings/") else folder
+        place = "" if problem.file == folder.name and not folder.is_dir() else f"{_near(at)}/"
         _console.print(f"[red]✗[/] {escape(f'{place}{problem}')}")
     count = len(error.problems)
     _console.print(f"{count} {'problem' if count == 1 else 'problems'}")

@@ -48,38 +48,46 @@ class _Part:
     not_mapped: Mapping[str, str]
 
 
-def load(folder: Path, facilities: Collection[str]) -> Loaded:
-    """Reads everything.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder of mappings; its files are named from `root`."""
 
-    Raises InvalidConfiguration that lists every problem as file:line with the nearest valid name.
+    folder: Path
+    root: Path
+
+
+def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> Loaded:
+    """Reads everything: the mappings of the distribution, and over them those in `own`, of one installation.
+
+    A mapping or a part of `own` stands for the one of the same name, a table adds its rows to it, a facility's changes
+    come after those of the distribution. Raises InvalidConfiguration that lists every problem as file:line with the
+    nearest valid name; files of `own` are named from the folder around it.
     """
     problems: list[Problem] = []
     if not folder.is_dir():
         raise InvalidConfiguration([Problem(str(folder), 0, "", "expected a folder of mappings")])
-    tables = Tables.load(folder / "tables")
+    places = [_Place(folder, folder), *([_Place(own, own.parent)] if own is not None else [])]
+    tables = Tables()
+    for place in places:
+        tables = tables.with_tables(Tables.load(place.folder / "tables"))
     known = Known(FUNCTIONS, ID_FUNCTIONS, tables)
-    parts = _parts(folder, known, problems)
-    definitions: list[Definition] = []
-    for path in sorted(folder.glob(f"hl7v2/*/{MAPPING_FILE}")):
-        node = Node.open(path, folder, problems)
-        if node is not None:
-            definition = _definition(node, parts, known)
-            if definition is not None:
-                definitions.append(definition)
-    _each_message_once(definitions, problems)
+    parts = {name: part for place in places for name, part in _parts(place, known, problems).items()}
+    definitions = _definitions(places, parts, known, problems)
     by_facility: dict[str, tuple[Definition, ...]] = {"": tuple(definitions)}
     tables_of: dict[str, Tables] = {"": tables}
-    for overlay_folder in sorted(path for path in folder.glob("facilities/*") if path.is_dir()):
-        code = overlay_folder.name
-        if code not in facilities:
-            place = overlay_folder.relative_to(folder).as_posix()
-            problems.append(Problem(place, 0, "", f"'{code}' is no facility{nearest(code, facilities)}"))
-            continue
-        tables_of[code] = tables.with_tables(Tables.load(overlay_folder / "tables"))
-        overlays = _overlays(
-            overlay_folder, folder, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
-        )
-        by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in definitions)
+    for place in places:
+        for overlay_folder in sorted(path for path in place.folder.glob("facilities/*") if path.is_dir()):
+            code = overlay_folder.name
+            if code not in facilities:
+                file = overlay_folder.relative_to(place.root).as_posix()
+                problems.append(Problem(file, 0, "", f"'{code}' is no facility{nearest(code, facilities)}"))
+                continue
+            tables_of[code] = tables_of.get(code, tables).with_tables(Tables.load(overlay_folder / "tables"))
+            overlays = _overlays(
+                overlay_folder, place.root, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
+            )
+            those = by_facility.get(code, tuple(definitions))
+            by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in those)
     if not problems:
         for code, those in by_facility.items():
             for definition in those:
@@ -89,10 +97,27 @@ def load(folder: Path, facilities: Collection[str]) -> Loaded:
     return Loaded(by_facility, tables_of)
 
 
-def _parts(folder: Path, known: Known, problems: list[Problem]) -> dict[str, _Part]:
+def _definitions(
+    places: Sequence[_Place], parts: Mapping[str, _Part], known: Known, problems: list[Problem]
+) -> list[Definition]:
+    definitions: dict[str, Definition] = {}
+    for place in places:
+        found: list[Definition] = []
+        for path in sorted(place.folder.glob(f"hl7v2/*/{MAPPING_FILE}")):
+            node = Node.open(path, place.root, problems)
+            definition = _definition(node, parts, known) if node is not None else None
+            if definition is not None:
+                found.append(definition)
+        _each_name_once(found, problems)
+        definitions |= {definition.name: definition for definition in found}
+    _each_message_once(list(definitions.values()), problems)
+    return list(definitions.values())
+
+
+def _parts(place: _Place, known: Known, problems: list[Problem]) -> dict[str, _Part]:
     parts: dict[str, _Part] = {}
-    for path in sorted(folder.glob("hl7v2/parts/*.yaml")):
-        node = Node.open(path, folder, problems)
+    for path in sorted(place.folder.glob("hl7v2/parts/*.yaml")):
+        node = Node.open(path, place.root, problems)
         if node is None:
             continue
         node.allow(*_PART_KEYS)
@@ -223,8 +248,7 @@ def _reasons(node: Node) -> dict[str, str]:
     return {key: reasons.text(key) for key in reasons.names()}
 
 
-def _each_message_once(definitions: Sequence[Definition], problems: list[Problem]) -> None:
-    first: dict[str, Line] = {}
+def _each_name_once(definitions: Sequence[Definition], problems: list[Problem]) -> None:
     names: dict[str, Line] = {}
     for definition in definitions:
         line = definition.line
@@ -233,6 +257,12 @@ def _each_message_once(definitions: Sequence[Definition], problems: list[Problem
                 Problem(line.file, 1, "name", f"expected another name; it stands in {names[definition.name]}")
             )
         names[definition.name] = line
+
+
+def _each_message_once(definitions: Sequence[Definition], problems: list[Problem]) -> None:
+    first: dict[str, Line] = {}
+    for definition in definitions:
+        line = definition.line
         for message in definition.messages:
             if message in first:
                 problems.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import engine.mapping.functions  # noqa: F401  registers the functions that mappings name
+import engine.mapping.functions
 import engine.mapping.puts  # noqa: F401  registers their way back
 from engine.mapping.definition import Definition
 from engine.mapping.loader import Loaded, load
@@ -21,12 +21,12 @@ class MappingSet:
         self._compiled: dict[tuple[str, str], Mapping] = {}
 
     @classmethod
-    def load(cls, folder: Path, facilities: Sequence[str]) -> MappingSet:
-        """Reads and checks a mappings folder.
+    def load(cls, folder: Path, facilities: Sequence[str], own: Path | None = None) -> MappingSet:
+        """Reads and checks a mappings folder, and over it the one that an installation has of its own.
 
         Raises InvalidConfiguration (a ConfigurationError) that lists every problem as file:line with the nearest name.
         """
-        mappings = cls(load(folder, facilities))
+        mappings = cls(load(folder, facilities, own))
         for facility in mappings._loaded.definitions:
             for definition in mappings._definitions(facility):
                 for message_type in definition.messages:

@@ -33,17 +33,19 @@ DELETED = "(deleted)"
 """What a fact says of an element that the sender deletes."""
 
 
-def run_tests(folder: Path) -> list[TestResult]:
-    """Runs every test below a mappings folder. A test that cannot be read is a failed test.
+def run_tests(folder: Path, own: Path | None = None) -> list[TestResult]:
+    """Runs every test below a mappings folder, and below an installation's own. One that cannot be read has failed.
 
     Raises InvalidConfiguration when the mappings themselves cannot be loaded.
     """
-    facilities = [path.name for path in folder.glob("facilities/*") if path.is_dir()]
-    mappings = MappingSet.load(folder, facilities)
+    places = [(folder, folder), *([(own, own.parent)] if own is not None else [])]
+    facilities = [path.name for place, _ in places for path in place.glob("facilities/*") if path.is_dir()]
+    mappings = MappingSet.load(folder, facilities, own)
     results: list[TestResult] = []
     exercised = Exercised()
-    for path in sorted(folder.glob(f"**/{TEST_FILE}")):
-        results.extend(_file(path, folder, mappings, exercised))
+    for place, root in places:
+        for path in sorted(place.glob(f"**/{TEST_FILE}")):
+            results.extend(_file(path, root, mappings, exercised))
     tested = {result.mapping for result in results}
     for definition in mappings.definitions():
         if definition.name not in tested:

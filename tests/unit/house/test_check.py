@@ -62,7 +62,7 @@ def test_a_failed_mapping_test_is_told_with_its_line(
 ) -> None:
     failed = TestResult("hl7v2/ADT/mapping_test.yaml", 7, "ADT", "a name", ("Patient.name[0].text: expected 王",))
     passed = TestResult("hl7v2/ADT/mapping_test.yaml", 3, "ADT", "a sex", ())
-    monkeypatch.setattr(command, "run_tests", lambda _: [passed, failed])
+    monkeypatch.setattr(command, "run_tests", lambda *_: [passed, failed])
     assert check(folder) == 1
     told = capsys.readouterr().out
     assert "mappings/hl7v2/ADT/mapping_test.yaml:7: a name: Patient.name[0].text: expected 王" in told

@@ -204,9 +204,9 @@ def untested(folder: Path) -> list[tuple[str, int, str]]:
 
 
 def test_a_rule_that_no_test_exercises_fails_where_it_stands(copied: Path, edit: Edit) -> None:
-    row = "- {rule: pid-8,  from: PID-8,  to: gender, table: sex}"
-    line = edit("hl7v2/parts/patient.yaml", row, f"{row}\n  - {{rule: pid-39, from: PID-39, to: extension+}}")
-    assert untested(copied) == [("hl7v2/parts/patient.yaml", line + 1, "rule pid-39")]
+    row = "- {rule: pid-8,  from: PID-8,  to: gender, table: sex, dir: both}"
+    line = edit("hl7v2/parts/patient.yaml", row, f"{row}\n  - {{rule: pid-99, from: PID-99, to: extension+}}")
+    assert untested(copied) == [("hl7v2/parts/patient.yaml", line + 1, "rule pid-99")]
 
 
 def test_a_rule_of_a_part_is_tested_by_any_mapping_that_has_the_part(copied: Path, edit: Edit) -> None:
@@ -236,6 +236,70 @@ tests:
     message: registration.hl7
     expect: {"Patient.name[1].text": 小东}
 """
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """An installation's own mappings: a facility that tests its row, and a code more for everybody."""
+    place = tmp_path / "config/mappings"
+    (place / "facilities/baishi").mkdir(parents=True)
+    (place / "tables").mkdir()
+    (place / "tables/sex.csv").write_text("from,code\nMAN,male\n", encoding="utf-8")
+    (place / "facilities/baishi/adt.yaml").write_text(OVERLAY, encoding="utf-8")
+    return place
+
+
+def test_an_installation_has_mappings_of_its_own_over_those_of_the_distribution(folder: Path, own: Path) -> None:
+    mappings = MappingSet.load(folder, ["baishi"], own)
+    lines = pid(f5="王^小东", f8="MAN", f13="1"), "ZPD|1|小^东"
+    patient = registered(mappings, "baishi", *lines).resources[0]
+    assert patient["gender"] == "male"
+    assert [name["text"] for name in patient["name"]] == ["王小东", "小东"]
+    assert registered(mappings, "qingxi", *lines).resources[0]["gender"] == "male"
+    assert {
+        (result.file, result.failures[0].partition(":")[0]) for result in run_tests(folder, own) if result.failures
+    } == {
+        ("mappings/facilities/baishi/adt.yaml", "rule pid-13"),
+        ("mappings/facilities/baishi/adt.yaml", "rule z-name"),
+    }
+
+
+def test_an_own_mapping_stands_for_the_one_of_its_name(folder: Path, own: Path) -> None:
+    shutil.copytree(folder / "hl7v2/ADT_PERSON", own / "hl7v2/person")
+    path = own / "hl7v2/person/mapping.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("version: 1", "version: own", 1), encoding="utf-8")
+    found = MappingSet.load(folder, ["baishi"], own).find("ADT^A31", "baishi")
+    assert found is not None
+    assert found.label.startswith("ADT_PERSON@own+")
+
+
+def test_a_mistake_in_an_own_file_is_named_with_its_folder(folder: Path, own: Path) -> None:
+    path = own / "facilities/baishi/adt.yaml"
+    path.write_text(OVERLAY.replace("with: person_name", "with: person_nam"), encoding="utf-8")
+    with pytest.raises(InvalidConfiguration) as caught:
+        MappingSet.load(folder, ["baishi"], own)
+    assert "mappings/facilities/baishi/adt.yaml:9" in str(caught.value)
+
+
+def test_a_row_that_writes_needs_a_function_that_knows_the_way_back(copied: Path, edit: Edit) -> None:
+    line = edit("hl7v2/parts/encounter.yaml", "with: visit_status,", "with: visit_status, dir: both,")
+    assert problems(copied) == [
+        f"hl7v2/parts/encounter.yaml:{line}: rules.dir: 'visit_status' only reads; "
+        "expected one that also writes; did you mean 'result_status'?"
+    ]
+
+
+def test_a_table_with_several_codes_for_one_says_which_is_written(copied: Path, edit: Edit) -> None:
+    edit("tables/sex.csv", "M,male,HL7 0001,yes", "M,male,HL7 0001")
+    assert any(
+        "table 'sex' has several rows for 'male'; mark one 'yes' in its column back" in each
+        for each in problems(copied)
+    )
+
+
+def test_a_row_writes_only_what_it_reads(copied: Path, edit: Edit) -> None:
+    edit("hl7v2/parts/order.yaml", "writes: [OBR-2, ORC-2]", "writes: [OBR-2, ORC-4]")
+    assert any("ORC-4 stands in neither 'from' nor 'else'" in each for each in problems(copied))
 
 
 def test_a_message_type_that_nothing_maps_has_no_mapping(mappings: MappingSet) -> None:
