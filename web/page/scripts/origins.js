@@ -13,7 +13,7 @@ export function originTable(provenance) {
 }
 
 function row(element) {
-  const rules = element.sources.map((source) => source.rule).join(", ");
+  const rules = [...new Set(element.sources.map((source) => source.rule))].join(", ");
   const names = new Set(element.sources.map((source) => segmentOf(source.field)));
   const fields = element.sources.map((source) => source.field).join(", ");
   const point = (on) => (event) => {
@@ -26,7 +26,7 @@ function row(element) {
     h("td", { class: "mono", text: element.path }),
     h("td", { text: element.value }),
     h("td", { class: "mono nowrap", text: rules }),
-    h("td", { class: "mono nowrap" }, fields || h("small", { text: element.actor ?? t(`said.${element.said_by}`) })),
+    h("td", { class: "mono" }, fields || h("small", { text: element.actor ?? t(`said.${element.said_by}`) })),
   );
 }
 
