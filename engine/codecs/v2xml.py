@@ -33,6 +33,7 @@ MAX_PART = 99
 
 _BLANK = b" \t\r\n\x00"
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe<\x00", b"\xfe\xff\x00<")
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._\- ]{1,40})["']""")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _NUMBERED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.([0-9]{1,4})")
@@ -49,7 +50,7 @@ class XmlMessage(er7.Message):
     """A message that came as XML: its segments as ER7 would write them, its bytes as they are."""
 
     def __init__(self, payload: bytes, decoded: text.Decoded, written: er7.Message, findings: list[Finding]) -> None:
-        super().__init__(payload, decoded, written.segments, [*decoded.findings, *findings, *written.findings])
+        super().__init__(payload, decoded, written.lines, [*decoded.findings, *findings, *written.findings])
 
     def byte_range(
         self, segment: int, field: int, rep: int | None = None, comp: int | None = None, sub: int | None = None
@@ -90,7 +91,8 @@ class XmlMessage(er7.Message):
 
 def is_xml(payload: bytes) -> bool:
     """Whether the first character that is not blank opens an element."""
-    return payload[:64].removeprefix(_BOM).lstrip(_BLANK)[:1] == b"<"
+    opening = payload[:64]
+    return opening.removeprefix(_BOM).lstrip(_BLANK)[:1] == b"<" or opening.startswith(_UTF_16)
 
 
 def declared_charset(payload: bytes) -> str:
