@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from engine.api import account, health
 from engine.api.boundary import PROTECTED, Boundary, first_segment, is_open
-from engine.api.console import alerts, deliveries, envelopes, findings, held, joins, provenance, replay, trace
+from engine.api.console import alerts, archive, deliveries, envelopes, findings, held, joins, provenance, replay, trace
 from engine.api.fhir import router as fhir
 from engine.api.refusals import refusal_of, response_of
 from engine.api.services import Services
@@ -24,6 +24,7 @@ _OWN_ROUTERS = (
     health.router,
     account.router,
     alerts.router,
+    archive.router,
     findings.router,
     deliveries.router,
     envelopes.router,

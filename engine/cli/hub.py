@@ -16,6 +16,8 @@ from engine.errors import AccessError, ConfigurationError, HutongError, NotFound
 
 TOKEN = "HUTONG_TOKEN"
 _TIMEOUT_SECS = 30.0
+LONG_SECS = 1800.0
+"""For what reads or deletes a whole month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,22 @@ class Hub:
         """The exact bytes of an envelope. Raises as `get` does."""
         return self._ask("GET", f"/api/envelopes/{envelope}/payload").content
 
-    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def content(self, path: str, /, **parameters: str | None) -> bytes:
+        """What a path of the API answers, as it is; it may take its time. Raises as `get` does."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._ask("GET", path, timeout=LONG_SECS, params=given).content
+
+    def command(self, path: str, /, **body: Any) -> Any:
+        """As `post`, for what takes its time."""
+        return self._json(self._ask("POST", path, timeout=LONG_SECS, json=body))
+
+    def _ask(self, method: str, path: str, *, timeout: float = _TIMEOUT_SECS, **request: Any) -> httpx.Response:
         try:
             answer = httpx.request(
                 method,
                 self.url + path,
                 headers={"Authorization": f"Bearer {self.token}"},
-                timeout=_TIMEOUT_SECS,
+                timeout=timeout,
                 trust_env=False,
                 **request,
             )

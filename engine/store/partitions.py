@@ -88,7 +88,7 @@ async def ensure_partitions(connection: asyncpg.Connection, now: datetime) -> li
         for parted in PARTED:
             for month in map(this.plus, range(-BEFORE, AHEAD + 1)):
                 if month.part(parted.table) not in there:
-                    await _make(connection, parted, month)
+                    await make_part(connection, parted, month)
                     made.append(month.part(parted.table))
     return made
 
@@ -102,21 +102,25 @@ async def parts(connection: asyncpg.Connection) -> set[str]:
     return {row["name"] for row in rows}
 
 
-async def _make(connection: asyncpg.Connection, parted: Parted, month: Month) -> None:
-    """Attaching a finished table locks its parent more mildly than creating a part of it would."""
+async def make_part(connection: asyncpg.Connection, parted: Parted, month: Month) -> None:
+    """Makes one month's part of one table, where there is none.
+
+    Attaching a finished table locks its parent more mildly than creating a part of it would.
+    """
     low, high = month.first_id, month.plus(1).first_id
     table, part = parted.table, month.part(parted.table)
-    await connection.execute(
-        f"create table {part} (like {table} including defaults including storage) {parted.storage}"
-    )
-    # The default part is locked before its rows are read: none may arrive between moving and attaching.
-    await connection.execute(f"lock table {table}_default in access exclusive mode")
-    await connection.execute(
-        f"""
-        with moved as (delete from {table}_default where {parted.key} >= $1 and {parted.key} < $2 returning *)
-        insert into {part} select * from moved
-        """,
-        low,
-        high,
-    )
-    await connection.execute(f"alter table {table} attach partition {part} for values from ('{low}') to ('{high}')")
+    async with connection.transaction():
+        await connection.execute(
+            f"create table {part} (like {table} including defaults including storage) {parted.storage}"
+        )
+        # The default part is locked before its rows are read: none may arrive between moving and attaching.
+        await connection.execute(f"lock table {table}_default in access exclusive mode")
+        await connection.execute(
+            f"""
+            with moved as (delete from {table}_default where {parted.key} >= $1 and {parted.key} < $2 returning *)
+            insert into {part} select * from moved
+            """,
+            low,
+            high,
+        )
+        await connection.execute(f"alter table {table} attach partition {part} for values from ('{low}') to ('{high}')")
