@@ -50,7 +50,7 @@ _FHIR_TYPES = {
 class Parameter:
     """One search parameter of a resource type.
 
-    element   the top-level element it looks at
+    element   the top-level element it looks at, or a part of one (`participant.actor`)
     token     the name its tokens begin with; parameters that mean the same share one (patient and subject)
     target    the type a bare id means, for a reference
     """
@@ -78,6 +78,16 @@ def _person(element: str = "subject") -> tuple[Parameter, Parameter]:
     return _reference("patient", element, "Patient", "subject"), _reference("subject", element, "Patient")
 
 
+def _date(name: str, element: str) -> Parameter:
+    return Parameter(name, Kind.DATE, element, name)
+
+
+def _visit(name: str = "encounter", element: str = "") -> Parameter:
+    """Whatever the parameter is called, its token is the one by which the things of a visit are found."""
+    return _reference(name, element or name, "Encounter", "encounter")
+
+
+_PATIENT = _reference("patient", "patient", "Patient", "subject")
 _STATUS = Parameter("status", Kind.CODE, "status", "status")
 _NAME = Parameter("name", Kind.NAME, "name", "name")
 
@@ -138,6 +148,88 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _reference("organization", "organization", "Organization"),
     ),
     "Organization": (_identifier(), _NAME),
+    "Appointment": (
+        _identifier(),
+        _reference("patient", "participant.actor", "Patient", "actor"),
+        _reference("practitioner", "participant.actor", "Practitioner", "actor"),
+        _reference("location", "participant.actor", "Location", "actor"),
+        _reference("actor", "participant.actor", "Practitioner"),
+        _STATUS,
+        _date("date", "start"),
+        _concept("service-type", "serviceType"),
+        _reference("based-on", "basedOn", "ServiceRequest"),
+    ),
+    "DocumentReference": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _date("date", "date"),
+        _concept("type"),
+        _reference("author", "author", "Practitioner"),
+        _reference("related", "context.related", "ServiceRequest"),
+        _visit(element="context.encounter"),
+    ),
+    "MedicationRequest": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _date("authoredon", "authoredOn"),
+        _concept("code", "medicationCodeableConcept"),
+        _reference("medication", "medicationReference", "Medication"),
+        _reference("requester", "requester", "Practitioner"),
+        _visit(),
+    ),
+    "MedicationDispense": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _date("whenhandedover", "whenHandedOver"),
+        _concept("code", "medicationCodeableConcept"),
+        _reference("medication", "medicationReference", "Medication"),
+        _reference("prescription", "authorizingPrescription", "MedicationRequest"),
+        _visit("context"),
+    ),
+    "MedicationAdministration": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _date("effective-time", "effectiveDateTime"),
+        _concept("code", "medicationCodeableConcept"),
+        _reference("medication", "medicationReference", "Medication"),
+        _visit("context"),
+    ),
+    "Medication": (_identifier(), _concept("code")),
+    "ChargeItem": (
+        _identifier(),
+        *_person(),
+        _STATUS,
+        _date("occurrence", "occurrenceDateTime"),
+        _date("entered-date", "enteredDate"),
+        _concept("code"),
+        _reference("account", "account", "Account"),
+        _visit("context"),
+    ),
+    "Account": (_identifier(), *_person(), _STATUS),
+    "Immunization": (
+        _identifier(),
+        _PATIENT,
+        _STATUS,
+        _date("date", "occurrenceDateTime"),
+        _concept("vaccine-code", "vaccineCode"),
+        _visit(),
+    ),
+    "Condition": (_identifier(), *_person(), _concept("code"), _concept("category"), _visit()),
+    "Procedure": (_identifier(), *_person(), _STATUS, _concept("code"), _date("date", "performedDateTime"), _visit()),
+    "AllergyIntolerance": (_identifier(), _PATIENT, _concept("code"), _visit()),
+    "Coverage": (
+        _identifier(),
+        _reference("patient", "beneficiary", "Patient", "subject"),
+        _reference("beneficiary", "beneficiary", "Patient", "subject"),
+        _STATUS,
+    ),
+    "RelatedPerson": (_identifier(), _PATIENT, _NAME),
+    "Device": (_identifier(),),
+    "Location": (_identifier(), _NAME),
 }
 """What each resource type can be searched by, and so what it gets tokens of; `_id` and `_lastUpdated` are columns."""
 
@@ -149,8 +241,10 @@ def tokens_of(resource: Mapping[str, Any]) -> list[str]:
     """
     resource_type = resource["resourceType"]
     found: dict[str, None] = {}
-    for element, token, extract in _EXTRACTORS.get(resource_type, _OTHERS):
+    for element, part, token, extract in _EXTRACTORS.get(resource_type, _OTHERS):
         value = resource.get(element)
+        if part and value is not None:
+            value = [inner for each in _each(value) for inner in _listed(each.get(part))]
         if value is not None:
             for text in extract(token, value, resource_type):
                 found[text] = None
@@ -279,9 +373,13 @@ _EXTRACT_BY_KIND: Mapping[Kind, _Extract] = {
 }
 
 
-def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, str, _Extract], ...]:
+def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, str, str, _Extract], ...]:
+    """Element, the part of it that is looked at (empty: all of it), token, and how its tokens are read."""
     unique = {(parameter.element, parameter.token): parameter.kind for parameter in parameters}
-    return tuple((element, token, _EXTRACT_BY_KIND[kind]) for (element, token), kind in unique.items())
+    return tuple(
+        (element.partition(".")[0], element.partition(".")[2], token, _EXTRACT_BY_KIND[kind])
+        for (element, token), kind in unique.items()
+    )
 
 
 _EXTRACTORS = {resource_type: _extractors(parameters) for resource_type, parameters in PARAMETERS.items()}
