@@ -139,3 +139,23 @@ async def test_who_does_not_run_the_hub_sees_no_console(sign_in: SignIn) -> None
     await expect(page.get_by_role("link", name="待处理事项")).to_be_visible()
     await expect(page.get_by_role("link", name="滞留报文")).to_have_count(0)
     await expect(page.get_by_role("link", name="追踪")).to_have_count(0)
+
+
+async def test_an_alert_is_one_line_that_somebody_takes_on(sign_in: SignIn, pool: asyncpg.Pool) -> None:
+    await pool.execute(
+        """
+        insert into incident (id, cause, kind, subject, code, severity, since, opened_at, last_seen_at, amount, most)
+        values (gen_random_uuid(), 'endpoint-away baishi-his', 'endpoint-away', 'baishi-his', 'unreachable', 'error',
+                $1, $1, $1, 3, 3)
+        """,
+        AT,
+    )
+    page = await sign_in("admin")
+    await open_tab(page, "告警")
+    await expect(page.locator(".incident.severity-error")).to_contain_text("baishi-his")
+    await page.get_by_role("button", name="我来处理").click()
+    await page.get_by_role("dialog").get_by_role("textbox").fill("已联系乡卫生院")
+    await page.get_by_role("dialog").get_by_role("button", name="我来处理").click()
+    await expect(page.locator(".incident-who")).to_contain_text("已联系乡卫生院")
+    await page.get_by_role("link", name="前往处理").click()
+    await expect(page.locator(".deliveries")).to_be_visible()

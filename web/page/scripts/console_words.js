@@ -47,6 +47,15 @@ export const consoleWords = {
   "delivery.unconfigured": ["配置中已没有此系统", "no longer configured"],
   "delivery.oldest": ["最早 {time}", "oldest {time}"],
 
+  "alert.open": ["现在", "Now"],
+  "alert.closed": ["已结束", "Over"],
+  "alert.none": ["一切正常，没有告警。", "All is well: nothing to tell."],
+  "alert.never": ["还没有过告警。", "There has been none."],
+  "alert.acknowledge": ["我来处理", "I take care of it"],
+  "alert.why": ["正在怎样处理（不再提醒；结束时仍会告知）", "What is being done (no more reminders; its end is still told)"],
+  "alert.acknowledged": ["已记录，不再提醒", "Noted; nobody is reminded any more"],
+  "alert.go": ["前往处理", "Go there"],
+
   "trace.ask": ["控制号、患者标识、身份证号、检查号、申请单号、检查实例 UID、信封号，或事项中的词", "Control id, patient identifier, accession, order number, study UID, envelope id, or words of a finding"],
   "trace.go": ["追踪", "Trace"],
   "trace.start": ["输入任意一个号码，查看每条报文从收到到回传的全过程。", "Enter any number to see what happened to each message, from its bytes to what was sent on."],
