@@ -1,7 +1,7 @@
 """Which command was asked for? Finds its file in this folder and turns our errors into an exit status.
 
-Every command lives in a file of its name and is a plain function of that name whose signature typer reads. Only the
-file of the command that runs is imported, so that `hutong --help` and every small command start fast.
+Every command lives in a file of its name and is a plain function of that name whose signature typer reads, or a group
+of them. Only the file of the command that runs is imported, so that `hutong --help` and small commands start fast.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": "Run a community hub.",
     "check": "Validate configuration and mappings and run the mapping tests, without connecting.",
     "explain": "Show the walk of a message, storing nothing.",
+    "map": "Begin a mapping from sample messages, or show the message that resources become.",
     "send": "Send files to a system and print its acknowledgments.",
     "trace": "Show everything known of an identifier.",
     "held": "List the messages that wait for a person, and why.",
@@ -77,12 +78,17 @@ def _application(asked: str) -> typer.Typer:
         help="hutong 互通: examined below, diagnosed above, recognised everywhere.",
     )
     for name, summary in COMMANDS.items():
-        app.command(name, short_help=summary)(_function(name) if name == asked else _listed)
+        found = _function(name) if name == asked else _listed
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, short_help=summary)
+        else:
+            app.command(name, short_help=summary)(found)
     return app
 
 
-def _function(name: str) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(import_module(f"engine.cli.{name}"), name)
+def _function(name: str) -> Callable[..., Any] | typer.Typer:
+    """The command's function, or its group of commands."""
+    function: Callable[..., Any] | typer.Typer = getattr(import_module(f"engine.cli.{name}"), name)
     return function
 
 
