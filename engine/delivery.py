@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from traceback import format_tb
 
 from engine import centres
+from engine.answering import order_answers
 from engine.clock import Clock
+from engine.codecs import hl7v2
 from engine.config import Community, MllpEndpoint
 from engine.errors import DeliveryError, Disposition, HutongError, StorageError
 from engine.finding import Finding, Severity
@@ -150,6 +152,8 @@ class _Courier:
             await outbox.delivered(self._connection, due, receipt, at)
             if due.about is not None:
                 await self._close_request(due.about, at)
+            if b"ORC" in receipt:
+                await self._apply_order_answer(receipt, at)
 
     async def _close_request(self, about: str, at: datetime) -> None:
         """The requester's system has the report: the request at the centre is returned.
@@ -166,6 +170,25 @@ class _Courier:
             logger.error("request %s was not closed: %s\n%s", about, type(error).__name__, _places(error))
             finding = Finding(code, "A report was acknowledged, but its request could not be closed.")
             await findings.raise_many(self._connection, [findings.Raised(finding, about=about)], at)
+
+    async def _apply_order_answer(self, receipt: bytes, at: datetime) -> None:
+        """A receipt may be an order response; whatever is wrong with it, it stays a receipt."""
+        try:
+            async with self._connection.transaction():
+                _, raised = await order_answers.apply(
+                    self._connection,
+                    hl7v2.parse(receipt),
+                    endpoints=[self._endpoint.name],
+                    facility=self._endpoint.facility,
+                    envelope=None,
+                    channel=None,
+                    at=at,
+                )
+                await findings.raise_many(self._connection, raised, at)
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 - as said above
+            logger.error("an order response was not applied: %s\n%s", type(error).__name__, _places(error))
 
     async def _return_request(self, about: str, at: datetime) -> None:
         if not about.startswith("Task/"):

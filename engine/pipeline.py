@@ -10,6 +10,7 @@ from traceback import format_tb
 
 import asyncpg
 
+from engine.answering import order_answers
 from engine.answering.replies import Ended, Replies
 from engine.clock import Clock
 from engine.codecs import hl7v2
@@ -25,7 +26,7 @@ from engine.store.database import FAILED, LOST, Connection, connect_by_index, en
 from engine.store.findings import Raised
 from engine.store.inbox import Claimed, Outcome
 from engine.store.records import VersionConflict
-from engine.understanding import Understood, held_by, understand
+from engine.understanding import ORDER_ANSWER, Understood, held_by, understand
 
 logger = logging.getLogger(__name__)
 
@@ -138,12 +139,29 @@ class Pipeline:
         if good:
             late = {one.envelope.id: Late(one.place, one.replayed, one.redeliver) for one, _ in good if one.asked}
             recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late)
+            await self._apply_order_answers(connection, [walk for _, walk in good], recorded, at)
             await inbox.finish(
                 connection, [await self._processed(connection, one, walk, recorded, at) for one, walk in good], at
             )
             for one, walk in good:
                 await self._settle_gone(connection, one, walk, at)
         return await self._keep_domains(connection, [walk for _, walk in good])
+
+    async def _apply_order_answers(
+        self, connection: Connection, walks: Sequence[Understood], recorded: Recorded, at: datetime
+    ) -> None:
+        for envelope in (walk.envelope for walk in walks if walk.mapping == ORDER_ANSWER):
+            written, raised = await order_answers.apply(
+                connection,
+                hl7v2.parse(envelope.payload, self._charset(envelope)),
+                endpoints=[e.name for e in self._community.endpoints.values() if e.facility == envelope.facility],
+                facility=envelope.facility,
+                envelope=envelope.id,
+                channel=envelope.channel,
+                at=at,
+            )
+            recorded.resources[envelope.id].extend(written)
+            await findings.raise_many(connection, raised, at)
 
     async def _keep_domains(self, connection: Connection, walks: Sequence[Understood]) -> frozenset[str]:
         """Queries name a domain, and must be told when nobody knows it."""
@@ -268,12 +286,14 @@ class Pipeline:
         """What the intake knew of a message; None for what is none."""
         if envelope.kind is not Kind.HL7V2:
             return None
-        channel = self._community.channels.get(envelope.channel)
-        charset = channel.charset if isinstance(channel, Hl7Channel) else None
         try:
-            return hl7v2.peek(envelope.payload, charset, envelope.channel)
+            return hl7v2.peek(envelope.payload, self._charset(envelope), envelope.channel)
         except ParseError:
             return None
+
+    def _charset(self, envelope: Envelope) -> str | None:
+        channel = self._community.channels.get(envelope.channel)
+        return channel.charset if isinstance(channel, Hl7Channel) else None
 
 
 def _refusal(findings: Sequence[Finding]) -> HutongError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.codecs import er7_batch, hl7v2
+from engine.codecs.er7_header import MAX_OWNERS
 from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, Kind
 from engine.errors import ConfigurationError, HutongError, MappingError
@@ -17,6 +18,9 @@ Resource = dict[str, Any]
 
 NO_MAPPING = "no-mapping"
 OF_ANOTHER = "facility-of-another"
+ORDER_ANSWER = "order-answer"
+"""Stands for a mapping where a message is an order response: it makes nothing of its own, it changes the order."""
+_ORDER_ANSWERS = ("ORR^", "ORL^", "ORG^", "ORI^")
 _FOREIGN_SENDER = Finding(
     "facility-mismatch",
     "MSH-4 names another facility than the channel belongs to. If it is theirs, add it to msh4.",
@@ -91,8 +95,9 @@ def _understand_message(
 ) -> Understood:
     channel = community.channels.get(envelope.channel)
     charset = channel.charset if isinstance(channel, Hl7Channel) else None
-    header = hl7v2.peek(envelope.payload, charset, envelope.channel)
     message = hl7v2.parse(envelope.payload, charset)
+    if len(message.lines.names) > MAX_OWNERS:
+        hl7v2.peek(envelope.payload, charset, envelope.channel)  # refuses one of too many patients: it has no lanes
     findings = [*message.findings]
     facility = community.facilities.get(envelope.facility)
     if facility is None:
@@ -100,10 +105,12 @@ def _understand_message(
             f"the facility {envelope.facility} is no longer configured: add it again",
             code="facility-unknown",
         )
-    if facility.msh4 and header.sending_facility not in facility.msh4:
-        _refuse_message_of_another(header.sending_facility, community)
+    if facility.msh4 and (sender := message.header.value(4).strip()) not in facility.msh4:
+        _refuse_message_of_another(sender, community)
         findings.append(_FOREIGN_SENDER)
     mapping = mappings.find(message.message_type, envelope.facility)
+    if mapping is None and message.message_type.startswith(_ORDER_ANSWERS):
+        return Understood(envelope, findings=findings, mapping=ORDER_ANSWER)
     if mapping is None:
         findings.append(_no_mapping(message.message_type))
         return Understood(envelope, findings=findings)

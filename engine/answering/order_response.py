@@ -121,7 +121,7 @@ def _recorded(order: _Order, orders: Sequence[Resource]) -> Resource | None:
         ("FILL", order.number(("OBR", 3), ("ORC", 3))),
     ):
         for resource in orders:
-            if number and number in _numbers(resource, kind):
+            if number and number in numbers_of(resource, kind):
                 return resource
     return None
 
@@ -134,7 +134,7 @@ def _answered(
     asked = order.number(("ORC", 1)) or "NW"
     done, undone = _DONE_AND_UNABLE.get(asked, ("OK", "UA"))
     failed = refused or recorded is None or recorded["id"] in unable
-    accession = next(iter(_numbers(recorded or {}, "ACSN")), "")
+    accession = next(iter(numbers_of(recorded or {}, "ACSN")), "")
     ours = part.join((escape(accession, separators), ISSUER)) if accession else ""
     placer, filler = order.raw(("ORC", 2), ("OBR", 2)), order.raw(("ORC", 3), ("OBR", 3)) or ours
     status = _status(recorded, accession) if recorded is not None else ""
@@ -161,7 +161,7 @@ def _status(order: Resource, accession: str) -> str:
     return "SC" if status == "IP" and accession else status
 
 
-def _numbers(order: Resource, kind: str) -> list[str]:
+def numbers_of(order: Resource, kind: str) -> list[str]:
     """The order's numbers of a kind (PLAC, FILL, ACSN), the one it goes by first."""
     return [
         str(identifier["value"])

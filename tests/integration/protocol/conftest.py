@@ -33,6 +33,7 @@ CHANNELS = {
     "numbered": {"sequence_numbers": "true"},
     "numbered-processed": {"sequence_numbers": "true", "acknowledge": "when_processed"},
     "legacy": {"charset": "gb18030"},
+    "filler": {"facility": "ris"},
 }
 ENDPOINTS = {"his-answers": {"address": "mllp://127.0.0.1:9"}, "ris": {"address": "mllp://127.0.0.1:9"}}
 
