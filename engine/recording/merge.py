@@ -28,11 +28,19 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
             merged.pop(element, None)
         elif element == "identifier" and element in current:
             merged[element] = _gathered(current[element], value)
+        elif element == "content" and _holds_data(current.get(element)) and not _holds_data(value):
+            continue  # what only tells of a document's state never takes the document away
         elif element == "result" and element in current and incoming.get("status") != _WHOLE:
             merged[element] = [*current[element], *(each for each in value if each not in current[element])]
         else:
             merged[element] = value
     return merged
+
+
+def _holds_data(content: Any) -> bool:
+    """Whether any attachment of a DocumentReference says more than that there is one."""
+    entries = content if isinstance(content, list) else []
+    return any(part in each.get("attachment", {}) for each in entries for part in ("data", "url"))
 
 
 def _gathered(known: list[Resource], arrived: list[Resource]) -> list[Resource]:
