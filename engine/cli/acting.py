@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 
 from engine.cli.hub import Hub
+from engine.clock import CHINA
 from engine.errors import ConfigurationError
 
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the running hub.")]
@@ -59,6 +61,11 @@ def act(hub: Hub, path: str, what: str, done: str, *, reason: str, yes: bool, **
     count: int = hub.post(path, reason=reason, **chosen)["count"]
     console.print(f"{done}: {count}")
     return count
+
+
+def told_at(moment: str | None) -> str:
+    """A moment as the hub says it, in China's time to the minute; empty for none."""
+    return datetime.fromisoformat(moment).astimezone(CHINA).strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from engine.cli.acting import AsJson, Data, Url, Yes, act, console, ids_of
+from engine.cli.acting import AsJson, Data, Url, Yes, act, console, ids_of, told_at
 from engine.cli.hub import Hub, find_hub
 from engine.errors import ConfigurationError
 
@@ -91,7 +91,7 @@ def _backlog(hub: Hub, as_json: bool) -> None:
         return
     table = Table("endpoint", "owed", "oldest", "refused", "last error", box=None, header_style="dim")
     for line in lines:
-        oldest = (line["oldest_owed_at"] or "")[:16].replace("T", " ")
+        oldest = told_at(line["oldest_owed_at"])
         error = line["last_error"] or "" if line["configured"] else "not configured: nobody delivers"
         table.add_row(line["endpoint"], str(line["owed"]), oldest, str(line["refused"]), error)
     console.print(table)
@@ -105,11 +105,13 @@ def _list(hub: Hub, as_json: bool, **filters: str | None) -> None:
     if not page["deliveries"]:
         console.print("no such delivery")
         return
-    table = Table("delivery", "endpoint", "created", "state", "attempts", "last error", box=None, header_style="dim")
     for line in page["deliveries"]:
-        said = f"{line['given_up_by']}: {line['given_up_why']}" if line["given_up_by"] else line["last_error"] or ""
-        created = line["created_at"][:16].replace("T", " ")
-        table.add_row(line["id"], line["endpoint"], created, line["state"], str(line["attempts"]), escape(said))
-    console.print(table)
+        what = f"{line['control_id']}  {line['state']}, attempts: {line['attempts']}"
+        console.print(escape(f"{line['id']}  {told_at(line['created_at'])}  {line['endpoint']}  {what}"))
+        if line["given_up_by"]:
+            console.print(escape(f"  given up by {line['given_up_by']}: {line['given_up_why']}"))
+        elif line["last_error"]:
+            last = line["latest_attempts"][-1] if line["latest_attempts"] else {"detail": ""}
+            console.print(escape(f"  {line['last_error']}: {last['detail']}".rstrip(": ")), style="yellow")
     if page["next"]:
         console.print("there are more; a filter shows fewer")

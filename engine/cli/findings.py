@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from engine.cli.acting import AsJson, Channel, Data, Url, Yes, confirm, console, ids_of
+from engine.cli.acting import AsJson, Channel, Data, Url, Yes, confirm, console, ids_of, told_at
 from engine.cli.hub import Hub, find_hub
 from engine.errors import ConfigurationError
 from engine.finding import Severity
@@ -78,15 +77,13 @@ def _list(hub: Hub, as_json: bool, **filters: str | None) -> None:
         typer.echo(json.dumps(page, ensure_ascii=False, indent=2))
         return
     for finding in page["findings"]:
-        table = Table.grid(padding=(0, 2))
         place = " ".join(str(finding[key]) for key in ("location", "rule") if finding[key])
-        table.add_row(finding["id"], finding["found_at"][:16].replace("T", " "), finding["severity"])
-        console.print(table)
+        console.print(f"{finding['id']}  {told_at(finding['found_at'])}  {finding['severity']}")
         console.print(escape(f"  {finding['code']} {place}: {finding['text']}"))
         about = finding["envelope"] and f"Envelope/{finding['envelope']}"
         console.print(escape(f"  about {about or finding['about'] or finding['channel'] or 'the hub'}"), style="dim")
         if finding["settled_at"]:
-            at = finding["settled_at"][:16].replace("T", " ")
-            console.print(escape(f"  settled {at} by {finding['settled_by']}: {finding['settlement']}"), style="green")
+            how = f"{told_at(finding['settled_at'])} by {finding['settled_by']}: {finding['settlement']}"
+            console.print(escape(f"  settled {how}"), style="green")
     counts = ", ".join(f"{number} {found}" for found, number in page["open"].items())
     console.print(escape(f"open: {counts or 'nothing'}"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from engine.cli.acting import AsJson, Channel, Code, Data, Mapping, MessageType, Rule, Url, console
+from engine.cli.acting import AsJson, Channel, Code, Data, Mapping, MessageType, Rule, Url, console, told_at
 from engine.cli.hub import find_hub
 
 
@@ -43,22 +42,20 @@ def held(
     if not page["held"]:
         console.print("nothing is held")
         return
-    table = Table("envelope", "received", "channel", "message", "waiting", "held by", box=None, header_style="dim")
     for line in page["held"]:
-        message = f"{line['message_type']} {line['control_id']}".strip()
-        table.add_row(
-            line["id"],
-            line["received_at"][:16].replace("T", " "),
-            line["channel"],
-            escape(f"{message} (a correction)" if line["replaces"] else message),
-            str(line["waiting_behind"]),
-            escape("; ".join(_said(reason) for reason in line["reasons"]) or "its finding was settled"),
-        )
-    console.print(table)
+        _print(line)
     counts = ", ".join(f"{number} {found or 'without an open finding'}" for found, number in page["by_code"].items())
     console.print(escape(f"held: {counts}"))
 
 
-def _said(reason: dict[str, str | None]) -> str:
-    place = " ".join(str(part) for part in (reason["location"], reason["rule"] and f"rule {reason['rule']}") if part)
-    return f"{reason['code']} {place}".strip()
+def _print(line: dict[str, Any]) -> None:
+    corrects = f"  a correction of {line['replaces']}" if line["replaces"] else ""
+    message = f"{line['message_type']} {line['control_id']}".strip() or "no message"
+    console.print(escape(f"{line['id']}  {told_at(line['received_at'])}  {line['channel']}  {message}{corrects}"))
+    for reason in line["reasons"]:
+        place = " ".join(str(part) for part in (reason["location"], reason["rule"]) if part)
+        console.print(escape(f"  {reason['code']} {place}: {reason['text']}"), style="yellow")
+    if not line["reasons"]:
+        console.print("  what held it was settled, but nobody released it", style="yellow")
+    if line["waiting_behind"]:
+        console.print(f"  {line['waiting_behind']} wait behind it")

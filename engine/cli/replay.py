@@ -79,9 +79,13 @@ def replay(
     begin, end = _times(since, until, days)
     if against is not None:
         from engine.cli.replay_against import show_difference
+        from engine.store.journaled import Looked
 
-        type_asked = (message_type,) if message_type else None
-        looked = (begin or now() - timedelta(days=_DAYS), end or now(), channel, type_asked)
+        if any((envelopes, control_id, patient, code, mapping, everything, skipped, redeliver)):
+            raise ConfigurationError("--against looks at a time, a channel and a message type; leave out the rest")
+        looked = Looked(
+            begin or now() - timedelta(days=_DAYS), end or now(), channel, (message_type,) if message_type else None
+        )
         if show_difference(against, data, config_folder, looked, values=values, as_json=as_json):
             raise typer.Exit(3)
         return

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def show_difference(
     against: Path,
     data: Path | None,
     config_folder: Path | None,
-    looked: tuple[datetime, datetime, str | None, tuple[str, ...] | None],
+    looked: Looked,
     *,
     values: bool,
     as_json: bool,
@@ -46,7 +45,7 @@ def show_difference(
     """Prints what would change, and returns whether anything would."""
     running = _running(data, config_folder)
     changed = _changed(against, running.community)
-    summary = _look(_database(data), Looked(*looked), running, changed)
+    summary = _look(_database(data), looked, running, changed)
     if as_json:
         typer.echo(json.dumps(_as_json(summary, values), ensure_ascii=False, indent=2))
     else:

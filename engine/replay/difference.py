@@ -35,7 +35,7 @@ class Difference:
         changes = [*_held(before, after), *_findings(before, after)]
         if not before.holds and not after.holds:
             changes += self._resources(before, after)
-            changes += _fields(before, after)
+            changes += [*_acts(before, after), *_fields(before, after)]
         changes += self._owed(before, after)
         return changes
 
@@ -97,6 +97,15 @@ def _held(before: Understood, after: Understood) -> Iterator[Change]:
 
 def _reasons(understood: Understood) -> str:
     return ", ".join(sorted({_place(f) for f in understood.findings if f.severity is Severity.ERROR}))
+
+
+def _acts(before: Understood, after: Understood) -> Iterator[Change]:
+    """What a message states of persons, visits and numbers besides its resources."""
+    envelope = before.envelope.id
+    for act in [act for act in after.acts if act not in before.acts]:
+        yield Kind(What.NEW_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), Example(envelope, "", act.of)
+    for act in [act for act in before.acts if act not in after.acts]:
+        yield Kind(What.VANISHED_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), Example(envelope, act.of, "")
 
 
 def _findings(before: Understood, after: Understood) -> Iterator[Change]:

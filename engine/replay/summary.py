@@ -19,6 +19,8 @@ class What(StrEnum):
     NEW_RESOURCE = "new resource"
     VANISHED_RESOURCE = "vanished resource"
     CHANGED = "changed element"
+    NEW_ACT = "would join, move or part"
+    VANISHED_ACT = "would join, move or part no more"
     NEW_FINDING = "new finding"
     VANISHED_FINDING = "vanished finding"
     OWED = "would be sent to"

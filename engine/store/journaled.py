@@ -65,8 +65,9 @@ async def spans(connection: Connection, looked: Looked, size: int) -> list[Span]
         *looked.values,
         size,
     )
-    ends = [row["first"] for row in rows[1:]] + [first_id_at(looked.until)]
-    return [Span(row["first"], end, row["number"]) for row, end in zip(rows, ends, strict=True)]
+    begins = [row["first"] for row in rows]
+    ends = [*begins[1:], first_id_at(looked.until)]
+    return [Span(row["first"], end, row["number"]) for row, end in zip(rows, ends, strict=False)]
 
 
 async def read(connection: Connection, looked: Looked, span: Span) -> AsyncIterator[Envelope]:
