@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha1
+from operator import itemgetter
 from uuid import UUID
 
-_NAMESPACE = UUID("8f0c1f5e-3c55-5c5e-9f0a-5d2f6b1f7a10")
+_NAMESPACE = UUID("8f0c1f5e-3c55-5c5e-9f0a-5d2f6b1f7a10").bytes
+_GROUPS = itemgetter(slice(0, 8), slice(8, 12), slice(13, 16), 16, slice(17, 20), slice(20, 32))
+"""The digits of a digest that a UUID keeps; the one that says its version is not among them."""
 _VARIANT = {f"{digit:x}": f"{digit & 0b0011 | 0b1000:x}" for digit in range(16)}
 """The first digit of the fourth group keeps two of its bits; the others say which kind of UUID it is."""
 
@@ -24,15 +28,24 @@ PERSONAL_SYSTEMS = frozenset({ID_CARD, HEALTH_CARD})
 """Systems whose values belong to one person whichever facility wrote them; only these match patients exactly."""
 
 
+_UID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+", re.ASCII)
+LIMIT_UID = 64
+"""Characters of a UID (DICOM PS3.5 §9.1)."""
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a DICOM UID: numbers with dots between, none with a zero before it (PS3.5 §9.1)."""
+    return len(text) <= LIMIT_UID and _UID.fullmatch(text) is not None
+
+
 def resource_id(resource_type: str, facility: str, *parts: str) -> str:
     """A deterministic resource id: UUIDv5 (RFC 9562 §5.5) of type, facility and business identifier.
 
     Written out, because a message makes dozens and `uuid.uuid5` spends most of its time on making objects.
     """
     name = "\x1f".join((resource_type, facility, *parts)).encode()
-    digest = sha1(_NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
-    variant = _VARIANT[digest[16]]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    first, second, third, variant, fourth, fifth = _GROUPS(sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest())
+    return f"{first}-{second}-5{third}-{_VARIANT[variant]}{fourth}-{fifth}"
 
 
 def facility_system(facility: str, kind: str, authority: str = "") -> str:

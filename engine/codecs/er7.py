@@ -11,7 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from engine.codecs import text
 from engine.codecs.er7_escape import escape, unescape
@@ -29,8 +29,24 @@ from engine.finding import Finding, Severity
 NULL = '""'
 """HL7 null: the sender deletes the value. An empty field says nothing."""
 
+_HEADER = "MSH"
+
 MAX_SEGMENTS = 200_000
 """Far beyond any message; 16 MB of line ends would else become gigabytes of segments."""
+
+
+class Lines(NamedTuple):
+    """A text split into segments.
+
+    texts  each segment as it stands
+    rows   its raw fields by number; at 0 the name, and of MSH the separator at 1
+    names  the names in their order
+    """
+
+    separators: Separators
+    texts: list[str]
+    rows: list[list[str]]
+    names: tuple[str, ...]
 
 
 class Segment:
@@ -38,14 +54,12 @@ class Segment:
 
     __slots__ = ("charset", "fields", "name", "separators", "text")
 
-    def __init__(self, content: str, separators: Separators, charset: str) -> None:
+    def __init__(self, content: str, fields: list[str], separators: Separators, charset: str) -> None:
         self.text = content
         self.separators = separators
         self.charset = charset
-        self.fields = content.split(separators.field)
-        self.name = self.fields[0]
-        if self.name == "MSH":
-            self.fields.insert(1, separators.field)
+        self.fields = fields
+        self.name = fields[0]
 
     def __repr__(self) -> str:
         return f"<Segment {self.name} with {len(self.fields) - 1} fields>"
@@ -104,28 +118,38 @@ class Segment:
 
 
 class Message:
-    """A parsed message: its segments in order, and the bytes they came from."""
+    """A parsed message: its segments in order, and the bytes they came from.
 
-    def __init__(self, payload: bytes, decoded: text.Decoded, segments: list[Segment], findings: list[Finding]) -> None:
+    Who needs all raw fields and nothing else takes `lines`: segments are made when somebody asks for them.
+    """
+
+    def __init__(self, payload: bytes, decoded: text.Decoded, lines: Lines, findings: list[Finding]) -> None:
         self.payload = payload
         self.text = decoded.text
         self.charset = decoded.charset
-        self.segments = segments
+        self.lines = lines
         self.findings = findings
 
     @property
     def separators(self) -> Separators:
-        return self.segments[0].separators
+        return self.lines.separators
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        separators, texts, rows, _ = self.lines
+        return [Segment(content, row, separators, self.charset) for content, row in zip(texts, rows, strict=True)]
 
     @property
     def header(self) -> Segment:
         """MSH."""
-        return self.segments[0]
+        separators, texts, rows, _ = self.lines
+        return Segment(texts[0], rows[0], separators, self.charset)
 
     @property
     def message_type(self) -> str:
         """`ADT^A04`; `ACK` where there is no trigger event."""
-        code, event = self.header.value(9), self.header.value(9, comp=2)
+        header = self.header
+        code, event = header.value(9), header.value(9, comp=2)
         return f"{code}^{event}" if event else code
 
     @property
@@ -221,12 +245,22 @@ def parse(payload: bytes, configured_charset: str | None = None) -> Message:
         content = _segment_line_feeds(separator).sub("\r", content)
     if content.count("\r") > MAX_SEGMENTS:
         raise ParseError(f"the message has more than {MAX_SEGMENTS} segments", code="too-many-segments")
-    lines = content.split("\r")
-    separators = read_separators(separator, lines[0][4:].split(separator, 1)[0])
-    segments = [
-        Segment(line, separators, decoded.charset) for line in (line.lstrip("\n") for line in lines) if line.strip()
-    ]
-    return Message(payload, decoded, segments, [*decoded.findings, *_doubts(segments, content)])
+    lines = _lines(content, separator)
+    return Message(payload, decoded, lines, [*decoded.findings, *_doubts(lines, content)])
+
+
+def _lines(content: str, separator: str) -> Lines:
+    texts = content.split("\r")
+    if "\n" in content:
+        texts = [line.lstrip("\n") for line in texts]
+    texts = [line for line in texts if line and not line.isspace()]
+    separators = read_separators(separator, texts[0][4:].split(separator, 1)[0])
+    rows = [line.split(separator) for line in texts]
+    names = tuple([row[0] for row in rows])
+    for row in rows if names.count(_HEADER) > 1 else rows[:1]:
+        if row[0] == _HEADER:
+            row.insert(1, separator)
+    return Lines(separators, texts, rows, names)
 
 
 @lru_cache(maxsize=64)
@@ -235,26 +269,26 @@ def _segment_line_feeds(separator: str) -> re.Pattern[str]:
     return re.compile(rf"\n(?=[A-Z][A-Z0-9]{{2}}(?:{re.escape(separator)}|[\r\n]|$)|[\r\n]|$)")
 
 
-def _doubts(segments: list[Segment], content: str) -> Iterator[Finding]:
+def _doubts(lines: Lines, content: str) -> Iterator[Finding]:
     """What a person should look at: one finding for each kind and place, however often it occurs."""
-    unnamed = [position for position, segment in enumerate(segments, start=1) if not _named(segment.name)]
-    if unnamed:
+    names = lines.names
+    if not all(map(_named, set(names))):
+        unnamed = [position for position, name in enumerate(names, start=1) if not _named(name)]
         yield Finding(
             "segment-unnamed",
-            f"{len(unnamed)} of {len(segments)} segments do not begin with a name",
+            f"{len(unnamed)} of {len(names)} segments do not begin with a name",
             location=f"segment {unnamed[0]}",
         )
-    further = next((position for position, segment in enumerate(segments) if position and segment.name == "MSH"), None)
-    if further is not None:
+    if names.count(_HEADER) > 1:
         yield Finding(
             "several-messages",
             "another message begins inside this one: only one may stand in a block",
             Severity.ERROR,
-            location=f"segment {further + 1}",
+            location=f"segment {names.index(_HEADER, 1) + 1}",
         )
-    character = segments[0].separators.escape
+    character = lines.separators.escape
     if character and content.count(character) > 1 and _kept_escape(character).search(content):
-        for location in dict.fromkeys(_kept_escapes(segments, _kept_escape(character))):
+        for location in dict.fromkeys(_kept_escapes(lines, _kept_escape(character))):
             yield Finding(
                 "escape-kept", "an escape that switches the character set is kept as it stands", location=location
             )
@@ -270,11 +304,11 @@ def _kept_escape(character: str) -> re.Pattern[str]:
     return re.compile(f"{mark}[CM](?:[0-9A-Fa-f]{{2}}){{2,3}}{mark}")
 
 
-def _kept_escapes(segments: list[Segment], pattern: re.Pattern[str]) -> Iterator[str]:
-    for segment in segments:
-        for number, raw in enumerate(segment.fields):
+def _kept_escapes(lines: Lines, pattern: re.Pattern[str]) -> Iterator[str]:
+    for row in lines.rows:
+        for number, raw in enumerate(row):
             if pattern.search(raw):
-                yield f"{segment.name}-{number}"
+                yield f"{row[0]}-{number}"
 
 
 def _part(content: str, start: int, end: int, separator: str, position: int) -> tuple[int, int]:

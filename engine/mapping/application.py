@@ -16,7 +16,6 @@ from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.places import Places
 from engine.mapping.planning import Job, Plan
 from engine.mapping.scope import Scope
-from engine.mapping.single_rule import CompiledRule
 from engine.mapping.sources import SourceTrail
 from engine.mapping.unread import Unread
 
@@ -43,7 +42,6 @@ class Application:
         "_ids",
         "_made",
         "_mentioned",
-        "_message",
         "_plan",
         "_references",
         "_refers",
@@ -56,7 +54,6 @@ class Application:
         self, plan: Plan, message: Message, rows: Sequence[Fields], context: Context, trail: SourceTrail | None
     ) -> None:
         self._plan = plan
-        self._message = message
         self._rows = plan.filled_up(rows)
         self._scope = Scope(context, message.charset, message.payload)
         self._trail = trail
@@ -115,44 +112,54 @@ class Application:
                 self._trail.ran.add(job.resource.rules.id)
 
     def _make_all(self) -> None:
+        made = self._made
         for job, identity, frame in zip(self._plan.jobs, self._ids, self._frames, strict=True):
-            if identity is not None:
-                self._make(job, identity, frame)
+            if identity is None:
+                continue
+            reference = job.prefix + identity
+            resource = self._filled(job, identity, frame, made.get(reference) if job.says_more else None)
+            refers = self._refers[job.refers]
+            if refers is None:
+                refers = self._refers[job.refers] = self._references_of(job)
+            resource.update(refers.elements)
+            for path, found in refers.deeper:
+                put(resource, path, found)
+            for name, part, those in refers.entries:
+                resource[name] = entries_with(resource.get(name) or [], part, those)
+            for name in job.needed:
+                if resource.get(name) is None:
+                    raise self._missing(job, name)
+            if job.says_more:
+                made[reference] = resource
+            elif made.setdefault(reference, resource) is not resource:
+                merge(made[reference], resource)
+            elif job.only_if_missing:
+                self._mentioned.append(reference)
 
-    def _make(self, job: Job, identity: str, frame: Frame) -> None:
-        compiled, scope, made = job.resource, self._scope, self._made
-        reference = job.prefix + identity
-        # What is said more goes into a copy: lists grow, so that each source knows its place in them.
-        start = made.get(reference) if compiled.says_more else None
-        resource: Resource = {**start} if start else {"resourceType": compiled.rules.resource, "id": identity}
+    def _filled(self, job: Job, identity: str, frame: Frame, start: Resource | None) -> Resource:
+        """The resource with all that the rules give.
+
+        What is said more goes into a copy: lists grow, so that each source knows its place in them.
+        """
+        scope = self._scope
         more = {place: [self._rows[at] for at in positions] for place, positions in job.more} if job.more else None
-        try:
-            job.fill(frame, more, scope, resource)
-            named = self._trail is None and not scope.doubts
-        except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
-            named = False
-        if not named:
-            resource = {**start} if start else {"resourceType": compiled.rules.resource, "id": identity}
-            if self._trail is not None and not compiled.says_more:
-                self._trail.begins(reference, made.get(reference))
-            self._run_one_by_one(job, frame, more, resource)
-        refers = self._refers[job.refers]
-        if refers is None:
-            refers = self._refers[job.refers] = self._references_of(job)
-        resource.update(refers.elements)
-        for path, found in refers.deeper:
-            put(resource, path, found)
-        for name, part, those in refers.entries:
-            resource[name] = entries_with(resource.get(name) or [], part, those)
-        for needed in compiled.needed:
-            if resource.get(needed.target) is None:
-                raise self._missing(job, needed)
-        if compiled.says_more:
-            made[reference] = resource
-        elif made.setdefault(reference, resource) is not resource:
-            merge(made[reference], resource)
-        elif compiled.rules.only_if_missing:
-            self._mentioned.append(reference)
+        if self._trail is None:
+            resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
+            acts = len(scope.acts)
+            try:
+                job.fill(frame, more, scope, resource)
+                certain = not scope.doubts
+            except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
+                certain = False
+            if certain:
+                return resource
+            del scope.acts[acts:]
+        resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
+        if self._trail is not None and not job.says_more:
+            reference = job.prefix + identity
+            self._trail.begins(reference, self._made.get(reference))
+        self._run_one_by_one(job, frame, more, resource)
+        return resource
 
     def _run_one_by_one(self, job: Job, frame: Frame, more: More | None, resource: Resource) -> None:
         """Runs the rules so that each doubt, failure and source can be said to be the rule's."""
@@ -199,18 +206,16 @@ class Application:
         """Each field once: what one OBX was found to hold is not looked for in the next."""
         found: dict[str, None] = {}
         narrowed: dict[Unread, Unread] = {}
-        for segment, row, unread in zip(self._message.segments, self._rows, self._plan.unread, strict=False):
-            sought = narrowed.get(unread, unread)
+        for row, unread in zip(self._rows, self._plan.unread, strict=False):
+            sought = narrowed.get(unread, unread) if narrowed else unread
             if numbers := sought.filled(row):
                 narrowed[unread] = sought.without(numbers)
-                found |= dict.fromkeys(f"{segment.name}-{number}" for number in numbers)
+                found |= dict.fromkeys(f"{row[0]}-{number}" for number in numbers)
         return list(found)
 
-    def _places(self) -> Places:
-        return Places([segment.name for segment in self._message.segments])
-
     def _location(self, job: Job, rule: Rule) -> str:
-        return self._places().of_rule(rule, job.resource.segments, job.rows)
+        names = [row[0] for row in self._rows[:-1]]
+        return Places(names).of_rule(rule, job.resource.segments, job.rows)
 
     def _settle(self, job: Job, rule: Rule) -> None:
         """The doubts of a rule become findings with their place; the scope has none afterwards."""
@@ -233,7 +238,8 @@ class Application:
         text = f"nothing in {location} says which {job.resource.rules.resource} this is"
         return MappingError(text, location=location, rule=rule.id, code="not-identified")
 
-    def _missing(self, job: Job, needed: CompiledRule) -> MappingError:
-        location = self._location(job, needed.rule)
-        text = f"{job.resource.rules.resource}.{needed.rule.to} needs {location}, which says nothing that can be read"
-        return MappingError(text, location=location, rule=needed.rule.id, code="required-missing")
+    def _missing(self, job: Job, element: str) -> MappingError:
+        rule = next(each.rule for each in job.resource.needed if each.target == element)
+        location = self._location(job, rule)
+        text = f"{job.resource.rules.resource}.{rule.to} needs {location}, which says nothing that can be read"
+        return MappingError(text, location=location, rule=rule.id, code="required-missing")

@@ -16,14 +16,11 @@ from engine.terminology import Tables
 class CompiledResource:
     """All that makes one resource of each group.
 
-    says_more  whether it adds to a resource that is made already
-    prefix     what stands before the id in a reference to it
-    segments   the names whose fields stand in a frame, by place
+    segments  the names whose fields stand in a frame, by place
+    needed    the rules without whose element there is no such resource
     """
 
     rules: ResourceRules
-    says_more: bool
-    prefix: str
     segments: tuple[str, ...]
     compiled: tuple[CompiledRule, ...]
     references: tuple[Rule, ...]
@@ -53,8 +50,6 @@ def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> Com
     compiled = tuple(compile_rule(rule, places, facility, tables) for rule in own)
     return CompiledResource(
         rules=rules,
-        says_more=rules.says_more,
-        prefix=f"{rules.resource}/",
         segments=segments,
         compiled=compiled,
         references=tuple(rule for rule in rules.rules if rule.refer is not None),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.codecs.er7 import NULL
 from engine.mapping.definition import FieldName
 
-Fields = Sequence[str]
+Fields = list[str]
 Frame = Sequence[Fields]
 More = dict[int, list[Fields]]
 """Further segments of the same name, by place."""

@@ -11,7 +11,6 @@ from engine.errors import MappingError
 from engine.mapping.application import Application
 from engine.mapping.compiled import compile_resource
 from engine.mapping.definition import Definition
-from engine.mapping.frame import Fields
 from engine.mapping.lens.lens import Identities, Lens
 from engine.mapping.lens.written import WriteContext, Written
 from engine.mapping.mapped import Context, Mapped, Resource
@@ -63,13 +62,13 @@ class Mapping:
         return self._result(application), application.identities()
 
     def _application(self, message: Message, context: Context, trail: SourceTrail | None) -> Application:
-        names = tuple([segment.name for segment in message.segments])
+        names = message.lines.names
         for needed in self.definition.needs:
             if needed not in names:
                 text = f"the message has no {needed}, without which it says nothing"
                 raise MappingError(text, location=needed, rule="needs", code="segment-missing")
         plan = self._plan_for(names)
-        rows: list[Fields] = [segment.fields for segment in message.segments]
+        rows = message.lines.rows
         if message.separators != USUAL:
             rows = [with_usual_separators(segment) for segment in message.segments]
         return Application(plan, message, rows, context, trail)

@@ -32,9 +32,10 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One resource to be made in a message of this shape.
+    """One resource to be made in a message of this shape; much of it is the resource's, at hand for the fast path.
 
     prefix   what stands before its id in a reference to it
+    needed   elements without which it cannot be
     rows     position of the segment for each place of the frame; -1 where there is none
     frame    takes the frame out of the rows of a message
     more     further segments of the same name, by place
@@ -43,7 +44,11 @@ class Job:
     """
 
     resource: CompiledResource
+    kind: str
     prefix: str
+    says_more: bool
+    only_if_missing: bool
+    needed: tuple[str, ...]
     identify: Identify
     fill: Fill
     rows: tuple[int, ...]
@@ -72,7 +77,7 @@ class Plan:
         """The rows of a message, each as long as any rule looks; at position -1 a segment that is missing."""
         blanks = self.blanks
         long = [
-            [*fields, *blank[len(fields) :]] if len(fields) < len(blank) else fields
+            fields + blank[len(fields) :] if len(fields) < len(blank) else fields
             for fields, blank in zip(rows, blanks, strict=False)
         ]
         long.append(blanks[-1])
@@ -129,7 +134,11 @@ def _job(
     more = tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1)
     return Job(
         resource=resource,
-        prefix=resource.prefix,
+        kind=resource.rules.resource,
+        prefix=f"{resource.rules.resource}/",
+        says_more=resource.rules.says_more,
+        only_if_missing=resource.rules.only_if_missing,
+        needed=tuple(each.target for each in resource.needed),
         identify=resource.identify,
         fill=resource.fill(frozenset(resource.segments[place] for place, _ in more)),
         rows=rows,

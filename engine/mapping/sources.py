@@ -20,7 +20,7 @@ class SourceTrail:
     def __init__(self, message: Message, version: str) -> None:
         self._message = message
         self._version = version
-        self._places = Places([segment.name for segment in message.segments])
+        self._places = Places(message.lines.names)
         self._before: dict[tuple[str, str], int] = {}
         self._joins: dict[str, Resource] = {}
         self.sources: list[FieldSource] = []

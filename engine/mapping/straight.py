@@ -13,17 +13,19 @@ it reads
         OBX = frame[0]
         # 'obx-11'
         if raw := OBX[11]:
-            if (value := known_0.get(raw)) is not None:
-                out['status'] = value
-            else:
+            try:
+                value = known_0[raw]
+            except KeyError:
                 run_0(frame, more, scope, out)
+            else:
+                out['status'] = value
         # 'obx-16'
         if raw := OBX[16]:
             if '~' in raw or raw == NULL:
                 run_1(frame, more, scope, out)
             elif (value := apply_1(raw, scope)) is not None:
-                out['performer'] = extended(out.get('performer'), value)
-        if out.get('status') is None:
+                out['performer'] = extended(out['performer'], value) if 'performer' in out else [value]
+        if 'status' not in out or out['status'] is None:
             out['status'] = 'unknown'
 
 Whatever stands in a mapping file gets into this text only as the repr of a string, or as the name or the number of a
@@ -47,14 +49,20 @@ from engine.mapping.scope import Scope
 from engine.mapping.single_rule import CompiledRule, literal, options_of
 from engine.terminology import Tables
 
+
+class Unusual(Exception):
+    """The first field gave nothing, and there are others to try: the rules are to be run one by one."""
+
+
 Fill = Callable[[Frame, "More | None", Scope, Resource], None]
-"""Runs every rule of a resource; which one has a doubt or fails is not said."""
+"""Runs every rule of a resource; which one has a doubt or fails is not said, and what is unusual raises."""
 
 Identify = Callable[[Frame, str, Scope], "str | None"]
 """The id of a resource within another one (empty: none)."""
 
 _SAME_FOR_ALL = {
     "NULL": NULL,
+    "Unusual": Unusual,
     "append": append,
     "complete": complete,
     "extended": extended,
@@ -129,15 +137,17 @@ def _rule(number: int, compiled: CompiledRule, repeated: frozenset[str]) -> Iter
         yield f"if raw := {_any_of(rule.fields)}:"
         if compiled.known is not None:
             # What is remembered was read once: it is no null, and has no repetitions unless they are part of it.
-            yield f"    if (value := known_{number}.get(raw)) is not None:"
-            yield from _indented(_put(number, compiled), 2)
-            yield "    else:"
+            yield "    try:"
+            yield f"        value = known_{number}[raw]"
+            yield "    except KeyError:"
             yield f"        {itself}"
+            yield "    else:"
+            yield from _indented(_put(number, compiled), 2)
         else:
             yield from _indented(_usual(number, compiled, ["raw"], whole=function.repeats))
             if rule.otherwise:
                 yield "    else:"
-                yield f"        {itself}"
+                yield "        raise Unusual"
 
 
 def _usual(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:
@@ -153,9 +163,14 @@ def _put(number: int, compiled: CompiledRule) -> Iterator[str]:
     if many and nested:
         yield f"append(out, path_{number}, value)"
     elif many:
-        yield f"out[{name!r}] = extended(out.get({name!r}), value)"
-    elif elements:
+        yield f"out[{name!r}] = extended(out[{name!r}], value) if {name!r} in out else [value]"
+    elif elements and nested:
         yield f"put_elements(out, path_{number}, value)"
+    elif elements:
+        yield "if 'extension' in value:"
+        yield f"    put_elements(out, path_{number}, value)"
+        yield "else:"
+        yield "    out.update(value)"
     elif nested:
         yield f"put(out, path_{number}, value)"
     else:
@@ -169,7 +184,7 @@ def _default(number: int, compiled: CompiledRule) -> Iterator[str]:
     if len(compiled.path) > 1:
         yield f"complete(out, path_{number}, {default!r})"
     else:
-        yield f"if out.get({name!r}) is None:"
+        yield f"if {name!r} not in out or out[{name!r}] is None:"
         yield f"    out[{name!r}] = {default!r}"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from operator import itemgetter
 
 from engine.mapping.definition import Definition
+from engine.mapping.frame import Fields
 
 LIMIT_FIELDS = 256
 """Fields beyond this one are not looked for; no segment of any version has half as many."""
@@ -26,11 +27,11 @@ class Unread:
         self._width = width
         self._inside = [number for number in wanted if number < width]
         self._beyond = frozenset(number for number in wanted if number >= width)
-        # Two numbers at least, so that a tuple is picked: field 0 is the name, the same in every row.
-        self._pick = itemgetter(*self._inside, *self._inside) if self._inside else None
-        self._blank = ("",) * (2 * len(self._inside))
+        picked = self._inside * 2 if len(self._inside) == 1 else self._inside  # of two or more it makes a tuple
+        self._pick = itemgetter(*picked) if picked else None
+        self._blank = ("",) * len(picked)
 
-    def filled(self, row: Sequence[str]) -> list[int]:
+    def filled(self, row: Fields) -> list[int]:
         """The numbers of such fields that hold something."""
         if (self._pick is None or self._pick(row) == self._blank) and len(row) <= self._width:
             return _NOTHING
