@@ -7,7 +7,7 @@ must not share them (`status=Task/requested`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -240,14 +240,11 @@ def tokens_of(resource: Mapping[str, Any]) -> list[str]:
     Never raises for an element of an unexpected shape: what cannot be read has no token.
     """
     resource_type = resource["resourceType"]
-    found: dict[str, None] = {}
-    for element, part, token, extract in _EXTRACTORS.get(resource_type, _OTHERS):
+    found: _Found = {}
+    for element, extract in _EXTRACTORS.get(resource_type, _OTHERS):
         value = resource.get(element)
-        if part and value is not None:
-            value = [inner for each in _each(value) for inner in _listed(each.get(part))]
         if value is not None:
-            for text in extract(token, value, resource_type):
-                found[text] = None
+            extract(found, value, resource_type)
     return list(found)
 
 
@@ -261,11 +258,11 @@ def of_system_and_value(token: str, system: str, value: str) -> str:
     return f"{token}@{clean(system).replace('|', '%7C')}|{clean(value)}"
 
 
+@lru_cache(maxsize=4096)
 def of_status(token: str, resource_type: str, value: str) -> str:
     return f"{token}={resource_type}/{clean(value)}"
 
 
-@lru_cache(maxsize=65_536)
 def of_reference(token: str, reference: str) -> str:
     """The token of a relative reference, `Patient/…`."""
     return f"{token}={clean(reference)}"
@@ -281,58 +278,88 @@ def clean(text: str) -> str:
     return text
 
 
-_Extract = Callable[[str, Any, str], Iterable[str]]
+# Every resource that is written runs through these, so they add to one dict instead of handing tokens on.
+
+_Found = dict[str, None]
+"""Tokens, each once and in their order."""
+_Extract = Callable[[_Found, Any, str], None]
+
+_LIMIT_KNOWN = 4096
+"""Parts of resources whose tokens are remembered, for each parameter."""
 
 
-def _of_coded(token: str, system: object, value: object) -> Iterable[str]:
+def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Found]) -> _Extract:
+    """For parts that many resources share: codes, categories, and the patient of a message that all its results name.
+
+    A mapping builds such a part once and shares it, frozen, so that it is known by being the same object.
+    """
+    known: dict[int, tuple[dict[str, Any], _Found]] = {}
+
+    def extract(found: _Found, value: Any, _type: str) -> None:
+        for part in _listed(value):
+            remembered = known.get(id(part))
+            if remembered is not None and remembered[0] is part:
+                found.update(remembered[1])
+            elif isinstance(part, dict):
+                tokens = tokens_of_part(token, part)
+                if len(known) >= _LIMIT_KNOWN:
+                    known.clear()
+                known[id(part)] = part, tokens  # kept, so that nothing else gets its number
+                found.update(tokens)
+
+    return extract
+
+
+def _plainly(token: str, add: Callable[[_Found, str, Any, str], None]) -> _Extract:
+    def extract(found: _Found, value: Any, resource_type: str) -> None:
+        add(found, token, value, resource_type)
+
+    return extract
+
+
+def _add_identifiers(found: _Found, token: str, value: Any, _type: str) -> None:
+    for identifier in _listed(value):
+        if isinstance(identifier, dict):
+            system, number = identifier.get("system"), identifier.get("value")
+            _add_coded(found, token, system, number)
+            # A UID is written as a URN in FHIR and bare everywhere else; people search for the bare one.
+            if system == DICOM_UID and isinstance(number, str) and number.startswith("urn:oid:"):
+                found[of_value(token, number.removeprefix("urn:oid:"))] = None
+
+
+def _add_coded(found: _Found, token: str, system: object, value: object) -> None:
     if isinstance(value, str) and value:
-        return _coded(token, system if isinstance(system, str) else "", value)
-    return ()
+        found[of_value(token, value)] = None
+        found[of_system_and_value(token, system if isinstance(system, str) else "", value)] = None
 
 
-@lru_cache(maxsize=65_536)
-def _coded(token: str, system: str, value: str) -> tuple[str, str]:
-    """Codes, units and categories come again in every result."""
-    return of_value(token, value), of_system_and_value(token, system, value)
+def _of_concept(token: str, concept: dict[str, Any]) -> _Found:
+    found: _Found = {}
+    coding = concept.get("coding")
+    for code in _listed(concept if coding is None else coding):
+        if isinstance(code, dict):
+            _add_coded(found, token, code.get("system"), code.get("code"))
+    return found
 
 
-def _of_identifiers(token: str, value: Any, _type: str) -> Iterable[str]:
-    for identifier in _each(value):
-        system, number = identifier.get("system"), identifier.get("value")
-        yield from _of_coded(token, system, number)
-        # A UID is written as a URN in FHIR and bare everywhere else; people search for the bare one.
-        if system == DICOM_UID and isinstance(number, str) and number.startswith("urn:oid:"):
-            yield of_value(token, number.removeprefix("urn:oid:"))
+def _of_reference(token: str, reference: dict[str, Any]) -> _Found:
+    target = reference.get("reference")
+    return {of_reference(token, target): None} if isinstance(target, str) and target else {}
 
 
-def _of_concepts(token: str, value: Any, _type: str) -> Iterable[str]:
-    for concept in _each(value):
-        coding = concept.get("coding")
-        for code in _each(concept if coding is None else coding):
-            yield from _of_coded(token, code.get("system"), code.get("code"))
-
-
-def _of_code(token: str, value: Any, resource_type: str) -> Iterable[str]:
+def _add_code(found: _Found, token: str, value: Any, resource_type: str) -> None:
     if isinstance(value, str):
-        yield of_status(token, resource_type, value)
+        found[of_status(token, resource_type, value)] = None
 
 
-def _of_references(token: str, value: Any, _type: str) -> Iterable[str]:
-    for reference in _each(value):
-        target = reference.get("reference")
-        if isinstance(target, str) and target:
-            yield of_reference(token, target)
-
-
-def _of_names(token: str, value: Any, _type: str) -> Iterable[str]:
+def _add_names(found: _Found, token: str, value: Any, _type: str) -> None:
     if isinstance(value, str):
-        return (of_value(token, spelling) for spelling in spellings(value))
-    return (
-        of_value(token, spelling)
-        for name in _each(value)
-        for written in _written_names(name)
-        for spelling in spellings(written)
-    )
+        found.update(dict.fromkeys(of_value(token, spelling) for spelling in spellings(value)))
+        return
+    for name in _listed(value):
+        if isinstance(name, dict):
+            for written in _written_names(name):
+                found.update(dict.fromkeys(of_value(token, spelling) for spelling in spellings(written)))
 
 
 def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
@@ -349,37 +376,37 @@ def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
             yield given + family
 
 
-def _of_date(token: str, value: Any, _type: str) -> Iterable[str]:
+def _add_date(found: _Found, token: str, value: Any, _type: str) -> None:
     """A date is found by its year, its month and its day."""
     if isinstance(value, str):
-        yield from (of_value(token, value[:end]) for end in (4, 7, 10) if len(value) >= end)
+        for end in (4, 7, 10):
+            if len(value) >= end:
+                found[of_value(token, value[:end])] = None
 
 
-def _each(value: Any) -> Iterable[Mapping[str, Any]]:
-    return (item for item in _listed(value) if isinstance(item, dict))
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else (value,)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _extract(kind: Kind, token: str) -> _Extract:
+    match kind:
+        case Kind.IDENTIFIER:
+            return _plainly(token, _add_identifiers)
+        case Kind.CONCEPT:
+            return _remembering(token, _of_concept)
+        case Kind.CODE:
+            return _plainly(token, _add_code)
+        case Kind.REFERENCE:
+            return _remembering(token, _of_reference)
+        case Kind.NAME:
+            return _plainly(token, _add_names)
+        case Kind.DATE:
+            return _plainly(token, _add_date)
 
 
-_EXTRACT_BY_KIND: Mapping[Kind, _Extract] = {
-    Kind.IDENTIFIER: _of_identifiers,
-    Kind.CONCEPT: _of_concepts,
-    Kind.CODE: _of_code,
-    Kind.REFERENCE: _of_references,
-    Kind.NAME: _of_names,
-    Kind.DATE: _of_date,
-}
-
-
-def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, str, str, _Extract], ...]:
-    """Element, the part of it that is looked at (empty: all of it), token, and how its tokens are read."""
+def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Extract], ...]:
     unique = {(parameter.element, parameter.token): parameter.kind for parameter in parameters}
-    return tuple(
-        (element.partition(".")[0], element.partition(".")[2], token, _EXTRACT_BY_KIND[kind])
-        for (element, token), kind in unique.items()
-    )
+    return tuple((element, _extract(kind, token)) for (element, token), kind in unique.items())
 
 
 _EXTRACTORS = {resource_type: _extractors(parameters) for resource_type, parameters in PARAMETERS.items()}
