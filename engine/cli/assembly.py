@@ -41,13 +41,18 @@ OnReady = Callable[[dict[str, Any]], None]
 PARTITION_CHECK_SECS = 6 * 3600.0
 
 
-def mappings_of(community: Community) -> MappingSet:
-    """The mappings of this distribution, and over them those of the configuration's own folder `mappings`."""
-    import mappings as mapping_files
+def mappings_of(community: Community, own: Path | None = None) -> MappingSet:
+    """The mappings of this distribution, and over them those of `own`: the configuration's folder `mappings`."""
     from engine.mapping import MappingSet
 
-    shipped = Path(mapping_files.__file__).parent
-    return MappingSet.load(shipped, list(community.facilities), own_mappings(community))
+    return MappingSet.load(shipped_mappings(), list(community.facilities), own or own_mappings(community))
+
+
+def shipped_mappings() -> Path:
+    """The mappings of this distribution."""
+    import mappings as mapping_files
+
+    return Path(mapping_files.__file__).parent
 
 
 def own_mappings(community: Community) -> Path | None:

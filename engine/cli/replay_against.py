@@ -20,8 +20,8 @@ from engine import config
 from engine.cli.assembly import mappings_of
 from engine.cli.supervisor import RUN_FILE
 from engine.config import Community
+from engine.config.loader import COMMUNITY
 from engine.errors import ConfigurationError
-from engine.mapping import MappingSet
 from engine.replay import Difference, Kind, Seen, Summary, What, World
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.journaled import Looked, Span, connect_to_look, read, spans
@@ -71,16 +71,14 @@ def _config_of_hub(data: Path | None) -> Path:
 
 
 def _changed(against: Path, running: Community) -> World:
-    """A configuration with the mappings it has or those of this distribution; or a folder of mappings alone."""
-    if (against / "community.yaml").is_file():
+    """A configuration with its mappings; or a folder of mappings alone, as a configuration would have it."""
+    if (against / COMMUNITY).is_file():
         community = config.load(against)
-        own = against / "mappings"
-        has_own = (own / "hl7v2").is_dir()
-        return World(community, MappingSet.load(own, list(community.facilities)) if has_own else mappings_of(community))
-    if (against / "hl7v2").is_dir():
-        return World(running, MappingSet.load(against, list(running.facilities)))
+        return World(community, mappings_of(community))
+    if any((against / part).is_dir() for part in ("hl7v2", "tables", "facilities")):
+        return World(running, mappings_of(running, against))
     raise ConfigurationError(
-        f"--against {against}: expected a configuration (a folder with community.yaml) or mappings (one with hl7v2/)"
+        f"--against {against}: expected a configuration (a folder with {COMMUNITY}) or mappings (one with hl7v2/)"
     )
 
 

@@ -28,9 +28,15 @@ class Difference:
         self._running = running
         self._changed = changed
         self._rules: dict[tuple[bool, str, str], str] = {}
+        self._routing_differs = running.routing != changed.routing
 
     def of(self, envelope: Envelope) -> list[Change]:
         """Everything that would change; empty when nothing would."""
+        if self._running.ruled_by(envelope) == self._changed.ruled_by(envelope):
+            if not self._routing_differs:
+                return []
+            same = self._running.understand(envelope)
+            return list(self._owed(same, same))
         before, after = self._running.understand(envelope), self._changed.understand(envelope)
         changes = [*_held(before, after), *_findings(before, after)]
         if not before.holds and not after.holds:

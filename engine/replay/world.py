@@ -25,6 +25,18 @@ class World:
             envelope = replace(envelope, facility=channel.facility)
         return understand(envelope, self.community, self.mappings, with_sources=with_sources)
 
+    def ruled_by(self, envelope: Envelope) -> tuple[object, ...]:
+        """Everything that decides what it becomes: two worlds that say the same here make the same of it."""
+        channel = self.community.channels.get(envelope.channel)
+        facility = channel.facility if isinstance(channel, Hl7Channel) else envelope.facility
+        mapping = self.mappings.find(envelope.message_type, facility)
+        return channel, self.community.facilities.get(facility), mapping.label if mapping is not None else None
+
+    @property
+    def routing(self) -> tuple[object, ...]:
+        """Everything that decides who is told of it."""
+        return self.community.routes, self.community.centres, self.community.endpoints
+
     def owes(self, understood: Understood) -> list[str]:
         """The endpoints and centres that would be told of it: `endpoint county-his`."""
         return [owing.to for owing in would_owe(self.community, understood)]

@@ -104,6 +104,9 @@ def test_an_element_that_another_rule_says_names_both_rules_and_both_values(
 
 def test_decimals_that_are_equal_numbers_but_other_digits_are_told(running: World) -> None:
     class Shortened(World):
+        def ruled_by(self, envelope: Envelope) -> tuple[object, ...]:
+            return ("otherwise",)
+
         def understand(self, envelope: Envelope, *, with_sources: bool = False) -> Understood:
             walk = World.understand(self, envelope, with_sources=with_sources)
             resources = [
