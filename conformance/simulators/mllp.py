@@ -45,17 +45,18 @@ class MllpConnection:
         self._host, self._port, self._timeout_secs, self._tls = host, port, timeout_secs, tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, payload: bytes) -> bytes:
+    async def ask(self, payload: bytes, *, timeout_secs: float | None = None) -> bytes:
         """Sends these bytes and returns the payload that answers them. Raises NoAnswerError when nothing does."""
+        within = self._timeout_secs if timeout_secs is None else min(timeout_secs, self._timeout_secs)
         try:
-            async with asyncio.timeout(self._timeout_secs):
+            async with asyncio.timeout(within):
                 reader, writer = await self._connected()
                 writer.write(framed(payload))
                 await writer.drain()
                 answer = await read_block(reader)
         except TimeoutError as error:
             await self.close()
-            raise NoAnswerError(f"{self._host}:{self._port} gave no answer in {self._timeout_secs:g} s") from error
+            raise NoAnswerError(f"{self._host}:{self._port} gave no answer in {within:g} s") from error
         except ssl.SSLCertVerificationError as error:
             await self.close()
             raise NoAnswerError(f"{self._host}:{self._port} is not trusted: {error.verify_message}") from error

@@ -16,7 +16,8 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
 from conformance.errors import ConformanceError, NoAnswerError
-from conformance.hl7_files import FileMessage, messages_in, read_any
+from conformance.hl7_files import FileBatch, FileMessage, answers_in, batch_in, messages_in, read_any
+from conformance.simulators import hl7
 from conformance.simulators.dicom_address import SUCCESS, DicomAddress
 from conformance.simulators.mllp import MllpConnection
 from engine.errors import ConfigurationError
@@ -24,6 +25,8 @@ from engine.errors import ConfigurationError
 _NO_CODE = "--"
 _GIVE_UP_AFTER = 3
 """Messages in a row without an answer: the rest would only wait, too."""
+_SILENCE_SECS = 1.0
+"""How long a message that asks for no answer is given: some systems answer all the same."""
 _DICOM_WARNINGS = range(0xB000, 0xC000)
 """PS3.7 annex C: stored, with a remark."""
 
@@ -49,8 +52,9 @@ def send(
 ) -> None:
     """Send files to a system and print its acknowledgments.
 
-    A file of HL7 v2 may hold several messages, its lines ended by CR, LF or CRLF; what else lies in a folder is left
-    out. Exit status 1 when anything was refused or not answered.
+    A file of HL7 v2 may hold several messages, its lines ended by CR, LF or CRLF, or one in XML; a batch file (FHS,
+    BHS) goes out as one block. What else lies in a folder is left out. Exit status 1 when anything was refused or not
+    answered; a message that asks for no answer (MSH-15, MSH-16) may go without.
     """
     target = urlsplit(to)
     host, port = _host_and_port(to)
@@ -78,10 +82,14 @@ def _files(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             yield path, True
 
 
-def _messages(given: Sequence[Path]) -> Iterator[tuple[Path, int, FileMessage | None]]:
+def _messages(given: Sequence[Path]) -> Iterator[tuple[Path, int, FileMessage | FileBatch | None]]:
     """The messages of every file, numbered in it; None stands for a named file without any, a refusal of its own."""
     for path, named in _files(given):
-        messages = messages_in(path.read_bytes())
+        content = path.read_bytes()
+        if (batch := batch_in(content)) is not None:
+            yield path, 1, batch
+            continue
+        messages = messages_in(content)
         if named and not messages:
             yield path, 1, None
         yield from ((path, number, message) for number, message in enumerate(messages, start=1))
@@ -99,7 +107,7 @@ def _host_and_port(to: str) -> tuple[str, int]:
 
 
 def _over_mllp(
-    work: Sequence[tuple[Path, int, FileMessage | None]], host: str, port: int, timeout_secs: float
+    work: Sequence[tuple[Path, int, FileMessage | FileBatch | None]], host: str, port: int, timeout_secs: float
 ) -> Iterator[_Line]:
     """One connection for all; a new one after an answer failed to come."""
     with asyncio.Runner() as runner:
@@ -113,29 +121,85 @@ def _over_mllp(
             if message is None:
                 yield _Line(False, _NO_CODE, "no HL7 v2 message in it", where)
                 continue
-            line = runner.run(_ask(connection, message, where))
-            unanswered = unanswered + 1 if line.code == _NO_CODE else 0
-            yield line
+            if isinstance(message, FileBatch):
+                lines = runner.run(_ask_batch(connection, message, where))
+            else:
+                lines = [runner.run(_ask(connection, message, where))]
+            silent = all(line.code == _NO_CODE and not line.accepted for line in lines)
+            unanswered = unanswered + 1 if silent else 0
+            yield from lines
         runner.run(connection.close())
 
 
 async def _ask(connection: MllpConnection, message: FileMessage, where: str) -> _Line:
     started = time.perf_counter()
-    what = f"{message.message_type or '?'} {message.control_id or '(no MSH-10)'}"
     try:
-        answer = read_any(await connection.ask(message.payload))
+        answer = read_any(
+            await connection.ask(message.payload, timeout_secs=_SILENCE_SECS if message.may_go_unanswered else None)
+        )
     except ConformanceError as error:
-        return _Line(False, _NO_CODE, what, where, str(error))
-    took = f"{(time.perf_counter() - started) * 1000:.0f} ms"
+        if message.may_go_unanswered and isinstance(error, NoAnswerError):
+            return _unasked(message, where)
+        return _Line(False, _NO_CODE, _named(message), where, str(error))
+    return _answered(message, answer, where, f"{(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+async def _ask_batch(connection: MllpConnection, batch: FileBatch, where: str) -> list[_Line]:
+    """A line for each message of the batch, in its order; one alone when the batch was refused as a whole."""
+    what = f"batch of {len(batch.messages)}"
+    try:
+        answers = answers_in(await connection.ask(batch.payload))
+    except ConformanceError as error:
+        return [_Line(False, _NO_CODE, what, where, str(error))]
+    if len(answers) == 1 and not answers[0].value("MSA", 2) and not _is_positive(answers[0]):
+        return [_Line(False, answers[0].value("MSA", 1) or _NO_CODE, what, where, _told(answers[0]))]
+    lines = []
+    remaining = list(answers)
+    for number, message in enumerate(batch.messages, start=1):
+        place = f"{where}#{number}"
+        position = next(
+            (at for at, answer in enumerate(remaining) if answer.value("MSA", 2) == message.control_id), None
+        )
+        if position is not None:
+            lines.append(_answered(message, remaining.pop(position), place, "in the batch"))
+        elif message.may_go_unanswered:
+            lines.append(_unasked(message, place))
+        else:
+            lines.append(_Line(False, _NO_CODE, _named(message), place, "not answered in the batch of answers"))
+    return lines or [_Line(True, _NO_CODE, what, where, "an empty batch, answered")]
+
+
+def _answered(message: FileMessage, answer: hl7.Message, where: str, took: str) -> _Line:
     code, control_id = answer.value("MSA", 1), answer.value("MSA", 2)
     if control_id != message.control_id:
-        return _Line(False, code or _NO_CODE, what, where, f"answers another message: {control_id or 'none'}")
-    if code in ("AA", "CA"):
-        return _Line(True, code, what, where, took)
-    # ERR-8 and MSA-3 are what the other side tells its user; ERR-3 and ERR-2 are the code and the place.
+        remark = f"answers another message: {control_id or 'none'}"
+        return _Line(False, code or _NO_CODE, _named(message), where, remark)
+    if _is_positive(answer):
+        number = answer.value("MSA", 4)
+        return _Line(True, code, _named(message), where, f"{took} · expected number {number}" if number else took)
+    return _Line(False, code or _NO_CODE, _named(message), where, _told(answer))
+
+
+def _is_positive(answer: hl7.Message) -> bool:
+    return answer.value("MSA", 1) in ("AA", "CA")
+
+
+def _told(answer: hl7.Message) -> str:
+    """ERR-8 and MSA-3 are what the other side tells its user; ERR-3 and ERR-2 are the code and the place."""
     told = [answer.value("MSA", 3), answer.value("ERR", 3), answer.value("ERR", 3, 2)]
     told += [answer.value("ERR", 2), answer.value("ERR", 8)]
-    return _Line(False, code or _NO_CODE, what, where, " · ".join(dict.fromkeys(filter(None, told))))
+    return " · ".join(dict.fromkeys(filter(None, told)))
+
+
+def _unasked(message: FileMessage, where: str) -> _Line:
+    accept, application = message.asks
+    if "SU" in message.asks:
+        return _Line(False, _NO_CODE, _named(message), where, "no answer, where success was to be answered")
+    return _Line(True, _NO_CODE, _named(message), where, f"sent; asks for no answer ({accept}, {application})")
+
+
+def _named(message: FileMessage) -> str:
+    return f"{message.message_type or '?'} {message.control_id or '(no MSH-10)'}"
 
 
 def _over_dicom(paths: Sequence[Path], address: DicomAddress, calling: str, timeout_secs: float) -> Iterator[_Line]:

@@ -32,6 +32,8 @@ def answering(answer: Callable[[str], str | None]) -> Iterator[int]:
             text = answer(payload.split(b"|")[9].decode())
             if text is None:
                 break
+            if not text:
+                continue
             writer.write(framed(text.encode("gb18030")))
             await writer.drain()
         writer.close()
@@ -180,3 +182,80 @@ def test_a_dicom_refusal_is_a_failure_and_a_warning_is_none(
     counterpart.status = status
     assert run(str(twelve_lead_ecg()), "--to", f"dicom://HUTONG@127.0.0.1:{counterpart.port}") == code
     assert capsys.readouterr().out.startswith(f"{status:04X}")
+
+
+ENHANCED = "MSH|^~\\&|HIS|A|HUTONG|B|20260302||ADT^A04|{}|P|2.4|||{}|||\rPID|||1||周珅\r"
+
+
+@pytest.mark.parametrize(("code", "status"), [("CA", 0), ("CE", 1), ("CR", 1)])
+def test_accept_acknowledgments_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, status: int
+) -> None:
+    path = tmp_path / "one.hl7"
+    path.write_bytes(ENHANCED.format("C1", "AL|NE").encode())
+    with answering(lambda _: f"MSH|^~\\&|H|H|HIS|A|1||ACK|9|P|2.4\rMSA|{code}|C1\r") as port:
+        assert run(str(path), "--to", f"mllp://127.0.0.1:{port}") == status
+    assert capsys.readouterr().out.startswith(f"{code}   ADT^A04 C1")
+
+
+def test_a_message_that_asks_for_no_answer_may_go_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "two.hl7"
+    path.write_bytes((ENHANCED.format("C1", "NE|NE") + ENHANCED.format("C2", "AL|NE")).encode())
+    with answering(lambda control_id: "" if control_id == "C1" else accept("C2")) as port:
+        assert run(str(path), "--to", f"mllp://127.0.0.1:{port}") == 0
+    out = capsys.readouterr().out
+    assert "asks for no answer (NE, NE)" in out
+    assert "2 accepted, 0 not" in out
+
+
+def test_silence_is_a_failure_where_success_was_to_be_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "one.hl7"
+    path.write_bytes(ENHANCED.format("C1", "SU|NE").encode())
+    with answering(lambda _: "") as port:
+        assert run(str(path), "--to", f"mllp://127.0.0.1:{port}") == 1
+
+
+def batch_file(folder: Path, *messages: str) -> str:
+    path = folder / "batch.hl7"
+    path.write_text(f"BHS|^~\\&|A|B|||||||B1\r{''.join(messages)}BTS|{len(messages)}\r", encoding="utf-8", newline="")
+    return str(path)
+
+
+def test_a_batch_goes_out_as_one_and_every_answer_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(_: str) -> str:
+        return f"BHS|^~\\&|H\r{accept('C1')}{accept('C2').replace('AA', 'AE')}BTS|2\r"
+
+    messages = [ENHANCED.format("C1", "|"), ENHANCED.format("C2", "|"), ENHANCED.format("C3", "NE|NE")]
+    with answering(answer) as port:
+        assert run(batch_file(tmp_path, *messages), "--to", f"mllp://127.0.0.1:{port}") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[:3]] == [
+        ["AA", "ADT^A04", "C1"],
+        ["AE", "ADT^A04", "C2"],
+        ["--", "ADT^A04", "C3"],
+    ]
+    assert lines[-1] == "2 accepted, 1 not"
+
+
+def test_a_batch_that_is_refused_whole_is_one_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = "MSH|^~\\&|H|H|||1||ACK|9|P|2.5.1\rMSA|AR|\rERR|||100|E||||the batch is not taken\r"
+    with answering(lambda _: refusal) as port:
+        assert run(batch_file(tmp_path, ENHANCED.format("C1", "|")), "--to", f"mllp://127.0.0.1:{port}") == 1
+    out = capsys.readouterr().out
+    assert out.startswith("AR   batch of 1")
+    assert "the batch is not taken" in out
+
+
+def test_a_message_in_xml_is_sent_and_its_answer_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "message.xml"
+    path.write_text(
+        "<ADT_A01 xmlns='urn:hl7-org:v2xml'><MSH><MSH.1>|</MSH.1><MSH.9><MSG.1>ADT</MSG.1><MSG.2>A04</MSG.2></MSH.9>"
+        "<MSH.10>C1</MSH.10></MSH><!--|||||||||--></ADT_A01>",
+        encoding="utf-8",
+    )
+    answer = "<ACK><MSH><MSH.10>9</MSH.10></MSH><MSA><MSA.1>AA</MSA.1><MSA.2>C1</MSA.2></MSA></ACK>"
+    with answering(lambda _: answer) as port:
+        assert run(str(path), "--to", f"mllp://127.0.0.1:{port}") == 0
+    assert capsys.readouterr().out.startswith("AA   ADT^A04 C1")
