@@ -30,7 +30,7 @@ class Amounts:
             return None
         exact = number(text)
         if exact is None:
-            scope.doubt("number-unreadable", "an amount that is no number; it is left out")
+            scope.doubt("number-unreadable", "an amount that is no number; it is left out", 1)
             return None
         return quantity(exact, self.unit(unit, scope))
 

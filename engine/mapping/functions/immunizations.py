@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import resource_id
-from engine.mapping.functions.codes import Concepts, looked_up
+from engine.mapping.functions.codes import looked_up
 from engine.mapping.functions.ids import code_key
-from engine.mapping.functions.numbers import folded, number, quantity
 from engine.mapping.functions.people import People
 from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
 from engine.mapping.scope import Scope
 
-_UNKNOWN_AMOUNT = "999"
-"""RXA-6 where nobody knows the amount (HL7 v2.5.1 §4.14.7.6)."""
 _ROLE = "http://terminology.hl7.org/CodeSystem/v2-0443"
 
 
@@ -44,27 +41,6 @@ def vaccination_status(options: Options) -> Apply:
         stated = scope.first(completion)
         row = looked_up(table, stated, scope) if stated else None
         return row["code"] if row is not None and row["code"] else "completed"
-
-    return apply
-
-
-@function(2)
-def dose(options: Options) -> Apply:
-    """How much was given, from the amount and its unit; 999 says that nobody knows."""
-    concepts = Concepts(options)
-
-    def apply(amount: str, unit: str, scope: Scope) -> dict[str, Any] | None:
-        text = folded(scope.first(amount))
-        if not text or text == _UNKNOWN_AMOUNT:
-            return None
-        exact = number(text)
-        if exact is None:
-            scope.doubt("number-unreadable", "an amount that is no number", 1)
-            return None
-        found = concepts.read(unit, scope) if unit else None
-        if found is None or not (found.codings or found.text):
-            return quantity(exact, {})
-        return quantity(exact, {"unit": found.text or found.codings[0]["code"]})
 
     return apply
 
