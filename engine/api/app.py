@@ -14,7 +14,20 @@ from starlette.staticfiles import StaticFiles
 
 from engine.api import account, health
 from engine.api.boundary import PROTECTED, Boundary, first_segment, is_open
-from engine.api.console import alerts, archive, deliveries, envelopes, findings, held, joins, provenance, replay, trace
+from engine.api.console import (
+    alerts,
+    archive,
+    deliveries,
+    envelopes,
+    findings,
+    held,
+    joins,
+    mapped,
+    provenance,
+    replay,
+    status,
+    trace,
+)
 from engine.api.fhir import router as fhir
 from engine.api.refusals import refusal_of, response_of
 from engine.api.services import Services
@@ -24,10 +37,12 @@ _OWN_ROUTERS = (
     health.router,
     account.router,
     alerts.router,
+    status.router,
     archive.router,
     findings.router,
     deliveries.router,
     envelopes.router,
+    mapped.router,
     joins.router,
     held.router,
     replay.router,

@@ -18,7 +18,12 @@ from engine.errors import AccessError, ConfigurationError, NotFoundError
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
 _LONGEST_WORD = 400
 """As the API takes it."""
+MOST_WITH_FIELDS = 5
+"""Envelopes whose fields are shown, the newest."""
 _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
+
+
+_LINKS = {"replaces": "corrects", "replaced_by": "corrected by", "replayed_at": "processed again at"}
 
 
 def trace(
@@ -26,7 +31,8 @@ def trace(
         str,
         typer.Argument(
             metavar="WORD",
-            help="An envelope id, control id, accession number, study UID, patient identifier or resource (Patient/…).",
+            help="An envelope id, control id, accession number, study UID, patient identifier, words of a finding, "
+            "or a resource (Patient/…).",
         ),
     ],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the running hub.")] = None,
@@ -36,6 +42,9 @@ def trace(
     path: Annotated[
         str, typer.Option(metavar="ELEMENT", help="With a resource: only this element, name or name[0].family.")
     ] = "",
+    fields: Annotated[
+        bool, typer.Option("--fields", help="Also the segments, and each element with its rule and field.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Shows everything known of a word: from the bytes to the records they made, or to the finding that holds them.
@@ -49,6 +58,9 @@ def trace(
     known = hub.get("/api/trace", word=word)
     if _REFERENCE.fullmatch(word.strip()):
         known["provenance"] = _provenance(hub, word.strip(), path)
+    if fields:
+        for envelope in known["envelopes"][-MOST_WITH_FIELDS:]:
+            envelope["mapped"] = hub.get(f"/api/envelopes/{envelope['id']}/mapped")
     if as_json:
         typer.echo(json.dumps(known, ensure_ascii=False, indent=2))
     else:
@@ -97,6 +109,12 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
     for step in envelope["steps"]:
         mark = _MARKS.get(step["state"], "·")
         tree.add(f"{mark} {escape(' '.join(str(part) for part in (step['step'], step['at'], step['note']) if part))}")
+    tree.add(escape(_bytes(envelope)))
+    for key, words in _LINKS.items():
+        if envelope[key]:
+            tree.add(escape(f"{words} {envelope[key]}"))
+    if envelope["asked_by"]:
+        tree.add(escape(f"by {envelope['asked_by']}: {envelope['asked_why'] or ''}"))
     if envelope["waits_for"]:
         tree.add(escape("waits for " + ", ".join(envelope["waits_for"])))
     if envelope["waiting_behind"]:
@@ -105,10 +123,35 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
         tree.add(escape(f"→ {resource['reference']}@{resource['version']}"))
     if envelope["unmapped"]:
         tree.add(escape(f"unmapped: {', '.join(envelope['unmapped'])}"))
+    if envelope.get("mapped"):
+        tree.add(_mapped(envelope["mapped"]))
     for finding in envelope["findings"]:
         tree.add(_finding(finding))
     for delivery in envelope["deliveries"]:
         tree.add(_delivery(delivery))
+    return tree
+
+
+def _bytes(envelope: dict[str, Any]) -> str:
+    said = f"bytes: {envelope['payload_bytes']}, sha256 {envelope['sha256']}"
+    payload = envelope["payload"]
+    return f"{said}, {payload['charset']}{' (doubtful)' if payload['doubtful'] else ''}" if payload else said
+
+
+def _mapped(mapped: dict[str, Any]) -> Tree:
+    """Segments, and below each the elements that were made of it: element = value ← rule ← field."""
+    tree = Tree("segments")
+    if mapped["mapping_changed"]:
+        tree.add(f"[yellow]mapped by {escape(mapped['mapping_today'] or 'nothing')} today: its rules are shown[/]")
+    for segment in mapped["segments"]:
+        line = tree.add(f"[bold]{escape(segment['text'])}[/] [dim][{segment['start']}-{segment['end']}][/]")
+        for field in mapped["fields"]:
+            if segment["start"] <= field["start"] < segment["end"]:
+                value = "" if field["value"] is None else f" = {field['value']}"
+                rule = f"{field['rule']}@{field['rule_version']} ← {field['field']}"
+                line.add(f"{escape(field['resource'])} {escape(field['path'] + value)}  [dim]← {escape(rule)}[/]")
+    if mapped["more"]:
+        tree.add("there is more")
     return tree
 
 

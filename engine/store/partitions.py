@@ -51,7 +51,7 @@ class Month:
     @classmethod
     def named(cls, text: str) -> Month:
         """`2026-05`. Raises ConfigurationError for anything else."""
-        match = re.fullmatch(r"(\d{4})-(\d{2})", text)
+        match = re.fullmatch(r"([0-9]{4})-([0-9]{2})", text)
         if match is None or not 1 <= int(match[2]) <= 12 or int(match[1]) < 1970:
             raise ConfigurationError(f"expected a month such as 2026-05, found '{text[:20]}'")
         return cls(int(match[1]), int(match[2]))

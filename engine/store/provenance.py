@@ -65,6 +65,19 @@ async def versions(connection: Connection, resource_type: str, resource_id: str,
     ]
 
 
+async def envelope_of(connection: Connection, envelope: UUID, largest: int) -> Envelope | None:
+    """An envelope with its bytes; None when there is none, or when it holds more than `largest` bytes."""
+    row = await connection.fetchrow(
+        """
+        select id, kind, channel, facility, peer, received_at, control_id, message_type, payload, sha256
+        from journal where id = $1 and length(payload) <= $2
+        """,
+        envelope,
+        largest,
+    )
+    return _envelope(row) if row is not None else None
+
+
 async def unmapped_fields(connection: Connection, since: datetime) -> list[UnmappedField]:
     """Of the messages that came since, the most frequent first."""
     rows = await connection.fetch(

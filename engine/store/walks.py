@@ -19,7 +19,10 @@ _WALKS = f"""
 select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
        encode(j.sha256, 'hex') as sha256, length(j.payload) as payload_bytes,
        coalesce(o.reply, nullif(j.acknowledgment, ''::bytea)) as acknowledgment,
-       coalesce(o.state, i.state, 'accepted') as state,
+       coalesce(i.state, o.state, 'accepted') as state,
+       coalesce(i.asked_by, o.replayed_by, o.actor) as asked_by, coalesce(i.asked_why, o.reason) as asked_why,
+       o.replayed_at, r.replaces,
+       (select newer.envelope from replacement newer where newer.replaces = j.id) as replaced_by,
        coalesce(i.attempts, 0) as attempts, i.next_attempt_at,
        o.finished_at, o.mapping, o.resources, coalesce(o.unmapped, '{{}}') as unmapped,
        array(select distinct earlier.envelope
@@ -29,6 +32,7 @@ select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_typ
             select envelope from lane where key = own.key and place > i.place limit {_MOST_BEHIND}
         ) later) as waiting_behind
 from journal j left join inbox i on i.envelope = j.id left join outcome o on o.envelope = j.id
+     left join replacement r on r.envelope = j.id
 where j.id = any($1::uuid[]) order by j.id
 """
 
@@ -37,11 +41,13 @@ where j.id = any($1::uuid[]) order by j.id
 class WalkRow:
     """One envelope and where it stands.
 
-    state           accepted, held, processed, refused or skipped
+    state           accepted, held, processed, refused, skipped or replaced; accepted again while it is replayed
     acknowledgment  None while the channel waits for processing to answer
     attempts        how often processing was tried without ending
     resources       what it wrote: `Patient/…@3`
     unmapped        fields that held something no rule took
+    asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
+    replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     waits_for       earlier unfinished envelopes that share a lane, the first few
     waiting_behind  how many later ones wait for it
     """
@@ -64,6 +70,11 @@ class WalkRow:
     mapping: str | None
     resources: list[str]
     unmapped: list[str]
+    asked_by: str | None
+    asked_why: str | None
+    replayed_at: datetime | None
+    replaces: UUID | None
+    replaced_by: UUID | None
     waits_for: list[UUID]
     waiting_behind: int
 

@@ -21,7 +21,7 @@ from engine.store.partitions import Month
 router = APIRouter(prefix="/api/journal", tags=["console"])
 Administrator = Annotated[Caller, Depends(needs(Role.ADMIN))]
 NDJSON = "application/x-ndjson"
-MonthName = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
+MonthName = Annotated[str, Field(pattern=r"^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$")]
 
 
 class Months(BaseModel):

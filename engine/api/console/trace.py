@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -92,4 +91,15 @@ async def trace_word(
 
 
 def _traced(line: ResourceLine, because: list[str]) -> TracedResource:
-    return TracedResource(**asdict(line), because=because)
+    return TracedResource(
+        reference=line.reference,
+        type=line.type,
+        id=line.id,
+        version=line.version,
+        last_updated=line.last_updated,
+        status=line.status,
+        envelope=line.envelope,
+        actor=line.actor,
+        mapping=line.mapping,
+        because=because,
+    )

@@ -54,10 +54,12 @@ class WrittenResource(BaseModel):
 class EnvelopeWalk(BaseModel):
     """One envelope, from its bytes to what came of it.
 
-    state           accepted, held, processed, refused or skipped
+    state           accepted, held, processed, refused, skipped or replaced; accepted again while it is replayed
     acknowledgment  the code answered; null while the channel waits for processing to answer
     waits_for       earlier unfinished envelopes of the same patient, the first few
     waiting_behind  how many later ones wait for this one
+    asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
+    replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     unmapped        fields that held something no rule took
     payload         null for whoever may not read payloads, and where it is too large to show here
     because         why it is in this answer
@@ -79,6 +81,11 @@ class EnvelopeWalk(BaseModel):
     attempts: int
     next_attempt_at: datetime | None
     finished_at: datetime | None
+    asked_by: str | None
+    asked_why: str | None
+    replayed_at: datetime | None
+    replaces: UUID | None
+    replaced_by: UUID | None
     waits_for: list[UUID]
     waiting_behind: int
     mapping: str | None
@@ -144,6 +151,11 @@ def _walk(
         attempts=row.attempts,
         next_attempt_at=row.next_attempt_at,
         finished_at=row.finished_at,
+        asked_by=row.asked_by,
+        asked_why=row.asked_why,
+        replayed_at=row.replayed_at,
+        replaces=row.replaces,
+        replaced_by=row.replaced_by,
         waits_for=row.waits_for,
         waiting_behind=row.waiting_behind,
         mapping=row.mapping,
@@ -151,7 +163,7 @@ def _walk(
         resources=[_written(text) for text in row.resources],
         findings=findings,
         deliveries=deliveries,
-        steps=[*_arrival(row, code), *_processing(row, findings), *_returns(deliveries)],
+        steps=[*_arrival(row, code), *_processing(row, findings), *_routed(row, deliveries), *_returns(deliveries)],
         payload=decoded(stored, config) if stored is not None else None,
         because=list(because),
     )
@@ -203,6 +215,15 @@ def _why_waiting(row: WalkRow) -> str:
     if row.waits_for:
         return "waits for earlier ones of the same patient"
     return f"to be tried again; attempts: {row.attempts}" if row.attempts else "next in line"
+
+
+def _routed(row: WalkRow, deliveries: Sequence[Delivery]) -> list[Step]:
+    """To whom it is owed, and by which route; nothing of it where it is owed to nobody."""
+    if not deliveries:
+        return []
+    owed = sorted({f"{delivery.route} → {delivery.endpoint}" for delivery in deliveries})
+    at = min(delivery.created_at for delivery in deliveries)
+    return [Step(step="routed", state=StepState.DONE, at=at, note=", ".join(owed))]
 
 
 def _returns(deliveries: Sequence[Delivery]) -> list[Step]:

@@ -20,7 +20,8 @@ async def opened(pool: asyncpg.Pool) -> list[str]:
         """
         insert into incident (id, cause, kind, subject, code, severity, since, opened_at, last_seen_at, closed_at,
                               amount, most, next_reminder_at)
-        values ($1::uuid, 'held/' || $1::uuid::text, 'held', 'baishi-his', 'no-mapping', 'error', $2, $2, $2, $3, 7, 9, $2)
+        values ($1::uuid, 'held/' || $1::uuid::text, 'held', 'baishi-his', 'no-mapping', 'error', $2, $2, $2, $3,
+                7, 9, $2)
         """,
         [
             (number, NOW - timedelta(hours=5 - hour), None if hour else NOW - timedelta(hours=1))

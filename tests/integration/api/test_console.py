@@ -227,7 +227,7 @@ async def test_a_patients_number_leads_to_everything_of_every_linked_identity(
     await store(other, report, envelope=elsewhere)
     assert str(elsewhere) not in json.dumps(await traced(admin, "MRN-1"))
     await pool.executemany(
-        "insert into patient_link (source, golden, reasons, linked_at) values ($1, 'g', '[]', $2)",
+        "insert into patient_link (source, golden, home, reasons, linked_at) values ($1, 'g', 'g', '[]', $2)",
         [("p1", NOW), ("p2", NOW)],
     )
     trace = await traced(admin, "MRN-1")
