@@ -139,7 +139,8 @@ class Pipeline:
         if good:
             late = {one.envelope.id: Late(one.place, one.replayed, one.redeliver) for one, _ in good if one.asked}
             recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late)
-            await self._apply_order_answers(connection, [walk for _, walk in good], recorded, at)
+            answers = [walk for one, walk in good if not one.replayed]  # they were applied the first time
+            await self._apply_order_answers(connection, answers, recorded, at)
             await inbox.finish(
                 connection, [await self._processed(connection, one, walk, recorded, at) for one, walk in good], at
             )
@@ -235,7 +236,8 @@ class Pipeline:
                 connection, [Outcome(envelope.id, "refused", walk.mapping, (), walk.unmapped, reply)], at
             )
             return
-        await self._replies.owe(connection, ended, at)
+        if one.asked is None:  # else its sender was told when it was held the first time
+            await self._replies.owe(connection, ended, at)
         await inbox.hold(connection, envelope.id, keeps_lanes=walk.keeps_lanes)
         waiting = await inbox.waiting_behind(connection, envelope.id)
         logger.warning(

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from engine.api.console.acts import Bulk, Code, MessageType, Name, Operator, refuse_everything, types_of_mapping
 from engine.api.services import Hub, Services
-from engine.codecs import er7_header
+from engine.codecs import hl7v2
 from engine.config import Hl7Channel
 from engine.errors import ParseError
 from engine.identifiers import lane
@@ -118,7 +118,7 @@ def _lanes(hub: Services, ended: Ended) -> tuple[str, ...]:
     channel = hub.config.channels.get(ended.channel)
     charset = channel.charset if isinstance(channel, Hl7Channel) else None
     try:
-        header = er7_header.peek(ended.payload, charset, ended.channel)
+        header = hl7v2.peek(ended.payload, charset, ended.channel)
     except ParseError:
         header = None
     return lanes_of(header, ended.facility, ended.channel)
