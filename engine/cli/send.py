@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from conformance.hl7_files import FileBatch, FileMessage, answers_in, batch_in, 
 from conformance.simulators import hl7
 from conformance.simulators.dicom_address import SUCCESS, DicomAddress
 from conformance.simulators.mllp import MllpConnection
+from engine.config.tls import endpoint_context
+from engine.config.transport import EndpointTls
 from engine.errors import ConfigurationError
 
 _NO_CODE = "--"
@@ -46,9 +49,16 @@ def send(
     files: Annotated[
         list[Path], typer.Argument(exists=True, metavar="FILE...", help="Files, or folders of files, to send.")
     ],
-    to: Annotated[str, typer.Option(metavar="URL", help="mllp://HOST:PORT or dicom://AETITLE@HOST:PORT")],
+    to: Annotated[
+        str, typer.Option(metavar="URL", help="mllp://HOST:PORT, mllps://HOST:PORT or dicom://AETITLE@HOST:PORT")
+    ],
     calling: Annotated[str, typer.Option(metavar="AETITLE", help="Our AE title, for DICOM.")] = "HUTONG_SEND",
     timeout_secs: Annotated[float, typer.Option(min=0.1, help="How long to wait for each answer.")] = 30,
+    ca: Annotated[
+        Path | None, typer.Option(help="PEM of who signed its certificate, for mllps. Else this machine's authorities.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM of our certificate, where mllps asks for one.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
 ) -> None:
     """Send files to a system and print its acknowledgments.
 
@@ -58,9 +68,12 @@ def send(
     """
     target = urlsplit(to)
     host, port = _host_and_port(to)
-    if target.scheme == "mllp":
+    if target.scheme != "mllps" and (ca or certificate or key):
+        raise ConfigurationError(f"--to {to}: expected mllps://HOST:PORT, because a certificate is for TLS")
+    if target.scheme in ("mllp", "mllps"):
         work = list(_messages(files))
-        lines = _over_mllp(work, host, port, timeout_secs)
+        tls = _tls(ca, certificate, key) if target.scheme == "mllps" else None
+        lines = _over_mllp(work, MllpConnection(host, port, timeout_secs=timeout_secs, tls=tls), f"{host}:{port}")
         total = len(work)
     elif target.scheme == "dicom" and target.username:
         address = DicomAddress(host, port, unquote(target.username))
@@ -68,7 +81,7 @@ def send(
         lines = _over_dicom(paths, address, calling, timeout_secs)
         total = len(paths)
     else:
-        raise ConfigurationError(f"--to {to}: expected mllp://HOST:PORT or dicom://AETITLE@HOST:PORT")
+        raise ConfigurationError(f"--to {to}: expected mllp://, mllps:// or dicom://AETITLE@, then HOST:PORT")
     if not _print(lines, total):
         raise typer.Exit(1)
 
@@ -106,16 +119,27 @@ def _host_and_port(to: str) -> tuple[str, int]:
     return host, port
 
 
+def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    try:
+        tls = EndpointTls(
+            ca=str(ca.absolute()) if ca else None,
+            certificate=str(certificate.absolute()) if certificate else None,
+            key=str(key.absolute()) if key else None,
+        )
+    except ValueError:
+        raise ConfigurationError("expected --certificate and --key together") from None
+    return endpoint_context(tls, Path())
+
+
 def _over_mllp(
-    work: Sequence[tuple[Path, int, FileMessage | FileBatch | None]], host: str, port: int, timeout_secs: float
+    work: Sequence[tuple[Path, int, FileMessage | FileBatch | None]], connection: MllpConnection, address: str
 ) -> Iterator[_Line]:
     """One connection for all; a new one after an answer failed to come."""
     with asyncio.Runner() as runner:
-        connection = MllpConnection(host, port, timeout_secs=timeout_secs)
         unanswered = 0
         for done, (path, number, message) in enumerate(work):
             if unanswered == _GIVE_UP_AFTER:
-                yield _Line(False, _NO_CODE, f"{len(work) - done} messages not sent", f"{host}:{port} does not answer")
+                yield _Line(False, _NO_CODE, f"{len(work) - done} messages not sent", f"{address} does not answer")
                 break
             where = f"{path}#{number}" if number > 1 else str(path)
             if message is None:

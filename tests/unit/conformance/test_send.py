@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from queue import Queue
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from pydicom import dcmread
 
 from conformance.objects import chest_radiograph, twelve_lead_ecg
@@ -24,7 +26,7 @@ MESSAGE = "MSH|^~\\&|HIS|A|HUTONG|B|20260302||ADT^A04|{}|P|2.4|||||| GB 18030-20
 
 
 @contextmanager
-def answering(answer: Callable[[str], str | None]) -> Iterator[int]:
+def answering(answer: Callable[[str], str | None], tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """An MLLP server in a thread of its own: answers by control id, or closes the connection for None."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,7 +43,7 @@ def answering(answer: Callable[[str], str | None]) -> Iterator[int]:
     ports: Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
 
     async def serve() -> None:
-        server = await asyncio.start_server(converse, "127.0.0.1", 0)
+        server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
         over = asyncio.Event()
         ports.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), over))
         await over.wait()
@@ -259,3 +261,31 @@ def test_a_message_in_xml_is_sent_and_its_answer_read(tmp_path: Path, capsys: py
     with answering(lambda _: answer) as port:
         assert run(str(path), "--to", f"mllp://127.0.0.1:{port}") == 0
     assert capsys.readouterr().out.startswith("AA   ADT^A04 C1")
+
+
+def accepted(control_id: str) -> str:
+    return f"MSH|^~\\&|HUTONG|B|HIS|A|20260302||ACK|1|P|2.4\rMSA|AA|{control_id}\r"
+
+
+def test_a_channel_behind_tls_is_reached_with_the_certificates_it_asks_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ours = authority.issue_cert("his.example")
+    ours.cert_chain_pems[0].write_to_path(tmp_path / "ours.pem")
+    ours.private_key_pem.write_to_path(tmp_path / "ours.key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    message = written(tmp_path, "M1")
+    papers = ["--ca", str(tmp_path / "ca.pem"), "--certificate", str(tmp_path / "ours.pem")]
+    with answering(accepted, context) as port:
+        assert run(message, "--to", f"mllps://127.0.0.1:{port}", *papers, "--key", str(tmp_path / "ours.key")) == 0
+        assert run(message, "--to", f"mllps://127.0.0.1:{port}") == 1
+        assert "is not trusted" in capsys.readouterr().out
+        assert run(message, "--to", f"mllps://127.0.0.1:{port}", *papers) != 0
+        assert "expected --certificate and --key together" in capsys.readouterr().err
+        assert run(message, "--to", f"mllp://127.0.0.1:{port}", *papers) != 0
+        assert "because a certificate is for TLS" in capsys.readouterr().err
