@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from engine.clock import CHINA
-from engine.identifiers import DICOM_UID, facility_system, resource_id
+from engine.identifiers import DICOM_UID, facility_system, is_uid, resource_id
 from engine.pinyin import spoken, spoken_surname
 from engine.store.worklist import Step
 from engine.studies import MODALITY
 
 Resource = dict[str, Any]
 
+_OID = "urn:oid:"
 _NUMBER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _SEX = {"male": "M", "female": "F", "other": "O"}
 _STATES = {
@@ -65,6 +66,17 @@ def is_cancelled(order: Resource) -> bool:
     return _state(order) == "cancelled"
 
 
+def study_uid_of(order: Resource) -> str:
+    """The Study Instance UID that the order itself brings or goes by already; empty where there is none."""
+    return next(iter(study_uids_of(order)), "")
+
+
+def study_uids_of(order: Resource) -> list[str]:
+    """Every Study Instance UID that an order has, the one it goes by first."""
+    numbers = (str(i.get("value", "")) for i in order.get("identifier", ()) if i.get("system") == DICOM_UID)
+    return [uid for number in numbers if number.startswith(_OID) and is_uid(uid := number.removeprefix(_OID))]
+
+
 def study_uid_for(order: Resource, facility: str) -> str:
     """The Study Instance UID of an order, the same whenever it is asked for.
 
@@ -75,7 +87,10 @@ def study_uid_for(order: Resource, facility: str) -> str:
 
 def numbered(order: Resource, facility: str, accession: str, study_uid: str) -> Resource:
     """The order with the accession number and the Study Instance UID that it goes by; other numbers stay behind it."""
-    known = [i for i in order.get("identifier", ()) if i.get("system") != DICOM_UID]
+    going_by = f"{_OID}{study_uid}"
+    identifiers_before = order.get("identifier", ())
+    known = [i for i in identifiers_before if i.get("system") != DICOM_UID]
+    uids = [i for i in identifiers_before if i.get("system") == DICOM_UID and i.get("value") != going_by]
     goes_by = {
         "type": {"coding": [{"system": _NUMBER_TYPES, "code": "ACSN"}]},
         "system": facility_system(facility, "accession"),
@@ -85,7 +100,8 @@ def numbered(order: Resource, facility: str, accession: str, study_uid: str) -> 
         *(i for i in known if _type(i) != "ACSN"),
         goes_by,
         *({**i, "use": "secondary"} for i in known if _type(i) == "ACSN" and i.get("value") != accession),
-        {"system": DICOM_UID, "value": f"urn:oid:{study_uid}"},
+        {"system": DICOM_UID, "value": going_by},
+        *({**i, "use": "secondary"} for i in uids),
     ]
     return {**order, "identifier": identifiers}
 

@@ -19,7 +19,9 @@ from engine.envelope import Envelope
 from engine.mapping.coverage_evidence import Asked, Fact, evidence, samples
 from engine.mapping.coverage_rows import FOLDER, Row, read_rows
 from engine.mapping.definition import Definition
+from engine.mapping.mapped import FieldSource
 from engine.mapping.mapping_set import MappingSet
+from engine.mapping.registry import FUNCTIONS
 
 ELSEWHERE = "elsewhere.csv"
 LEFT_OUT = "left_out.csv"
@@ -32,8 +34,8 @@ SEGMENTS = (
 )
 """Those that the systems of a county send."""
 
-_ENVELOPE = "Envelope"
-_KEPT = frozenset(field.name for field in fields(Envelope))
+_KEPT = {kind.__name__: {field.name for field in fields(kind)} for kind in (Envelope, FieldSource)}
+"""What stands beside the records: with each message, and with each element that a rule wrote."""
 _INDEX = re.compile(r"\[[^\]]*\]")
 _STEP = re.compile(r"[A-Za-z]+")
 
@@ -122,8 +124,7 @@ def _covered(row: Row, tried: _Tried, instead: Iterable[_Elsewhere], reasons: It
         if not _is_about(row, other.map, other.field, other.attribute):
             continue
         resource, _, attribute = other.instead.partition(".")
-        kept = resource == _ENVELOPE and attribute in _KEPT
-        if kept or tried.stands(row, resource, attribute, other.constant):
+        if attribute in _KEPT.get(resource, ()) or tried.stands(row, resource, attribute, other.constant):
             return Covered(row, State.ELSEWHERE, f"{other.instead}: {other.reason}")
     for left in reasons:
         if _is_about(row, left.map, left.field, left.attribute):
@@ -148,10 +149,10 @@ class _Tried:
                 self._left.setdefault(field, reason)
             for resource in definition.resources:
                 for rule in resource.rules:
+                    several = rule.function is not None and FUNCTIONS[rule.function].elements
+                    element = "" if several else rule.to.partition(".")[0].removesuffix("[x]").removesuffix("[0]")
                     for name in rule.fields:
-                        written = self._written.setdefault((name.segment, name.number), set())
-                        element = _INDEX.sub("", rule.to.partition(".")[0])
-                        written.add((resource.resource, element))
+                        self._written.setdefault((name.segment, name.number), set()).add((resource.resource, element))
 
     def stands(self, row: Row, resource: str, attribute: str, constant: str) -> bool:
         """Whether a rule reads the row's field and writes the element, and the element was seen to come of it."""
@@ -164,7 +165,8 @@ class _Tried:
     def _is_written(self, field: tuple[str, int], resource: str, path: str) -> bool:
         """Whether a rule that reads the field writes the element, or one of what the element refers to.
 
-        A resource that no mapping makes is one that a function notes: then any rule that reads the field will do.
+        A function that gives several elements may write any of its resource. A resource that no mapping makes is one
+        that a function notes: then any rule that reads the field will do.
         """
         if not field[1]:
             return True
@@ -180,10 +182,9 @@ class _Tried:
         )
 
     def reason(self, field: str) -> str:
-        left = self._left.get(field) or self._left.get(field[:3])
-        if left:
-            return left
-        return "read, but not for this" if self._written.get(_field(field)) else "no rule reads it"
+        if self._written.get(_field(field)):
+            return "read, but not for this"
+        return self._left.get(field) or self._left.get(field[:3]) or "no rule reads it"
 
 
 def _is_among(facts: Iterable[Fact], resource: str, path: str, constant: str) -> bool:

@@ -24,6 +24,17 @@ def holds(condition: str, fields: Sequence[str]) -> bool:
     return all(_clause_holds(clause.removeprefix("IF ").strip(), fields) for clause in clauses)
 
 
+_PARTS_OF_TIME = {4: (8, 10), 5: (10, 12), 6: (12, 14)}
+
+
+def _part_of_time(parts: Sequence[str], component: int) -> str:
+    """The maps count the parts of a time as components: year, month, day, hour, minute, second."""
+    if len(parts) != 1 or not parts[0].isdecimal() or component not in _PARTS_OF_TIME:
+        return ""
+    start, end = _PARTS_OF_TIME[component]
+    return parts[0][start:end]
+
+
 def _clause_holds(clause: str, fields: Sequence[str]) -> bool:
     match = _CLAUSE.fullmatch(clause)
     if match is None or match["field"][:3] != fields[0]:
@@ -32,10 +43,10 @@ def _clause_holds(clause: str, fields: Sequence[str]) -> bool:
     raw = fields[number] if number < len(fields) else ""
     parts = raw.split("~", 1)[0].split("^")
     component = int(match["component"] or 1)
-    stands = parts[component - 1] if component <= len(parts) else ""
+    stands = parts[component - 1] if component <= len(parts) else _part_of_time(parts, component)
     says, values = match["says"] or "VALUED", _QUOTED.findall(match["values"])
     if says.endswith("VALUED"):
-        return bool(raw) is ("NOT" not in says)
+        return bool(stands if match["component"] else raw) is ("NOT" not in says)
     if not values:
         return True
     return (stands.lower() in [value.lower() for value in values]) is ("NOT" not in says)

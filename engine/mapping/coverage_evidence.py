@@ -132,11 +132,16 @@ def evidence(
 
 
 def _brought(mappings: MappingSet, sample: Sample, whole: Counter[Fact], asked: Asked) -> Iterable[Fact]:
-    """What is gone without the field. Where that would hold the message, what is another with something else in it."""
+    """What is gone without the field. Where that would hold the message, what is another with something else in it.
+
+    A segment without which the message is held brings everything.
+    """
     without = _facts(mappings, sample.without(asked))
+    if without is None and not asked.number:
+        return whole.keys()
     if without is None and (asked.segment, asked.number) == ("MSH", 9):
         without = _as_other_message(mappings, sample, asked)
-    elif without is None and asked.number:
+    elif without is None:
         without = _facts(mappings, sample.changed(asked, _shortened))
     return (whole - without).keys() if without is not None else ()
 
@@ -191,8 +196,13 @@ def _leaves(value: Any, path: str, known: Mapping[str, Resource], follow: int) -
 
 def _followed(reference: str, path: str, known: Mapping[str, Resource], follow: int) -> Iterator[tuple[str, str]]:
     kind = reference.partition("/")[0]
-    yield f"{path}>{kind}", ""
     target = known.get(reference)
+    yield f"{path}>{kind}", _numbers(target) if target is not None and kind not in _FOLLOWED else ""
     if target is not None and kind in _FOLLOWED and follow:
         for inner, value in _leaves(target, "", known, follow - 1):
             yield f"{path}>{kind}.{inner}", value
+
+
+def _numbers(resource: Resource) -> str:
+    """Which one it is: its identifiers."""
+    return " ".join(str(each.get("value", "")) for each in resource.get("identifier") or ())

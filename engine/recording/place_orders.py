@@ -21,6 +21,8 @@ from engine.orders import (
     schedule,
     shortened,
     study_uid_for,
+    study_uid_of,
+    study_uids_of,
 )
 from engine.recording.tell_centre import tell_centre
 from engine.recording.work import Work
@@ -76,7 +78,7 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     accession = await _accession(work, walk, order, facility, known)
     if not accession:
         return
-    study_uid = known.study_uid if known else study_uid_for(order, facility.code)
+    study_uid = await _study_uid(work, walk, order, facility, known)
     order = numbered(order, facility.code, accession, study_uid)
     work.put(order, walk)
 
@@ -120,6 +122,22 @@ async def _accession(work: Work, walk: Understood, order: Resource, facility: Fa
         work.find(_no_accession(), walk, about)
         return ""
     return await _issued(work, facility.code)
+
+
+async def _study_uid(work: Work, walk: Understood, order: Resource, facility: Facility, known: Step | None) -> str:
+    """The UID that the order brings (IPC-3, ZDS-1), unless the worklist has handed out another; else one of our own."""
+    about = f"ServiceRequest/{order['id']}"
+    brought = study_uid_of(order)
+    if known is not None:
+        if brought != known.study_uid and brought and brought not in study_uids_of(work.book.stored(about) or {}):
+            work.find(_study_uid_changed(), walk, about)
+        return known.study_uid
+    if brought:
+        holder = await work.step_of_study(brought)
+        if holder is None or holder.service_request == order["id"]:
+            return brought
+        work.find(_study_uid_in_use(), walk, about)
+    return study_uid_for(order, facility.code)
 
 
 async def _issued(work: Work, facility: str) -> str:
@@ -175,6 +193,22 @@ def _accession_changed() -> Finding:
         "accession-changed",
         "The order came with another accession number than the worklist handed out; it goes on by the first one.",
         location="OBR-18",
+    )
+
+
+def _study_uid_in_use() -> Finding:
+    return Finding(
+        "study-uid-in-use",
+        "Another order has this Study Instance UID already; this one goes by a UID of its own, and keeps the number.",
+        location="IPC-3",
+    )
+
+
+def _study_uid_changed() -> Finding:
+    return Finding(
+        "study-uid-changed",
+        "The order came with another Study Instance UID than the worklist handed out; it goes on by the first one.",
+        location="IPC-3",
     )
 
 

@@ -56,6 +56,14 @@ class Work:
         stored = await worklist.by_accession(self.connection, facility, accession)
         return None if stored is not None and stored.service_request in self.steps else stored
 
+    async def step_of_study(self, study_uid: str) -> Step | None:
+        """The step that hands out a Study Instance UID, as this transaction sees it."""
+        for step in self.steps.values():
+            if step.study_uid == study_uid:
+                return step
+        stored = await worklist.by_study(self.connection, study_uid)
+        return None if stored is not None and stored.service_request in self.steps else stored
+
     def replayed(self, walk: Understood) -> bool:
         """Whether the envelope was recorded before: what it set in motion then need not be set in motion again."""
         late = self.late.get(walk.envelope.id)

@@ -82,6 +82,12 @@ async def by_accession(connection: Connection, facility: str, accession: str) ->
     return Step(**row) if row else None
 
 
+async def by_study(connection: Connection, study_uid: str) -> Step | None:
+    """The step that hands out a Study Instance UID; there is one, whatever the facility."""
+    row = await connection.fetchrow(f"select {', '.join(_COLUMNS)} from worklist where study_uid = $1", study_uid)
+    return Step(**row) if row else None
+
+
 async def issue_accession(connection: Connection, facility: str, day: date) -> str:
     """The next accession number of a facility: 6 digits of the day and 5 of a counter, unique per facility.
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.identifiers import facility_system
-from engine.mapping.functions.codes import concept
+from engine.mapping.functions.codes import concept, single_blanks
 from engine.mapping.functions.people import People
 from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, Options, function
@@ -73,6 +73,23 @@ def described_code(options: Options) -> Apply:
         if not described:
             return found
         return {**(found or {}), "text": described}
+
+    return apply
+
+
+@function(3)
+def procedure_code(options: Options) -> Apply:
+    """What was done (PR1-3) with its words (PR1-4); modified by PR1-16, code and modifier stand together as well."""
+    described = described_code(options)
+    system = facility_system(options.facility, "code", "modified-procedure")
+
+    def apply(code: str, words: str, modifier: str, scope: Scope) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = described(code, words, scope)
+        modified, whole = scope.first(modifier), scope.first(code)
+        if not modified or not whole:
+            return found
+        coding = {"system": system, "code": single_blanks(f"{whole}:{modified}")}
+        return {**(found or {}), "coding": [*(found or {}).get("coding", ()), coding]}
 
     return apply
 

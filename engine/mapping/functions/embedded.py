@@ -23,6 +23,20 @@ _CONTENT_TYPES = {
 }
 
 
+_MARKS = (
+    (b"%PDF-", "application/pdf"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+)
+"""How data of a type begin; those of other types may begin anyhow."""
+_MARKED = frozenset(media for _, media in _MARKS)
+_HEAD = 16
+"""Characters of base64 that hold the longest mark: 12 bytes."""
+
+
 class EmbeddedUnreadable(Exception):
     """The data are not encoded as they say."""
 
@@ -57,7 +71,19 @@ def embedded(raw: str, scope: Scope) -> Attachment | None:
             raise EmbeddedUnreadable from error
     else:
         data = base64.b64encode(scope.plain(parts[4]).encode()).decode("ascii")
-    return {"contentType": kind, "data": data} if data else None
+    return {"contentType": _checked(kind, data, scope), "data": data} if data else None
+
+
+def _checked(stated: str, data: str, scope: Scope) -> str:
+    """The media type, by how the data begin where that tells: what is labelled wrongly goes by what it is."""
+    begins = base64.b64decode(data[:_HEAD])
+    found = next((media for mark, media in _MARKS if begins.startswith(mark)), "")
+    if stated == UNKNOWN_TYPE or found == stated:
+        return found or stated
+    if not found and stated not in _MARKED:
+        return stated
+    scope.doubt("embedded-type-differs", "embedded data are not of the type that stands with them", 3)
+    return found or UNKNOWN_TYPE
 
 
 def _is_base64(data: str) -> bool:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.finding import Severity
+from engine.identifiers import is_uid
 from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
 from engine.mapping.functions.embedded import EmbeddedUnreadable, embedded, pointer
 from engine.mapping.functions.moments import moment
@@ -221,6 +222,8 @@ def _pointer(raw: str, scope: Scope) -> dict[str, Any] | None:
     address, media = pointer(raw, scope)
     if not address:
         return None
+    if is_uid(address):
+        return {"valueString": address}
     if ":" not in address:
         scope.doubt("pointer-relative", "a pointer without a scheme; kept as text", 1, Severity.INFORMATION)
         return {"valueString": address}

@@ -22,6 +22,7 @@ from engine.orders import (
     schedule,
     shortened,
     study_uid_for,
+    study_uid_of,
 )
 from engine.store.worklist import Step
 from engine.studies import MODALITY
@@ -161,9 +162,28 @@ def test_an_order_goes_by_its_number_and_keeps_the_others_behind() -> None:
     assert accessions_of(order) == ["HIS-1", "A1"]
 
 
-def test_an_order_has_one_study_uid_however_often_it_is_numbered() -> None:
-    order = numbered({**BARE, "identifier": [{"system": DICOM_UID, "value": "urn:oid:9"}]}, "baishi", "A1", "2.25.1")
-    assert [i["value"] for i in order["identifier"] if i["system"] == DICOM_UID] == ["urn:oid:2.25.1"]
+def test_an_order_goes_by_one_study_uid_however_often_it_is_numbered_and_keeps_others_behind() -> None:
+    order = numbered({**BARE, "identifier": [{"system": DICOM_UID, "value": "urn:oid:1.9"}]}, "baishi", "A1", "2.25.1")
+    again = numbered(order, "baishi", "A1", "2.25.1")
+    uids = [(i["value"], i.get("use")) for i in again["identifier"] if i["system"] == DICOM_UID]
+    assert uids == [("urn:oid:2.25.1", None), ("urn:oid:1.9", "secondary")]
+    assert study_uid_of(again) == "2.25.1"
+
+
+@pytest.mark.parametrize(
+    ("brought", "uid"),
+    [
+        ("urn:oid:1.2.840.113619.2.55", "1.2.840.113619.2.55"),
+        ("1.2.840.113619.2.55", ""),
+        ("urn:oid:1.2.0840", ""),
+        ("urn:oid:3.1", ""),
+        ("urn:oid:１.2", ""),
+        ("urn:oid:1." + "2" * 64, ""),
+        ("urn:oid:", ""),
+    ],
+)
+def test_an_order_brings_a_study_uid_only_when_it_is_one(brought: str, uid: str) -> None:
+    assert study_uid_of({**BARE, "identifier": [{"system": DICOM_UID, "value": brought}]}) == uid
 
 
 def test_a_study_uid_is_derived_and_legal() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from engine.mapping import MappingSet
 from engine.mapping.coverage import Covered, SegmentCoverage, State, coverage
+from engine.mapping.coverage_condition import holds
 from engine.mapping.coverage_rows import Row, read_rows
 
 
@@ -90,6 +91,26 @@ def test_what_stands_elsewhere_is_tried_as_well(copy: Path) -> None:
 def test_the_envelope_keeps_only_what_an_envelope_has(copy: Path) -> None:
     elsewhere = copy / "requirements/elsewhere.csv"
     with elsewhere.open("a", encoding="utf-8") as file:
-        file.write("PID[Account],PID,status,Envelope.colour,,no such thing\n")
+        file.write("IN1[Coverage],IN1-16,subscriber(Patient),Envelope.colour,,no such thing\n")
 
-    assert _row(_of(copy, "PID"), "PID", "status").state is State.MISSING
+    assert _row(_of(copy, "IN1"), "IN1-16", "subscriber(Patient)").state is State.MISSING
+
+
+@pytest.mark.parametrize(
+    ("condition", "segment", "holds_for"),
+    [
+        ('IF OBX-2 EQUALS "SN" AND OBX-5.3 IN (":", "/")', "OBX|1|SN|||^1^:^8", True),
+        ('IF OBX-2 EQUALS "SN" AND OBX-5.3 IN (":", "/")', "OBX|1|SN|||^1^-^8", False),
+        ('IF OBX-2 EQUALS "SN" AND OBX-5.1 NOT EQUALS "<>"', "OBX|1|SN|||<>^1", False),
+        ("IF SPM-17.2 NOT VALUED", "SPM" + "|" * 17 + "20260401", True),
+        ("IF SPM-17.2 NOT VALUED", "SPM" + "|" * 17 + "20260401^20260402", False),
+        ("IF PV1-45 IS VALUED", "PV1|1|I", False),
+        ("IF PR1-5.5 IS VALUED", "PR1|||||202604011030", True),
+        ("IF PR1-5.5 IS VALUED", "PR1|||||20260401", False),
+        ('IF EVN-4 NOT "U"', "EVN||||U", False),
+        ("IF ORC-12 NOT VALUED", "OBR|1", True),
+        ("If it represents a HRF or AIDC", "PRT|1", True),
+    ],
+)
+def test_a_row_is_tried_in_the_segments_that_its_condition_means(condition: str, segment: str, holds_for: bool) -> None:
+    assert holds(condition, segment.split("|")) is holds_for
