@@ -26,7 +26,9 @@ async def count_arrivals(connection: Connection, rules: Mapping[str, Quiet], at:
     for _ in range(STEPS_A_LOOK):
         if since >= until:
             return True
-        step = min(since + STEP, until)
+        # Where nothing came there is nothing to count: a quiet night is one step.
+        first = await watching.first_arrival(connection, since, until)
+        step = min((first or until) + STEP, until)
         async with connection.transaction():
             await _count(connection, rules, since, step)
         since = step

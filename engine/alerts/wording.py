@@ -21,12 +21,12 @@ _TITLES: dict[str, tuple[str, str]] = {
     Kind.DISK: ("数据盘空间不足", "the data disk is nearly full"),
 }
 _AMOUNTS: dict[str, tuple[str, str]] = {
-    Kind.BACKLOG: ("{amount} 条在等", "{amount} waiting"),
-    Kind.ENDPOINT_AWAY: ("{amount} 份待送", "{amount} owed"),
-    Kind.DEAD_LETTERS: ("{amount} 份", "{amount} deliveries"),
-    Kind.HELD: ("{amount} 条", "{amount} messages"),
-    Kind.ERROR: ("{amount} 项", "{amount} findings"),
-    Kind.DISK: ("已用 {amount}%", "{amount}% used"),
+    Kind.BACKLOG: ("{amount} 条在等", "waiting: {amount}"),
+    Kind.ENDPOINT_AWAY: ("{amount} 份待送", "owed: {amount}"),
+    Kind.DEAD_LETTERS: ("{amount} 份", "deliveries: {amount}"),
+    Kind.HELD: ("{amount} 条", "messages: {amount}"),
+    Kind.ERROR: ("{amount} 项", "findings: {amount}"),
+    Kind.DISK: ("已用 {amount}%", "used: {amount}%"),
 }
 _HAPPENED: dict[str, tuple[str, str]] = {
     Happened.OPENED: ("新告警", "opened"),
@@ -64,7 +64,7 @@ def told(incident: Incident, at: datetime) -> tuple[str, str]:
     begun = incident.since.astimezone(CHINA).strftime("%m-%d %H:%M")
     texts = []
     for language, (words, since) in enumerate(
-        (("，", "自 {begun} 起，已 {lasted}"), (", ", "since {begun}, for {lasted}"))
+        (("，", "自 {begun} 起，持续 {lasted}"), (", ", "since {begun}, for {lasted}"))
     ):
         parts = [_TITLES[incident.kind][language].format(subject=incident.subject, code=incident.code or "?").strip()]
         if incident.kind in _AMOUNTS:

@@ -81,6 +81,14 @@ async def counted_to(connection: Connection) -> datetime | None:
     return to
 
 
+async def first_arrival(connection: Connection, since: datetime, until: datetime) -> datetime | None:
+    """When the first envelope between two moments came; None where none did."""
+    first = await connection.fetchval(
+        "select id from journal where id >= $1 and id < $2 order by id limit 1", first_id_at(since), first_id_at(until)
+    )
+    return arrived_at(first) if first is not None else None
+
+
 async def arrivals(connection: Connection, since: datetime, until: datetime) -> list[Arrivals]:
     rows = await connection.fetch(
         """

@@ -28,7 +28,7 @@ async def test_a_flood_of_ten_thousand_is_one_incident_and_one_notice(scene: Sce
     event = scene.told.notices[0].events[0]
     assert (event["amount"], event["subject"], event["code"]) == (10_000, "qingxi-his", "no-mapping")
     assert "10000 条" in event["text_zh"]
-    assert "10000 messages" in event["text_en"]
+    assert "messages: 10000" in event["text_en"]
 
 
 async def test_a_burst_of_many_causes_is_one_notice(scene: Scene) -> None:

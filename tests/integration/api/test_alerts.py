@@ -39,7 +39,7 @@ async def test_open_and_closed_ones_are_listed_apart_and_by_page(reader: httpx.A
     closed = (await reader.get("/api/alerts", params={"state": "closed"})).json()["alerts"]
     assert [alert["id"] for alert in closed] == opened[:1]
     assert first["alerts"][0]["text_zh"].startswith("通道 baishi-his 有消息被扣留（no-mapping），7 条")
-    assert "9 messages" in closed[0]["text_en"]
+    assert "messages: 9" in closed[0]["text_en"]
 
 
 async def test_who_knows_of_it_and_why_is_kept_and_audited(
