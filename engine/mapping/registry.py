@@ -52,6 +52,7 @@ class Function:
     table     True where its rule must name a table
     gathers   True where it takes every segment of the group: each field as the list of what stands in them, in order
     remember  True where the same text always gives the same, and the texts are few: codes, times, units; no names
+    mentions  the same where a text names resources too: people of the facility, its places
     says      one line for the people who write mappings
     put       builds the way back for one rule; None where the function only reads
     inverts   True where the way back looks into the rule's table by its codes
@@ -66,6 +67,7 @@ class Function:
     table: bool = False
     gathers: bool = False
     remember: bool = False
+    mentions: bool = False
     says: str = ""
     put: Callable[[Options], Put] | None = None
     inverts: bool = False
@@ -84,12 +86,25 @@ def function(
     table: bool = False,
     gathers: bool = False,
     remember: bool = False,
+    mentions: bool = False,
 ) -> Callable[[Callable[[Options], Apply]], Callable[[Options], Apply]]:
     """Registers a maker of functions under its own name; the first line of its docstring is shown to analysts."""
 
     def register(make: Callable[[Options], Apply]) -> Callable[[Options], Apply]:
         name, says = make.__name__, (make.__doc__ or "").split("\n", 1)[0]
-        FUNCTIONS[name] = Function(name, fields, make, elements, repeats, parts or {}, table, gathers, remember, says)
+        FUNCTIONS[name] = Function(
+            name,
+            fields,
+            make,
+            elements,
+            repeats,
+            parts or {},
+            table,
+            gathers,
+            remember,
+            mentions,
+            says,
+        )
         return make
 
     return register

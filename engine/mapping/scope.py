@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.codecs.er7_escape import unescape
 from engine.codecs.er7_header import USUAL
@@ -50,6 +51,22 @@ class Scope:
     def doubt(self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING) -> None:
         """Notes a finding. `text` says what is odd, never the value."""
         self.doubts.append(Doubt(code, text, severity, component, self.repetition))
+
+    def mention(self, reference: str, resource: Resource) -> None:
+        """Notes a resource that a field names; what an earlier field said of it stays."""
+        already = self.mentioned.get(reference)
+        if already is None:
+            self.mentioned[reference] = resource
+        elif already is not resource and not resource.keys() <= already.keys():
+            self.mentioned[reference] = {**resource, **already}
+
+    def apart(self, apply: Callable[..., Any], *given: Any) -> tuple[Any, dict[str, Resource]]:
+        """What a function gives, and the resources that it mentioned, which are not noted yet."""
+        around, self.mentioned = self.mentioned, {}
+        try:
+            return apply(*given, self), self.mentioned
+        finally:
+            self.mentioned = around
 
     def fingerprint(self) -> str:
         """What tells this message from every other: the last resort for something that nobody numbered."""

@@ -17,11 +17,9 @@ from engine.mapping.elements import Path, append, delete, put, put_elements
 from engine.mapping.frame import Fields, Frame, More, component_of, cut, positions, reader
 from engine.mapping.mapped import Resource
 from engine.mapping.registry import FUNCTIONS, Apply, Function, Options, Value
+from engine.mapping.remembering import remembering, remembering_mentions
 from engine.mapping.scope import Scope
 from engine.terminology import Tables
-
-LIMIT_REMEMBERED = 8192
-"""Distinct texts that a rule remembers; a feed has some hundred."""
 
 Run = Callable[[Frame, "More | None", Scope, Resource], None]
 
@@ -55,7 +53,9 @@ def compile_rule(rule: Rule, places: Mapping[str, int], facility: str, tables: T
     known: dict[str, Value] | None = None
     if function.remember:
         known = {}
-        apply = _remembering(apply, known)
+        apply = remembering(apply, known)
+    elif function.mentions:
+        apply = remembering_mentions(apply)
     if function.gathers:
         run = _from_all(rule, places, apply, path, function)
     elif len(rule.sources) != 1:
@@ -76,23 +76,6 @@ def options_of(rule: Rule, facility: str, tables: Tables) -> Options:
 def literal(value: str) -> Any:
     """A constant of the mapping file as JSON."""
     return {"true": True, "false": False}.get(value, value)
-
-
-def _remembering(apply: Apply, known: dict[str, Value]) -> Apply:
-    """Remembers what a text gave, unless there was a doubt: that has to be noted each time."""
-
-    def remembering(raw: str, scope: Scope) -> Value:
-        value = known.get(raw)
-        if value is None:
-            noted = len(scope.doubts)
-            value = apply(raw, scope)
-            if value is not None and len(scope.doubts) == noted:
-                if len(known) >= LIMIT_REMEMBERED:
-                    known.clear()
-                known[raw] = value
-        return value
-
-    return remembering
 
 
 def _constant(value: Any, path: Path, many: bool) -> Run:

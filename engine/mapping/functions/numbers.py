@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
@@ -17,9 +18,12 @@ LIMIT_DIGITS = 64
 
 def number(text: str) -> Decimal | None:
     """The number a text is, digit by digit; None when it is no HL7 NM."""
-    if len(text) <= LIMIT_DIGITS and _NUMBER.fullmatch(text):
-        return Decimal(text)
-    return None
+    return _number(text) if len(text) <= LIMIT_DIGITS else None
+
+
+@lru_cache(maxsize=8192)
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def folded(text: str) -> str:

@@ -23,7 +23,7 @@ def repetitions(apply: Apply, raw: str, scope: Scope) -> list[Value]:
     return [value for each in raw.split("~") if each and (value := apply(each, scope)) is not None]
 
 
-@function(6, parts={"display": 2})
+@function(6, parts={"display": 2}, mentions=True)
 def ordering_provider(options: Options) -> Apply:
     """Who asked (ORC-12, else OBR-16), as a PractitionerRole of the facility that ORC-21 names, else of the sender.
 

@@ -33,8 +33,7 @@ _FUNCTION_SYSTEMS = {
 
 def note(reference: str, resource: Resource, scope: Scope) -> None:
     """Notes a resource that a field names; what an earlier field said of it stays."""
-    already = scope.mentioned.get(reference)
-    scope.mentioned[reference] = resource if already is None else {**resource, **already}
+    scope.mention(reference, resource)
 
 
 def mention_practitioner(parts: list[str], facility: str, scope: Scope, **said: Any) -> Resource | None:
@@ -92,14 +91,17 @@ class People:
     def read(self, raw: str, scope: Scope) -> Resource | None:
         known = self._known.get(raw)
         if known is None:
-            reference = mention_practitioner(scope.components(raw), self._facility, scope)
-            if reference is None or scope.doubts:
-                return reference
-            if len(self._known) >= LIMIT_REMEMBERED:
-                self._known.clear()
-            self._known[raw] = known = (reference, scope.mentioned[reference["reference"]])
+            noted = len(scope.doubts)
+            reference, mentioned = scope.apart(mention_practitioner, scope.components(raw), self._facility)
+            if reference is None:
+                return None
+            known = reference, mentioned[reference["reference"]]
+            if len(scope.doubts) == noted:
+                if len(self._known) >= LIMIT_REMEMBERED:
+                    self._known.clear()
+                self._known[raw] = known
         reference, practitioner = known
-        scope.mentioned.setdefault(reference["reference"], practitioner)
+        scope.mention(reference["reference"], practitioner)
         return reference
 
 
@@ -109,7 +111,7 @@ def practitioner(options: Options) -> Apply:
     return People(options).read
 
 
-@function(parts={"display": 2})
+@function(parts={"display": 2}, mentions=True)
 def practitioner_role(options: Options) -> Apply:
     """A reference to the person named (XCN) as someone of the sending facility: a PractitionerRole."""
     facility = options.facility
@@ -139,7 +141,7 @@ def practitioner_role(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"display": 1})
+@function(parts={"display": 1}, mentions=True)
 def named_practitioner(options: Options) -> Apply:
     """A reference to the person of an NDL (OBR-32 to OBR-35); `as` says a performer's function: SPRF, TRANS."""
     facility = options.facility
@@ -206,7 +208,7 @@ def sender(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"individual": 1})
+@function(parts={"individual": 1}, mentions=True)
 def participant(options: Options) -> Apply:
     """Someone who took part in the visit, in the part that `as` says: ATND, REF, CON, ADM."""
     people, part = People(options), options.argument or "PART"
@@ -221,7 +223,7 @@ def participant(options: Options) -> Apply:
     return apply
 
 
-@function(parts={"identifier": 1, "display": 2})
+@function(parts={"identifier": 1, "display": 2}, mentions=True)
 def performing(options: Options) -> Apply:
     """A reference to the person named (XCN) as a performer, in the function that `as` says: MDIR, SPRF."""
     people, said = People(options), performer_function(options.argument or "")
