@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +10,16 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from engine import config
-from engine.cli.assembly import mappings_of
+from engine.cli.assembly import mappings_of, own_mappings, shipped_mappings
 from engine.clock import now
 from engine.codecs import fhir_json
 from engine.config import Community
 from engine.config.problems import nearest
 from engine.errors import ConfigurationError
+from engine.mapping.draft import Draft, Ground, Samples, draft, samples_of
 from engine.mapping.lens import WriteContext, Written
 from engine.mapping.mapped import Resource
 
@@ -38,6 +40,97 @@ class _Endpoint:
     sending_facility: str = "HUTONG"
     receiving_application: str = ""
     receiving_facility: str = ""
+
+
+@map.command("draft")
+def begin(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, metavar="FILE...", help="Sample messages: files, or folders of files.")
+    ],
+    into: Annotated[
+        Path,
+        typer.Option("--config", metavar="DIR", help="Configuration folder; the draft is written into its `mappings`."),
+    ],
+    facility: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="The facility that sends them; needed for messages a mapping takes already."),
+    ] = None,
+    charset: Annotated[str | None, typer.Option(metavar="NAME", help="Charset, where MSH-18 says none.")] = None,
+    keep_values: Annotated[
+        bool,
+        typer.Option("--keep-values", help="Copies a sample and its values into the draft: patients' data, perhaps."),
+    ] = False,
+) -> None:
+    """Looks at sample messages and writes the beginning of a mapping, for a person to finish.
+
+    For messages that a mapping takes already it writes what the facility sends beyond it. The files hold codes, dates'
+    forms and what values look like, but no values of patients, and a made-up message as a test. Nothing is overwritten.
+    """
+    community = config.load(into)
+    if facility is not None and facility not in community.facilities:
+        near = nearest(facility, community.facilities)
+        raise ConfigurationError(f"--facility {facility}: expected one of the configuration's facilities{near}")
+    found = samples_of(files, charset)
+    console = Console(highlight=False)
+    _tell_samples(console, found)
+    ground = Ground(
+        shipped_mappings(), own_mappings(community), list(community.facilities), facility or "", keep_values
+    )
+    mappings = mappings_of(community)
+    taken = [kind for kind in found.profiles if mappings.find(kind, "") is not None]
+    if taken and facility is None:
+        kinds = ", ".join(sorted(taken))
+        raise ConfigurationError(f"a mapping takes {kinds} already: --facility says whose messages these are")
+    for kind in sorted(found.profiles):
+        drafted = draft(kind, found.profiles[kind], ground)
+        _show_draft(console, drafted)
+        _write_files(console, into / "mappings", drafted)
+        ground = replace(ground, own=into / "mappings")
+    console.print(
+        f"Next: finish the rows marked # ?, then `hutong check {into}`, and `hutong explain FILE --config {into}` "
+        "to see what becomes of a sample."
+    )
+    if keep_values:
+        console.print("[yellow]The drafted test holds a sample as it came: take out what belongs to a patient.[/]")
+
+
+def _tell_samples(console: Console, found: Samples) -> None:
+    for code, count in sorted(found.unread.items()):
+        console.print(f"[yellow]{count}[/] could not be read as a message: {code}")
+    if not found.profiles:
+        raise ConfigurationError("no HL7 v2 message in these files: each begins with MSH")
+    for kind, count in sorted(found.counts.items()):
+        looked_at = found.profiles[kind].messages
+        console.print(
+            f"{count} {escape(kind)}" + (f", of which {looked_at} were looked at" if looked_at < count else "")
+        )
+
+
+def _show_draft(console: Console, drafted: Draft) -> None:
+    title = f"{drafted.message_type}: " + (
+        f"what is sent beyond {drafted.mapping}" if drafted.mapping else "a mapping of its own"
+    )
+    table = Table("field", "rows", "filled", "length", "holds", "nearest table", title=title, title_justify="left")
+    for column in drafted.columns:
+        name = f"{column.field} {column.title}".rstrip()
+        style = "bold" if column.known == "?" else ""
+        cells = (name, column.known, column.filled, column.length, column.holds, column.table)
+        table.add_row(*(escape(cell) for cell in cells), style=style)
+    console.print(table)
+    for name, values in drafted.unlisted:
+        console.print(f"table {name} does not list: {escape(', '.join(value for value, _ in values))}")
+
+
+def _write_files(console: Console, folder: Path, drafted: Draft) -> None:
+    """Writes the files that are not there. A test that is there already is told how to grow, and left."""
+    for each in drafted.files:
+        path = folder / each.file
+        if path.exists():
+            console.print(f"[yellow]kept[/] {escape(str(path))}: it is there already; the draft of it is not written")
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(each.content)
+        console.print(f"[green]✓[/] {escape(str(path))}")
 
 
 @map.command()

@@ -11,6 +11,7 @@ from engine.mapping.definition import Definition
 from engine.mapping.loader import Loaded, load
 from engine.mapping.mapping import Mapping
 from engine.mapping.outbound import OUTBOUND_FILE, OutboundMapping
+from engine.terminology import Tables
 
 
 class MappingSet:
@@ -54,6 +55,10 @@ class MappingSet:
             definition for facility in sorted(self._loaded.definitions) for definition in self._definitions(facility)
         ]
 
+    def tables(self, facility: str) -> Tables:
+        """The code tables as this facility has them."""
+        return self._loaded.tables.get(facility, self._loaded.tables[""])
+
     def message_types(self) -> list[str]:
         return sorted(message for definition in self.definitions() for message in definition.messages)
 
@@ -66,6 +71,5 @@ class MappingSet:
                 same = self._compiled.get((definition.messages[0], facility))
                 if same is not None:
                     return same
-                tables = self._loaded.tables.get(facility, self._loaded.tables[""])
-                return Mapping(definition, facility, tables)
+                return Mapping(definition, facility, self.tables(facility))
         return None

@@ -72,6 +72,16 @@ class Structure:
         fields = self._fields(segment)
         return bool(fields) and fields[0][1][2] == "SI"
 
+    def datatype(self, segment: str, number: int) -> str:
+        """`XPN` of PID-5; empty where the version does not know the field."""
+        fields = self._fields(segment)
+        return str(fields[number - 1][1][2] or "") if number <= len(fields) else ""
+
+    def title(self, segment: str, number: int) -> str:
+        """`patient name` of PID-5; empty where the version does not know the field."""
+        fields = self._fields(segment)
+        return str(fields[number - 1][1][3] or "").replace("_", " ").lower() if number <= len(fields) else ""
+
     def _fields(self, segment: str) -> Any:
         return self._segments[segment][1] if segment in self._segments else ()
 

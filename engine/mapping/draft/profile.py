@@ -1,0 +1,116 @@
+"""What do the fields of the samples hold? Counted over the messages of one type; values only where they are codes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from engine.codecs.er7 import NULL, Message
+from engine.mapping.functions.moments import moment
+
+LIMIT_DISTINCT = 200
+"""Distinct values that are counted of a field; one with more holds no codes."""
+LIMIT_FIELDS = 5_000
+"""Distinct fields of one type; no message of any version has a tenth of them."""
+LIMIT_CODE = 24
+"""A longer one is no code."""
+
+
+@dataclass(slots=True)
+class Column:
+    """One field of one segment.
+
+    filled   segments in which it holds something, of `segments`
+    values   its first components with how often each was met, as long as there are few
+    forms    how dates and times are written in it: `YYYYMMDD`
+    """
+
+    segments: int = 0
+    filled: int = 0
+    nulls: int = 0
+    shortest: int = 0
+    longest: int = 0
+    repetitions: int = 0
+    components: int = 0
+    many: bool = False
+    values: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+
+    def add(self, raw: str, repetitions: list[str], components: int, first: str) -> None:
+        if raw == NULL:
+            self.nulls += 1
+            return
+        self.filled += 1
+        self.shortest = min(self.shortest or len(raw), len(raw))
+        self.longest = max(self.longest, len(raw))
+        self.repetitions = max(self.repetitions, len(repetitions))
+        self.components = max(self.components, components)
+        if form := form_of(first):
+            self.forms[form] += 1
+        if first and not self.many:
+            self.values[first] += 1
+            if len(self.values) > LIMIT_DISTINCT:
+                self.many = True
+                self.values.clear()
+
+    @property
+    def holds_times(self) -> bool:
+        return self.filled > 0 and sum(self.forms.values()) >= 0.9 * self.filled
+
+
+class Profile:
+    """The messages of one type: their fields, and how their segments follow each other."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.columns: dict[tuple[str, int], Column] = {}
+        self.segments: Counter[str] = Counter()
+        self.shapes: Counter[tuple[str, ...]] = Counter()
+        self.versions: Counter[str] = Counter()
+        self.charsets: Counter[str] = Counter()
+        self.senders: Counter[str] = Counter()
+        self.first: Message | None = None
+
+    def add(self, message: Message) -> None:
+        self.messages += 1
+        if self.first is None:
+            self.first = message
+        self.versions[message.header.value(12)] += 1
+        self.charsets[message.charset] += 1
+        self.senders[message.header.value(4)] += 1
+        names = tuple(segment.name for segment in message.segments)
+        if len(self.shapes) < LIMIT_DISTINCT or names in self.shapes:
+            self.shapes[names] += 1
+        for segment in message.segments:
+            self.segments[segment.name] += 1
+            for number in range(3 if segment.name == "MSH" else 1, len(segment.fields)):
+                raw = segment.fields[number]
+                key = segment.name, number
+                if not raw or (key not in self.columns and len(self.columns) >= LIMIT_FIELDS):
+                    continue
+                repetitions = segment.repetitions(number)
+                components = max((len(segment.components(each)) for each in repetitions), default=0)
+                self.columns.setdefault(key, Column()).add(raw, repetitions, components, segment.value(number))
+        for (name, _), column in self.columns.items():
+            column.segments = self.segments[name]
+
+
+def form_of(text: str) -> str:
+    """How a date or a time is written, `YYYYMMDDHHMM`; empty for what is none that can be read."""
+    if not 8 <= len(text) <= 30 or not text[:4].isdecimal():
+        return ""
+    found = moment(text)
+    if not found.date_time:
+        return ""
+    letters = iter("YYYYMMDDHHMMSS")
+    body, zone = (text[:-5], "+ZZZZ") if len(text) > 5 and text[-5] in "+-" and text[-4:].isdecimal() else (text, "")
+    return "".join(next(letters, "S") if each.isdecimal() else each for each in body) + zone
+
+
+def shape_of(text: str) -> str:
+    """What a value looks like without saying it: 9 for a digit, A for a letter, 字 for a Chinese character."""
+    shape = "".join(
+        "9" if each.isdecimal() else "A" if each.isascii() and each.isalpha() else "字" if each.isalpha() else each
+        for each in text[:40]
+    )
+    return f"{shape}…" if len(text) > len(shape) else shape
