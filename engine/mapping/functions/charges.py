@@ -23,14 +23,18 @@ _NO_CHARGE = "charge-not-recorded"
 
 @makes_id(5)
 def charge_id(options: Options) -> MakeId:
-    """From the facility and the transaction (FT1-2), else from patient, visit (PV1-19), code, date and FT1-1."""
+    """From the facility, the transaction (FT1-2) and the code; without FT1-2 patient, visit, code, date and FT1-1."""
     facility = options.facility
 
     def make(transaction: str, visit: str, code: str, at: str, position: str, within: str, scope: Scope) -> str | None:
-        number = scope.first(transaction)
+        number, key, when = scope.first(transaction), code_key(code, scope), scope.first(at)
         if number:
-            return resource_id("ChargeItem", facility, number)
-        key, when = code_key(code, scope), scope.first(at)
+            # One number may stand for every line of a bill.
+            found = resource_id("ChargeItem", facility, number, key)
+            if found in scope.ids:
+                text = "two charges of one number and one code; what the second says beyond the first is added"
+                scope.doubt("charge-number-repeated", text)
+            return found
         if not within or not key or not when:
             return None
         return resource_id("ChargeItem", facility, within, scope.first(visit), key, when, scope.first(position))
