@@ -22,3 +22,11 @@ def test_every_function_stands_in_the_guide_with_what_it_says(folder: Path) -> N
 
 def test_every_function_says_what_it_does() -> None:
     assert [name for name, each in {**FUNCTIONS, **ID_FUNCTIONS}.items() if not each.says] == []
+
+
+@pytest.mark.usefixtures("mappings")
+def test_the_guide_names_the_functions_that_know_the_way_back(folder: Path) -> None:
+    guide = (folder / "README.md").read_text(encoding="utf-8")
+    listed = guide.partition("These do:")[2].partition(".")[0]
+    writing = sorted(name for name, each in FUNCTIONS.items() if each.put is not None)
+    assert [name.strip().strip("`") for name in listed.split(",")] == writing
