@@ -66,13 +66,8 @@ def is_cancelled(order: Resource) -> bool:
     return _state(order) == "cancelled"
 
 
-def study_uid_of(order: Resource) -> str:
-    """The Study Instance UID that the order itself brings or goes by already; empty where there is none."""
-    return next(iter(study_uids_of(order)), "")
-
-
 def study_uids_of(order: Resource) -> list[str]:
-    """Every Study Instance UID that an order has, the one it goes by first."""
+    """Every Study Instance UID that an order brings or goes by, the one it goes by first; what is no UID is none."""
     numbers = (str(i.get("value", "")) for i in order.get("identifier", ()) if i.get("system") == DICOM_UID)
     return [uid for number in numbers if number.startswith(_OID) and is_uid(uid := number.removeprefix(_OID))]
 

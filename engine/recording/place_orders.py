@@ -21,7 +21,6 @@ from engine.orders import (
     schedule,
     shortened,
     study_uid_for,
-    study_uid_of,
     study_uids_of,
 )
 from engine.recording.tell_centre import tell_centre
@@ -127,12 +126,12 @@ async def _accession(work: Work, walk: Understood, order: Resource, facility: Fa
 async def _study_uid(work: Work, walk: Understood, order: Resource, facility: Facility, known: Step | None) -> str:
     """The UID that the order brings (IPC-3, ZDS-1), unless the worklist has handed out another; else one of our own."""
     about = f"ServiceRequest/{order['id']}"
-    brought = study_uid_of(order)
     if known is not None:
-        if brought != known.study_uid and brought and brought not in study_uids_of(work.book.stored(about) or {}):
+        before = study_uids_of(work.book.stored(about) or {})
+        if any(uid != known.study_uid and uid not in before for uid in study_uids_of(order)):
             work.find(_study_uid_changed(), walk, about)
         return known.study_uid
-    if brought:
+    for brought in study_uids_of(order)[:1]:
         holder = await work.step_of_study(brought)
         if holder is None or holder.service_request == order["id"]:
             return brought

@@ -50,7 +50,10 @@ def parent_order(options: Options) -> Apply:
 
 @function(2)
 def order_status(options: Options) -> Apply:
-    """The state of the order from ORC-1 and ORC-5: cancelling wins, then ORC-5, then what ORC-1 means alone."""
+    """The state of the order from ORC-1 and ORC-5: cancelling wins, then ORC-5, then what ORC-1 means alone.
+
+    Of a control that the table does not list nobody knows what it does to the order.
+    """
     control_table, status_table = options.tables["order_control"], options.tables["order_status"]
 
     def apply(control: str, status: str, scope: Scope) -> str:
@@ -62,6 +65,8 @@ def order_status(options: Options) -> Apply:
         stated_row = looked_up(status_table, stated, scope) if stated else None
         if stated_row is not None and stated_row["code"]:
             return stated_row["code"]
+        if doing and row is None:
+            return "unknown"
         return row["code"] if row is not None and row["code"] else "active"
 
     return apply

@@ -184,3 +184,50 @@ async def test_a_facility_with_a_ris_numbers_its_orders_itself(
     assert await hub.open_findings() == ["order-without-accession"]
     assert (await _step(hub))["accession"] == "RIS-7"
     assert await hub.pool.fetchval("select count(*) from accession_counter") == 0
+
+
+UID = "1.2.840.113619.2.55.3"
+
+
+def _with_study(message: bytes, uid: str = UID) -> bytes:
+    return message + f"ZDS|{uid}^HIS^Application^DICOM\r".encode()
+
+
+async def test_the_worklist_hands_out_the_study_uid_that_the_order_brings(hub: Hub) -> None:
+    await hub.send("baishi-his", _with_study(order(accession="ACC1")))
+    await hub.run()
+    assert (await _step(hub))["study_uid"] == UID
+    uids = [i["value"] for i in (await hub.only("ServiceRequest"))["identifier"] if i["system"] == "urn:dicom:uid"]
+    assert uids == [f"urn:oid:{UID}"]
+
+
+async def test_a_number_that_is_no_uid_is_told_and_the_order_goes_by_a_uid_of_ours(hub: Hub) -> None:
+    await hub.send("baishi-his", _with_study(order(accession="ACC1"), "CT-0001"))
+    await hub.run()
+    assert (await _step(hub))["study_uid"].startswith("2.25.")
+    assert "study-uid-unfit" in await hub.open_findings()
+
+
+async def test_two_orders_with_one_study_uid_go_by_two_and_it_is_told(hub: Hub) -> None:
+    await hub.send("baishi-his", _with_study(order("O1", accession="ACC1")))
+    await hub.send("baishi-his", _with_study(order("O2", accession="ACC2", control_id="M2")))
+    await hub.run()
+    rows = await hub.pool.fetch("select study_uid from worklist order by accession")
+    assert rows[0]["study_uid"] == UID
+    assert rows[1]["study_uid"].startswith("2.25.")
+    assert "study-uid-in-use" in await hub.open_findings()
+
+
+async def test_an_order_that_comes_again_with_another_study_uid_goes_on_by_the_first_and_it_is_told_once(
+    hub: Hub,
+) -> None:
+    await hub.send("baishi-his", order(accession="ACC1"))
+    await hub.run()
+    first = (await _step(hub))["study_uid"]
+    for control_id in ("M2", "M3"):
+        await hub.send("baishi-his", _with_study(order(accession="ACC1", control="XO", control_id=control_id)))
+        await hub.run()
+    assert (await _step(hub))["study_uid"] == first
+    assert (await hub.open_findings()).count("study-uid-changed") == 1
+    uids = [i["value"] for i in (await hub.only("ServiceRequest"))["identifier"] if i["system"] == "urn:dicom:uid"]
+    assert uids == [f"urn:oid:{first}", f"urn:oid:{UID}"]

@@ -22,7 +22,7 @@ from engine.orders import (
     schedule,
     shortened,
     study_uid_for,
-    study_uid_of,
+    study_uids_of,
 )
 from engine.store.worklist import Step
 from engine.studies import MODALITY
@@ -167,7 +167,7 @@ def test_an_order_goes_by_one_study_uid_however_often_it_is_numbered_and_keeps_o
     again = numbered(order, "baishi", "A1", "2.25.1")
     uids = [(i["value"], i.get("use")) for i in again["identifier"] if i["system"] == DICOM_UID]
     assert uids == [("urn:oid:2.25.1", None), ("urn:oid:1.9", "secondary")]
-    assert study_uid_of(again) == "2.25.1"
+    assert study_uids_of(again) == ["2.25.1", "1.9"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,8 @@ def test_an_order_goes_by_one_study_uid_however_often_it_is_numbered_and_keeps_o
     ],
 )
 def test_an_order_brings_a_study_uid_only_when_it_is_one(brought: str, uid: str) -> None:
-    assert study_uid_of({**BARE, "identifier": [{"system": DICOM_UID, "value": brought}]}) == uid
+    found = study_uids_of({**BARE, "identifier": [{"system": DICOM_UID, "value": brought}]})
+    assert found == ([uid] if uid else [])
 
 
 def test_a_study_uid_is_derived_and_legal() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,9 +44,43 @@ def test_order_control_and_order_status_make_one_status(mapped: Map, control: st
     assert order(mapped, segment("ORC", f1=control, f2="PL1", f5=stated), obr())["status"] == status
 
 
-def test_an_unknown_order_control_is_a_finding(mapped: Map) -> None:
+CONTROLS = {
+    "revoked": "CA CR OC DC DR OD UA DF RP RQ RU",
+    "on-hold": "HD HR OH",
+    "active": "AF CH CN CP DE LI NA NR NW OE OF OK OP OR PA PR PY RE RF RL RO RR SC SN SR SS UC UD UF UH UM UN UR UX "
+    "XO XR XX MC",
+    "completed": "FU",
+}
+"""What every order control of HL7 table 0119 makes of an order of which nothing else is said."""
+DECIDING = CONTROLS["revoked"].split() + CONTROLS["on-hold"].split()
+
+
+@pytest.mark.parametrize(
+    ("control", "status"), [(control, status) for status, codes in CONTROLS.items() for control in codes.split()]
+)
+def test_every_order_control_of_the_standard_does_what_it_means(mapped: Map, control: str, status: str) -> None:
+    result = mapped("ORM^O01", pid(), segment("ORC", f1=control, f2="PL1"), obr())
+    found = next(each for each in result.resources if each["resourceType"] == "ServiceRequest")
+    assert (found["status"], result.findings) == (status, [])
+
+
+@pytest.mark.parametrize("control", DECIDING)
+def test_what_takes_back_holds_or_replaces_an_order_wins_over_its_stated_status(mapped: Map, control: str) -> None:
+    alone = order(mapped, segment("ORC", f1=control, f2="PL1"), obr())["status"]
+    assert order(mapped, segment("ORC", f1=control, f2="PL1", f5="IP"), obr())["status"] == alone
+
+
+def test_the_table_lists_the_order_controls_of_the_standard_and_no_others(folder: Path) -> None:
+    with (folder / "tables/order_control.csv").open(encoding="utf-8", newline="") as file:
+        listed = {row["from"] for row in csv.DictReader(file)}
+    assert listed == {control for codes in CONTROLS.values() for control in codes.split()}
+
+
+def test_an_unknown_order_control_is_a_finding_and_leaves_the_status_unknown(mapped: Map) -> None:
     result = mapped("ORM^O01", pid(), "ORC|QQ|PL1", obr())
     assert [(f.code, f.location) for f in result.findings] == [("code-unmapped", "ORC-1[1].1")]
+    assert order(mapped, "ORC|QQ|PL1", obr())["status"] == "unknown"
+    assert order(mapped, segment("ORC", f1="QQ", f2="PL1", f5="CM"), obr())["status"] == "completed"
 
 
 @pytest.mark.parametrize(
