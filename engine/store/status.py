@@ -12,10 +12,10 @@ from engine.store.watching import COUNTED_TO
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatus:
-    """Messages by days of China, counted some seconds behind the present; `last_at`: of the last one."""
+    """Messages by days of China, counted some seconds behind the present; `last_at` is None before the first one."""
 
     channel: str
-    last_at: datetime
+    last_at: datetime | None
     today: int
     yesterday: int
     seven_days: int

@@ -102,14 +102,15 @@ async def arrivals(connection: Connection, since: datetime, until: datetime) -> 
 
 
 async def last_times(connection: Connection) -> dict[str, datetime]:
-    rows = await connection.fetch("select channel, last_at from channel_watch")
-    return {row["channel"]: row["last_at"] for row in rows}
+    """Of the last message of each channel, or when watching began where none came since."""
+    rows = await connection.fetch("select channel, coalesce(last_at, watched_since) as at from channel_watch")
+    return {row["channel"]: row["at"] for row in rows}
 
 
 async def begin(connection: Connection, channels: Sequence[str], at: datetime) -> None:
     """Channels that are watched from now on."""
     await connection.execute(
-        "insert into channel_watch (channel, last_at) select unnest($1::text[]), $2 on conflict do nothing",
+        "insert into channel_watch (channel, watched_since) select unnest($1::text[]), $2 on conflict do nothing",
         list(channels),
         at,
     )
@@ -130,7 +131,7 @@ async def count(
     )
     await connection.executemany(
         """
-        insert into channel_watch (channel, last_at) values ($1, $2)
+        insert into channel_watch (channel, watched_since, last_at) values ($1, $2, $2)
         on conflict (channel) do update set last_at = greatest(channel_watch.last_at, excluded.last_at)
         """,
         [(each.channel, each.last_at) for each in came],
@@ -147,10 +148,11 @@ async def count(
 async def channels_seen(connection: Connection, since: date, before: date) -> list[ChannelSeen]:
     rows = await connection.fetch(
         """
-        select w.channel, w.last_at, array_remove(array_agg(d.day order by d.day), null) as days,
+        select w.channel, coalesce(w.last_at, w.watched_since) as last_at,
+               array_remove(array_agg(d.day order by d.day), null) as days,
                array_remove(array_agg(d.longest_gap_secs order by d.day), null) as gaps
         from channel_watch w left join channel_day d on d.channel = w.channel and d.day >= $1 and d.day < $2
-        group by w.channel, w.last_at order by w.channel
+        group by w.channel order by w.channel
         """,
         since,
         before,

@@ -85,8 +85,9 @@ create index alert_notice_newest on alert_notice (receiver, created_at desc);
 
 -- What each channel usually does. Counted after the commit, by the one that watches: an acknowledgment waits for none.
 create table channel_watch (
-    channel  text        primary key,
-    last_at  timestamptz not null
+    channel        text        primary key,
+    watched_since  timestamptz not null,
+    last_at        timestamptz              -- of the last message; null: none came since
 );
 create table channel_day (
     channel           text             not null,

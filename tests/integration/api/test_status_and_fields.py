@@ -109,7 +109,7 @@ async def test_one_look_shows_channels_endpoints_what_waits_and_what_is_wrong(
     await journal.envelope(ADT, control_id="C2", state="accepted")
     await journal.delivery("Task/1", "owed")
     await journal.delivery("Task/1", "refused")
-    await pool.execute("insert into channel_watch values ('baishi-his', $1), ('gone', $1)", NOW)
+    await pool.execute("insert into channel_watch values ('baishi-his', $1, $1), ('gone', $1, $1)", NOW)
     days = [(NOW - timedelta(days=ago)).date() for ago in (0, 1, 6, 7)]
     await pool.executemany("insert into channel_day values ('baishi-his', $1, 10, 5)", [(day,) for day in days])
     seen = (await reader.get("/api/status")).json()
