@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from engine.codecs import fhir_json
@@ -16,8 +16,7 @@ from engine.store.database import Connection
 Resource = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(NamedTuple):
     """A version to be written, and the envelope and mapping it comes from; neither is what hutong works out itself."""
 
     body: Resource

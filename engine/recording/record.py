@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from engine import routing
@@ -77,26 +78,27 @@ async def record(
 
 
 async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
-    await work.book.load(
-        f"{resource['resourceType']}/{resource['id']}" for walk in walks for resource in walk.resources
-    )
+    await work.book.load([_reference(resource) for walk in walks for resource in walk.resources])
     work.newer = await Newer.than(work.connection, walks, work.late)
     for walk in walks:
         left = _too_late(work, walk)
         for resource in walk.resources:
-            reference = f"{resource['resourceType']}/{resource['id']}"
+            reference = _reference(resource)
             current = work.book.get(reference)
             if reference in left or (current is not None and reference in walk.only_if_missing):
                 continue
             work.put(merge(current, work.newer.leave(walk.envelope.id, current, resource)), walk)
 
 
+def _reference(resource: dict[str, Any]) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
 def _too_late(work: Work, walk: Understood) -> set[str]:
     """References of what this message says too late; its findings are raised."""
-    stated = [r for r in walk.resources if f"{r['resourceType']}/{r['id']}" not in walk.only_if_missing]
-    current = {(reference := f"{r['resourceType']}/{r['id']}"): work.book.get(reference) for r in stated}
+    stated = (resource for resource in walk.resources if _reference(resource) not in walk.only_if_missing)
     left = set()
-    for late in too_late(stated, current):
+    for late in too_late(stated, work.book.get):
         left.add(late.reference)
         if late.finding is not None and not work.replayed(walk):
             work.find(late.finding, walk, late.reference)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from engine.finding import Finding, Severity
 from engine.recording.precedence import Late, order_too_late, result_too_late
 
 Resource = dict[str, Any]
-Current = Mapping[str, Resource | None]
+Current = Callable[[str], Resource | None]
 
 _REPORT, _RESULT, _ORDER = "DiagnosticReport", "Observation", "ServiceRequest"
 _LOCATIONS = {_REPORT: "OBR-25", _RESULT: "OBX-11", _ORDER: "ORC-5"}
@@ -24,30 +24,31 @@ class TooLate:
     finding: Finding | None
 
 
-def too_late(resources: list[Resource], current: Current) -> Iterator[TooLate]:
+def too_late(resources: Iterable[Resource], current: Current) -> Iterator[TooLate]:
     """What of one message comes too late after what is on record.
 
-    current  by reference, as it stands before this message
+    current  gives what is on record before this message, by reference
     """
     reported: dict[str, tuple[Resource | None, Resource]] = {}
     late_reports: set[str] = set()
-    for resource in resources:
+    stated = [resource for resource in resources if resource["resourceType"] in _LOCATIONS]
+    for resource in stated:
         kind = resource["resourceType"]
-        if kind not in _LOCATIONS:
-            continue
         reference = f"{kind}/{resource['id']}"
         if kind == _REPORT:
-            known = current.get(reference)
+            known = current(reference)
             reported |= {str(each.get("reference")): (known, resource) for each in resource.get("result") or ()}
             if late := _late(known, resource, known, resource):
                 late_reports.add(reference)
                 yield TooLate(reference, _finding(late, kind))
-    for resource in resources:
+    for resource in stated:
         kind = resource["resourceType"]
-        if kind not in (_RESULT, _ORDER):
+        if kind == _REPORT:
             continue
         reference = f"{kind}/{resource['id']}"
-        known = current.get(reference)
+        known = current(reference)
+        if known is None:
+            continue
         report_before, report = reported.get(reference, (None, None))
         if late := _late(known, resource, report_before, report):
             told = report is not None and f"{_REPORT}/{report['id']}" in late_reports

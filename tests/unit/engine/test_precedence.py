@@ -138,7 +138,7 @@ def _by_reference(*resources: dict[str, Any]) -> dict[str, Any]:
 def test_a_late_report_speaks_for_its_results() -> None:
     there = _by_reference(_report("final", "1", "2"), _result("1", "final"), _result("2", "final"))
     found = list(
-        too_late([_report("preliminary", "1", "2"), _result("1", "preliminary"), _result("2", "final")], there)
+        too_late([_report("preliminary", "1", "2"), _result("1", "preliminary"), _result("2", "final")], there.get)
     )
     assert [each.reference for each in found] == ["DiagnosticReport/r", "Observation/1"]
     assert [each.finding is not None for each in found] == [True, False]
@@ -148,21 +148,21 @@ def test_a_late_report_speaks_for_its_results() -> None:
 
 def test_a_late_result_of_a_report_in_time_has_a_finding_of_its_own() -> None:
     there = _by_reference(_report("final", "1"), _result("1", "corrected"))
-    (late,) = too_late([_report("final", "1"), _result("1", "final")], there)
+    (late,) = too_late([_report("final", "1"), _result("1", "final")], there.get)
     assert late.finding is not None
     assert (late.reference, late.finding.code, late.finding.location) == ("Observation/1", "late-version", "OBX-11")
 
 
 def test_the_time_of_a_report_is_that_of_its_results() -> None:
     there = _by_reference(_report("final", "1", issued=TEN), _result("1", "final"))
-    late = [each.reference for each in too_late([_report("final", "1", issued=NINE), _result("1", "final")], there)]
+    late = [each.reference for each in too_late([_report("final", "1", issued=NINE), _result("1", "final")], there.get)]
     assert late == ["DiagnosticReport/r", "Observation/1"]
 
 
 def test_what_is_new_is_never_late() -> None:
-    assert list(too_late([_report("preliminary", "1"), _result("1", "preliminary")], {})) == []
+    assert list(too_late([_report("preliminary", "1"), _result("1", "preliminary")], {}.get)) == []
 
 
 def test_other_resources_are_never_late() -> None:
     visit = {"resourceType": "Encounter", "id": "v", "status": "planned"}
-    assert list(too_late([visit], {"Encounter/v": {**visit, "status": "finished"}})) == []
+    assert list(too_late([visit], {"Encounter/v": {**visit, "status": "finished"}}.get)) == []
