@@ -29,15 +29,14 @@ class Comparison:
         self._before = before
         self._after = after
         self._same: dict[str, str] = {}
+        self._taken: dict[str, str] = {}
 
     def lost(self, pairs: Iterable[Pair]) -> Iterator[tuple[str, str]]:
         """Reference and path of everything lost; an empty path for a resource of which nothing is there.
 
         Where all of an element is lost, the element is named and not its parts.
         """
-        waiting = list(pairs)
-        for before, after in waiting:
-            self._same.setdefault(before, after)
+        waiting = [pair for pair in pairs if self._pair(pair)]
         done: set[Pair] = set()
         while waiting:
             pair = waiting.pop(0)
@@ -47,10 +46,21 @@ class Comparison:
             found = self._in_resource(*pair)
             for path in found.paths:
                 yield pair[0], path
-            waiting.extend(also for also in found.pairs if self._same.setdefault(also[0], also[1]) == also[1])
+            waiting.extend(also for also in found.pairs if self._pair(also))
         for reference in self._before:
             if reference not in self._same:
                 yield reference, ""
+
+    def _pair(self, pair: Pair) -> bool:
+        """Whether two resources are the same: each is that of one other only."""
+        before, after = pair
+        if not self._may_be_same(before, after):
+            return False
+        self._same[before], self._taken[after] = after, before
+        return True
+
+    def _may_be_same(self, before: str, after: str) -> bool:
+        return self._same.get(before, after) == after and self._taken.get(after, before) == before
 
     def _in_resource(self, before: str, after: str) -> _Lost:
         there = self._after[after]
@@ -88,7 +98,8 @@ class Comparison:
             if not tried:
                 whole.add(self._in_value(here, value, _NOWHERE))
                 continue
-            best = min(range(len(tried)), key=lambda at: tried[at].lost)
+            # Of several that say it all, the one that says nothing else: the others are somebody else's.
+            best = min(range(len(tried)), key=lambda at: (tried[at].lost, left[at] != value))
             whole.add(tried[best])
             if tried[best].lost < tried[best].leaves:
                 del left[best]
@@ -99,7 +110,7 @@ class Comparison:
         found = _Lost(leaves=1)
         if before in self._before and after in self._after:
             fits = before.partition("/")[0] == after.partition("/")[0]
-            if fits and self._same.get(before) in (None, after):
+            if fits and self._may_be_same(before, after):
                 found.pairs = [(before, after)]
                 return found
         elif before and before == after:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine.clock import CHINA
 from engine.codecs import er7
@@ -219,3 +221,63 @@ def test_a_mapping_writes_only_the_messages_it_takes(mappings: MappingSet) -> No
     with pytest.raises(MappingError) as caught:
         mapping.write([PATIENT], WriteContext("ORU^R01", "C1", AT, Endpoint()))
     assert caught.value.code == "message-type-not-written"
+
+
+CODES = st.sampled_from(["CHEM^生化^L", "14749-6^葡萄糖^LN", "CBC", "X^Y&Z"])
+WORDS = st.sampled_from(["未见异常", "a\\.br\\b", "5 < 6", "结节\\T\\囊肿", "第一行~第二行"])
+RESULT_VALUES = st.sampled_from(
+    [
+        "NM|{code}||5.10|mmol/L",
+        "SN|{code}||<^0.5|g/L",
+        "ST|{code}||阴性|",
+        "CE|{code}||A^A型^L|",
+        "TS|{code}||202604010830|",
+    ]
+)
+STATUSES = st.sampled_from(["F", "P", "C", "X"])
+
+
+@st.composite
+def results(draw: st.DrawFn) -> list[str]:
+    """ORU: orders with results, comments and specimens, in numbers and order that nobody chose."""
+    lines = [f"PID|1||B{draw(st.integers(1, 99))}^^^HIS^MR||王^小东||19491231|{draw(st.sampled_from(['M', 'F', 'U']))}"]
+    for order in range(1, draw(st.integers(1, 4)) + 1):
+        if draw(st.booleans()):
+            lines.append(f"ORC|RE|P{order}|F{order}")
+        status, code = draw(STATUSES), draw(CODES)
+        lines.append(f"OBR|{order}|P{order}|F{order}|{code}|||20260401080000||||||||||||||||||{status}")
+        lines += [f"NTE|{n}||{draw(WORDS)}" for n in range(1, draw(st.integers(0, 2)) + 1)]
+        for number in range(1, draw(st.integers(0, 3)) + 1):
+            value = draw(RESULT_VALUES).format(code=draw(CODES))
+            lines.append(f"OBX|{number}|{value}||||{draw(STATUSES)}|||202604010831")
+            lines += [f"NTE|{n}||{draw(WORDS)}" for n in range(1, draw(st.integers(0, 2)) + 1)]
+        if draw(st.booleans()):
+            lines.append(f"SPM|1|S{order}||BLD^血^L")
+    return lines
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=results())
+def test_results_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
+    first = mapped("ORU^R01", *body)
+    once = written(mappings, "ORU^R01", first.resources)
+    second = read(mappings, once.payload)
+    # Each group is there again with what it held: reports with their results, notes and specimens.
+    assert structure(second) == structure(first)
+    again = written(mappings, "ORU^R01", second.resources)
+    assert lines(again) == lines(once)
+    # An order without ORC had no state: result messages are written with ORC, which gives it one.
+    assert set(lost(once)) <= {("ServiceRequest", "status")}
+
+
+def structure(mapped: Mapped) -> list[tuple[object, ...]]:
+    """Of every report: its number, how many results with how many notes each, how many specimens, its own comments."""
+    by_reference = {f"{each['resourceType']}/{each['id']}": each for each in mapped.resources}
+    found: list[tuple[object, ...]] = []
+    for report in (each for each in mapped.resources if each["resourceType"] == "DiagnosticReport"):
+        results_of = [by_reference[each["reference"]] for each in report.get("result", [])]
+        notes = [len(each.get("note", [])) for each in results_of]
+        values = [sorted(key for key in each if key.startswith("value")) for each in results_of]
+        numbers = [each["value"] for each in report["identifier"]]
+        found.append((numbers, notes, values, len(report.get("specimen", [])), len(report.get("extension", []))))
+    return found
