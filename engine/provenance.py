@@ -24,6 +24,8 @@ Resource = dict[str, Any]
 HUTONG = "hutong"
 PERSON = "person"
 MESSAGE = "message"
+ARCHIVED = "archived"
+"""Said by a message whose bytes have left the journal with its month."""
 UNKNOWN = "unknown"
 """Said by: the element is older than the versions that were looked at."""
 
@@ -46,13 +48,15 @@ class Version(Protocol):
     def mapping(self) -> str | None: ...
     @property
     def envelope(self) -> Envelope | None: ...
+    @property
+    def archived(self) -> UUID | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where one element of the current version came from.
 
-    said_by  message, person, hutong or unknown
+    said_by  message, person, hutong, archived or unknown
     version  of the resource in which it was said
     sources  the fields it was made of; empty for what a rule says by itself and for what was no HL7 v2 message
     """
@@ -111,19 +115,25 @@ def provenance(
         known = _keyed(before.body) if before is not None else {}
         for key, (place, value) in left.items():
             if key not in origins and (key not in known or known[key][1] != value):
-                by_person = version.envelope is None and version.actor not in (None, _SYSTEM)
                 origins[key] = Origin(
                     place,
                     value,
-                    PERSON if by_person else HUTONG,
+                    _written_by(version),
                     version.version,
-                    version.envelope.id if version.envelope else None,
+                    version.envelope.id if version.envelope else version.archived,
                     version.actor,
                 )
     oldest = versions[-1].version
     return Provenance(
         [origins.get(key) or Origin(place, value, UNKNOWN, oldest) for key, (place, value) in asked.items()], written
     )
+
+
+def _written_by(version: Version) -> str:
+    """Who said what stands in no message that can be read."""
+    if version.archived is not None:
+        return ARCHIVED
+    return PERSON if version.envelope is None and version.actor not in (None, _SYSTEM) else HUTONG
 
 
 def _written(version: Version, said: Understood | None) -> Written:

@@ -14,7 +14,10 @@ from engine.store.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class RecordedVersion:
-    """One version, and the envelope that wrote it; where there is none, `actor` did (a person, or `system`)."""
+    """One version, and the envelope that wrote it; where there is none, `actor` did (a person, or `system`).
+
+    archived  the envelope that wrote it has been pruned from the journal: its bytes are in an export
+    """
 
     version: int
     last_updated: datetime
@@ -22,6 +25,7 @@ class RecordedVersion:
     actor: str | None
     mapping: str | None
     envelope: Envelope | None
+    archived: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ async def versions(connection: Connection, resource_type: str, resource_id: str,
     """The newest versions of a resource, the current one first; empty when there is no such resource."""
     rows = await connection.fetch(
         """
-        select v.version, v.last_updated, v.body, v.actor, v.mapping, j.id, j.kind, j.channel, j.facility, j.peer,
+        select v.version, v.last_updated, v.body, v.actor, v.mapping, v.envelope as written_by,
+               j.id, j.kind, j.channel, j.facility, j.peer,
                j.received_at, j.control_id, j.message_type, j.payload, j.sha256
         from (
             select version, last_updated, body, envelope, actor, mapping from resource where type = $1 and id = $2
@@ -60,6 +65,7 @@ async def versions(connection: Connection, resource_type: str, resource_id: str,
             actor=row["actor"],
             mapping=row["mapping"],
             envelope=_envelope(row) if row["id"] is not None else None,
+            archived=row["written_by"] if row["id"] is None else None,
         )
         for row in rows
     ]

@@ -17,7 +17,7 @@ from engine.store.tokens import of_reference, of_system_and_value, of_value
 MOST_ENVELOPES = 100
 MOST_RESOURCES = 300
 MOST_FINDINGS = 100
-_LOOKED_AT = 3_000
+_LOOKED_AT = 1_000
 """Of one patient's resources. A number that a system gives to everybody is one patient with a million of them: the
 newest of all would cost reading each, and the newest envelopes, which the lanes know, tell the same."""
 _VERSIONS_LOOKED_AT = 100

@@ -38,7 +38,8 @@ class FieldOrigin(BaseModel):
 class ElementOrigin(BaseModel):
     """Where one element came from. `value` is written out, so that decimals keep their digits.
 
-    said_by  message; person (`actor`); hutong, which worked it out; unknown: older than the versions looked at
+    said_by  message; person (`actor`); hutong, which worked it out; archived: a message that has been pruned
+             from the journal; unknown: older than the versions looked at
     version  of the resource in which it was said
     sources  empty for what a rule says by itself, and for what did not come as HL7 v2
     """

@@ -23,6 +23,8 @@ from engine.store.walks import StoredPayload, WalkRow
 MAY_READ_PAYLOADS = (Role.ADMIN, Role.INTEGRATOR)
 LARGEST_SHOWN_BYTES = 262_144
 """A larger payload is fetched by itself; an answer with a hundred of them would not fit a browser."""
+MOST_SHOWN_PAYLOADS = 20
+"""Of the newest envelopes. Whoever looks for one number has not asked to read a hundred messages."""
 
 _NAMED_FIELDS = 8
 
@@ -61,7 +63,8 @@ class EnvelopeWalk(BaseModel):
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     unmapped        fields that held something no rule took
-    payload         null for whoever may not read payloads, and where it is too large to show here
+    payload         null for whoever may not read payloads, where it is too large to show here, and in a long answer
+                    for all but the newest envelopes: it is fetched by the envelope's id
     because         why it is in this answer
     """
 
@@ -115,7 +118,7 @@ async def told(
             deliveries.setdefault(line.envelope, []).append(shown(line, caller))
     payloads: dict[UUID, StoredPayload] = {}
     if caller.may(*MAY_READ_PAYLOADS):
-        payloads = await walks.payloads(connection, ids, LARGEST_SHOWN_BYTES)
+        payloads = await walks.payloads(connection, ids[-MOST_SHOWN_PAYLOADS:], LARGEST_SHOWN_BYTES)
         acts = [audit.Audited(caller.name, "read-payload", f"Envelope/{envelope}") for envelope in payloads]
         await audit.write(connection, acts, at)
     return [

@@ -57,6 +57,15 @@ async def _payload(hub: Hub, envelope: str) -> bytes:
     return payload
 
 
+async def test_what_a_pruned_message_said_is_not_taken_for_our_own(hub: Hub, client: httpx.AsyncClient) -> None:
+    await hub.send("baishi-his", register(card=card(1)))
+    await hub.run()
+    envelope = await hub.pool.fetchval("delete from journal returning id")
+    known = await _ask(client, await _source(hub), "name[0].family")
+    (element,) = known["elements"]
+    assert (element["value"], element["said_by"], element["envelope"]) == ("石", "archived", str(envelope))
+
+
 async def test_an_element_leads_to_its_rule_its_field_and_its_bytes(hub: Hub, client: httpx.AsyncClient) -> None:
     await hub.send("baishi-his", register(card=card(1)))
     await hub.run()

@@ -81,6 +81,7 @@ export const consoleWords = {
   "said.message": ["报文", "message"],
   "said.person": ["人员", "person"],
   "said.hutong": ["hutong 推定", "worked out by hutong"],
+  "said.archived": ["已归档的报文", "a message that was archived"],
   "said.unknown": ["更早的版本", "an older version"],
 
   "step.received": ["收到", "Received"],
