@@ -40,6 +40,10 @@ _INDEX = re.compile(r"\[[^\]]*\]")
 _STEP = re.compile(r"[A-Za-z]+")
 
 
+_NOTED = frozenset({"Device", "Location", "Medication", "Organization", "Practitioner", "PractitionerRole"})
+"""What functions make beside the resource of their rule."""
+
+
 class State(StrEnum):
     MAPPED = "mapped"
     ELSEWHERE = "elsewhere"
@@ -141,7 +145,6 @@ class _Tried:
 
     def __init__(self, definitions: Collection[Definition], brought: Mapping[Asked, frozenset[Fact]]) -> None:
         self._brought = brought
-        self._made = {each.resource for definition in definitions for each in definition.resources}
         self._written: dict[tuple[str, int], set[tuple[str, str]]] = {}
         self._left: dict[str, str] = {}
         for definition in definitions:
@@ -165,14 +168,14 @@ class _Tried:
     def _is_written(self, field: tuple[str, int], resource: str, path: str) -> bool:
         """Whether a rule that reads the field writes the element, or one of what the element refers to.
 
-        A function that gives several elements may write any of its resource. A resource that no mapping makes is one
-        that a function notes: then any rule that reads the field will do.
+        A function that gives several elements may write any of its resource, and any function may note people, places
+        and devices: what it does with the field, the trial shows.
         """
         if not field[1]:
             return True
         written = self._written.get(field, set())
         hops = [(resource, path.partition(">")[0]), *(hop.partition(".")[::2] for hop in path.split(">")[1:])]
-        if resource not in self._made:
+        if resource in _NOTED:
             return bool(written)
         return any(
             kind == hop and (first is None or first[0].startswith(element))

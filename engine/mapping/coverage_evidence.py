@@ -122,36 +122,48 @@ def evidence(
     """What each field brings in any of the messages."""
     found: dict[Asked, set[Fact]] = {asked: set() for asked in wanted}
     for sample in messages:
-        whole = _facts(mappings, sample)
-        if whole is None:
-            continue
+        trial = _Trial(mappings, sample)
         for asked, facts in found.items():
             if sample.has(asked):
-                facts.update(_brought(mappings, sample, whole, asked))
+                facts.update(trial.brought(asked))
     return {asked: frozenset(facts) for asked, facts in found.items()}
 
 
-def _brought(mappings: MappingSet, sample: Sample, whole: Counter[Fact], asked: Asked) -> Iterable[Fact]:
-    """What is gone without the field. Where that would hold the message, what is another with something else in it.
+class _Trial:
+    """One message, mapped with this and that taken out of it; the same message is mapped once."""
 
-    A segment without which the message is held brings everything.
-    """
-    without = _facts(mappings, sample.without(asked))
-    if without is None and not asked.number:
-        return whole.keys()
-    if without is None and (asked.segment, asked.number) == ("MSH", 9):
-        without = _as_other_message(mappings, sample, asked)
-    elif without is None:
-        without = _facts(mappings, sample.changed(asked, _shortened))
-    return (whole - without).keys() if without is not None else ()
+    def __init__(self, mappings: MappingSet, sample: Sample) -> None:
+        self._mappings, self._sample = mappings, sample
+        self._known: dict[Sample, Counter[Fact] | None] = {}
 
+    def brought(self, asked: Asked) -> Iterable[Fact]:
+        """What is gone without the field. Where that would hold the message, what is another with something else in it.
 
-def _as_other_message(mappings: MappingSet, sample: Sample, asked: Asked) -> Counter[Fact] | None:
-    """The facts of the message were its type (MSH-9) the last one that its mapping takes."""
-    mapping = mappings.find("^".join(_fields(sample.segments[0])[9].split("^")[:2]), sample.facility)
-    if mapping is None:
-        return None
-    return _facts(mappings, sample.changed(asked, lambda raw: mapping.definition.messages[-1]))
+        A segment without which the message is held brings everything.
+        """
+        whole, without = self._facts(self._sample), self._facts(self._sample.without(asked))
+        if whole is None:
+            return ()
+        if without is None and not asked.number:
+            return whole.keys()
+        if without is None and (asked.segment, asked.number) == ("MSH", 9):
+            without = self._as_other_message(asked)
+        elif without is None:
+            without = self._facts(self._sample.changed(asked, _shortened))
+        return (whole - without).keys() if without is not None else ()
+
+    def _as_other_message(self, asked: Asked) -> Counter[Fact] | None:
+        """The facts of the message were its type (MSH-9) the last one that its mapping takes."""
+        stated = "^".join(_fields(self._sample.segments[0])[9].split("^")[:2])
+        mapping = self._mappings.find(stated, self._sample.facility)
+        if mapping is None:
+            return None
+        return self._facts(self._sample.changed(asked, lambda raw: mapping.definition.messages[-1]))
+
+    def _facts(self, sample: Sample) -> Counter[Fact] | None:
+        if sample not in self._known:
+            self._known[sample] = _facts(self._mappings, sample)
+        return self._known[sample]
 
 
 def _facts(mappings: MappingSet, sample: Sample) -> Counter[Fact] | None:

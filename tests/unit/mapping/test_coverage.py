@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from engine.cli.check_coverage import as_json, as_markdown
 from engine.mapping import MappingSet
 from engine.mapping.coverage import Covered, SegmentCoverage, State, coverage
 from engine.mapping.coverage_condition import holds
@@ -25,8 +27,11 @@ def _row(found: SegmentCoverage, field: str, attribute: str) -> Covered:
 
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
-    """The mappings, to be changed."""
-    return Path(shutil.copytree(folder, tmp_path / "mappings"))
+    """One of the mappings, with what it needs, to be changed."""
+    target = tmp_path / "mappings"
+    for part in ("hl7v2/ADT", "hl7v2/parts", "tables", "requirements"):
+        shutil.copytree(folder / part, target / part)
+    return target
 
 
 def _change(path: Path, old: str, new: str) -> None:
@@ -114,3 +119,13 @@ def test_the_envelope_keeps_only_what_an_envelope_has(copy: Path) -> None:
 )
 def test_a_row_is_tried_in_the_segments_that_its_condition_means(condition: str, segment: str, holds_for: bool) -> None:
     assert holds(condition, segment.split("|")) is holds_for
+
+
+def test_the_document_says_how_the_installed_mappings_stand(folder: Path) -> None:
+    facilities = [path.name for path in folder.glob("facilities/*")]
+    found = coverage(MappingSet.load(folder, facilities), folder)
+    document = (folder.parent / "docs/hl7v2-coverage.md").read_text(encoding="utf-8")
+
+    assert [each.segment for each in found if each.percent < 90] == []
+    assert document == as_markdown(found), "write it anew: hutong check docker/example --coverage --markdown"
+    assert [each["percent"] for each in json.loads(as_json(found))][:2] == [found[0].percent, found[1].percent]
