@@ -90,6 +90,8 @@ class _Splitter:
         start = len(_BOM) if self.payload.startswith(_BOM) else 0
         while start < len(self.payload) and self.payload[start] in _BLANK:
             start += 1
+        if self.payload[start : start + 3] not in (*_HEADERS, b"MSH"):
+            raise self._broken("it begins with none of FHS, BHS and MSH")
         separator = self.payload[start + 3 : start + 4]
         if not separator or separator in b"\r\n":
             raise self._broken("its header has no fields")

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from engine.codecs import acknowledgment, er7, er7_header, fhir_json, text
+from engine.codecs import acknowledgment, er7_batch, fhir_json, hl7v2, text
 from engine.codecs.mllp import MllpDecoder, frame
 from engine.config import Community
 from engine.envelope import Envelope, EnvelopeIds, Kind
@@ -24,6 +24,7 @@ def walk_holds(data: bytes, community: Community, mappings: MappingSet) -> None:
     _texts(data)
     _header(data)
     _message(data)
+    _batch(data)
     _understood(data, community, mappings)
 
 
@@ -55,24 +56,35 @@ def _texts(data: bytes) -> None:
 
 def _header(data: bytes) -> None:
     try:
-        header = er7_header.peek(data, "utf-8", "his")
+        header = hl7v2.peek(data, "utf-8", "his")
     except ParseError as error:
         answer = acknowledgment.negative(None, error, ack_control_id="1", at=AT, code="AR")
     else:
         answer = acknowledgment.positive(header, "1", AT)
     assert b"\x0b" not in answer
     assert b"\x1c" not in answer
-    acknowledgment.read(answer)
+    assert [segment.name for segment in hl7v2.parse(answer).segments][:2] == ["MSH", "MSA"]
 
 
 def _message(data: bytes) -> None:
     try:
-        message = er7.parse(data, None)
+        message = hl7v2.parse(data, None)
     except ParseError:
         return
     for segment in message.segments[:50]:
         segment.value(3)
         segment.repetitions(3)
+
+
+def _batch(data: bytes) -> None:
+    """Every message of a batch is in it, in its order."""
+    try:
+        batch = er7_batch.split(data)
+    except ParseError:
+        return
+    place = 0
+    for message in batch.messages:
+        place = data.index(message, place) + len(message)
 
 
 def _understood(data: bytes, community: Community, mappings: MappingSet) -> None:

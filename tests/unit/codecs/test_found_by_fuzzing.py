@@ -18,6 +18,7 @@ FOUND = {
     "a block's first byte inside MSH-6, echoed in the answer": (
         b"MSH|^~\\&|HIS|QXRMYY|HUT\x0bNG|QINGXI|20260402090000||ADT^A27^ADT_A21|QX1000\xc6\xba\rPID|1||B1^^^HIS^MR\r"
     ),
+    "a batch that begins with no header": b"\x0b\xb1\xacH\n\n",
 }
 
 
