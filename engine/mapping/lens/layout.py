@@ -10,6 +10,9 @@ from engine.mapping.lens.back import raw
 from engine.mapping.lens.structures import Structure
 from engine.mapping.lens.tree import Fields, Node
 
+_REQUIRED = (("RXA", 1, "0"), ("RXA", 2, "1"))
+"""Counters that HL7 asks for and that nobody counts: as systems send them for one administration."""
+
 Line = tuple[str, dict[int, Value]]
 
 
@@ -71,7 +74,9 @@ def _place(segment: str, order: tuple[str, ...], after: int) -> int:
 
 
 def _numbered(name: str, fields: Fields, number: int, structure: Structure) -> dict[int, Value]:
-    written: dict[int, Value] = {1: str(number)} if structure.begins_with_its_number(name) else {}
+    written: dict[int, Value] = {at: text for segment, at, text in _REQUIRED if segment == name}
+    if structure.begins_with_its_number(name):
+        written[1] = str(number)
     for at, value in sorted(fields.items()):
         if isinstance(value, dict):
             last = max(value)

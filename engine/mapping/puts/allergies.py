@@ -36,6 +36,8 @@ def write_entity_identifier(options: Options) -> Put:
 
     def put(identifier: Any, back: Back) -> Field | None:
         system = identifier.get("system", "")
+        if "type" in identifier or not (system == prefix or system.startswith(f"{prefix}:")):
+            return None
         authority = "" if system == prefix else system.removeprefix(f"{prefix}:")
         return (identifier["value"], authority) if identifier.get("value") else None
 

@@ -39,7 +39,7 @@ def written_number(value: Any) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
-def _unit(quantity: Any) -> Field:
+def written_unit(quantity: Any) -> Field:
     unit, code = quantity.get("unit", ""), quantity.get("code", "")
     if quantity.get("system") == UCUM and code:
         return (code, "" if unit == code else unit, "UCUM")
@@ -86,22 +86,22 @@ def _quantity(quantity: Any) -> dict[int, Field] | None:
     if not number:
         return None
     if comparator:
-        return {0: (comparator, number), 1: "SN", 2: _unit(quantity)}
-    return {0: number, 1: "NM", 2: _unit(quantity)}
+        return {0: (comparator, number), 1: "SN", 2: written_unit(quantity)}
+    return {0: number, 1: "NM", 2: written_unit(quantity)}
 
 
 def _range(limits: Any) -> dict[int, Field]:
     low, high = limits.get("low", {}), limits.get("high", {})
     numbers = written_number(low.get("value")), written_number(high.get("value"))
     if all(numbers):
-        return {0: ("", numbers[0], "-", numbers[1]), 1: "SN", 2: _unit(low)}
-    return {0: numbers, 1: "NR", 2: _unit(low or high)}
+        return {0: ("", numbers[0], "-", numbers[1]), 1: "SN", 2: written_unit(low)}
+    return {0: numbers, 1: "NR", 2: written_unit(low or high)}
 
 
 def _ratio(ratio: Any) -> dict[int, Field] | None:
     over, under = ratio.get("numerator", {}), ratio.get("denominator", {})
     numbers = written_number(over.get("value")), written_number(under.get("value"))
-    return {0: ("", numbers[0], ":", numbers[1]), 1: "SN", 2: _unit(over)} if all(numbers) else None
+    return {0: ("", numbers[0], ":", numbers[1]), 1: "SN", 2: written_unit(over)} if all(numbers) else None
 
 
 def _attached(resource: Any) -> dict[int, Field] | None:

@@ -78,6 +78,9 @@ TELECOM = components(WORDS, KINDS, KINDS, WORDS)
 ORGANIZATION = components(WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, KINDS, WORDS, WORDS, CODES)
 NDL = st.tuples(NUMBERS_OF_PEOPLE, WORDS, WORDS).map(lambda parts: raw((tuple(parts),)))
 EMPTY = st.just("")
+COMPLETED, ACTIONS = st.sampled_from(["CP", "PA", "RE"]), st.sampled_from(["", "A", "D"])
+UIDS = st.sampled_from(["", "1.2.840.113619.2.55", "no uid"])
+UNITS = st.sampled_from(["", "mL^毫升^L", "mmol/L", "mmol/L^毫摩尔每升^UCUM", "10*9/L^^UCUM", "^次 每分", "个/HP"])
 SECTIONS = st.sampled_from(["", "CH", "RX", "DR", "CR", "US", "zz"])
 ALLERGENS = components(st.sampled_from(["DA", "FA", "EA"]), WORDS, SYSTEMS)
 SEPARATORS = st.sampled_from(["", "-", ":"])
@@ -156,6 +159,11 @@ CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], 
     "allergen_category": (None, "allergen_category", (ALLERGENS,)),
     "allergy_criticality": (None, "allergy_criticality", (components(st.sampled_from(["SV", "MI"]), WORDS, SYSTEMS),)),
     "reaction": (None, "allergy_severity", (st.lists(CODED, min_size=1, max_size=3).map("~".join), EMPTY)),
+    "vaccination_status": (None, "vaccination_status", (COMPLETED, ACTIONS)),
+    "vaccinator": ("OP", None, (PERSON,)),
+    "given_amount": (None, None, (NUMBERS, UNITS)),
+    "study_uid": (None, None, (UIDS,)),
+    "study_named": (None, None, (UIDS,)),
     "diagnosis_verification": (None, None, (st.sampled_from(["D", "A", ""]),)),
 }  # fmt: skip
 VALUES = st.one_of(
@@ -171,7 +179,6 @@ VALUES = st.one_of(
     st.tuples(st.sampled_from(["^AP^PDF^Base64^JVBERi0=", "^IM^JPEG^Base64^/9j/"]), st.just("ED")),
     st.tuples(st.just("https://pacs.example/1^PACS^IM^JPEG"), st.just("RP")),
 )  # fmt: skip
-UNITS = st.sampled_from(["", "mmol/L", "mmol/L^毫摩尔每升^UCUM", "10*9/L^^UCUM", "^次 每分", "个/HP"])
 
 
 class Lens:
