@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from engine.mapping.mapped import Resource
 
-_CHOICES = ("deceased", "effective", "multipleBirth", "occurrence", "value")
+_CHOICES = ("deceased", "effective", "medication", "multipleBirth", "occurrence", "performed", "product", "value")
 """Elements of which a resource has one type only: `deceasedBoolean` or `deceasedDateTime`."""
 
 
 def entries_with(entries: list[Resource], part: str, references: list[Resource]) -> list[Resource]:
-    """A list whose last entry gets the reference that it lacks; further references get entries of their own."""
-    first, *rest = references
+    """A list whose last entry gets the reference that it lacks; of several references each gets such an entry."""
     if entries and part not in entries[-1]:
-        return [*entries[:-1], {part: first, **entries[-1]}, *({part: each} for each in rest)]
+        return [*entries[:-1], *({part: each, **entries[-1]} for each in references)]
     return [*entries, *({part: each} for each in references)]
 
 

@@ -29,7 +29,7 @@ def administration_id(options: Options) -> MakeId:
     ) -> str | None:
         number = scope.first(filler) or scope.first(placer)
         when = scope.first(at)
-        if not when or not (number or within):
+        if not when or not code_key(code, scope) or not (number or within):
             return None
         which = (scope.first(give), scope.first(counter), code_key(code, scope), when)
         return resource_id("MedicationAdministration", facility, number or within, *which)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.mapping.functions.people import People
+from engine.mapping.functions.people import People, sender
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -25,3 +25,11 @@ def taking_part(options: Options) -> Apply:
         return {**kind, "who": person} if person is not None else None
 
     return apply
+
+
+@function(0)
+def sent_by(options: Options) -> Apply:
+    """The facility that sent the message, as the custodian of what it tells of (Provenance.agent)."""
+    who = sender(options)
+    kind = {"coding": [{"system": _TYPES, "code": "custodian"}]}
+    return lambda scope: {"type": kind, "who": who(scope)}

@@ -30,13 +30,16 @@ def _prescription(facility: str, number: str, code: str, encoded: bool, scope: S
 def prescription_id(options: Options) -> MakeId:
     """From the facility, the number of the order (ORC-2, ORC-3, else RXE-15) and the medicine.
 
-    `as: encoded` for what the pharmacy made of the order (RXE). One number may stand for several medicines.
+    `as: encoded` for what the pharmacy made of the order (RXE). One number may stand for several medicines. There is
+    none without a medicine: an order in words alone (RXO-6) is what the pharmacy made of it.
     """
     facility, encoded = options.facility, options.argument == "encoded"
 
     def make(placer: str, filler: str, prescription: str, code: str, within: str, scope: Scope) -> str | None:
         number = _number((placer, filler, prescription), scope)
-        if not number:
+        if not number or not code_key(code, scope):
+            if number and not encoded:
+                scope.doubt("prescription-without-medicine", "an order that names no medicine; only RXE is recorded")
             return None
         found = _prescription(facility, number, code, encoded, scope)
         if found in scope.ids:
@@ -56,7 +59,7 @@ def dispense_id(options: Options) -> MakeId:
         filler: str, placer: str, prescription: str, counter: str, code: str, at: str, within: str, scope: Scope
     ) -> str | None:
         number = _number((filler, placer, prescription), scope)
-        if not number:
+        if not number or not code_key(code, scope):
             return None
         return resource_id(
             "MedicationDispense", facility, number, scope.first(counter), code_key(code, scope), scope.first(at)

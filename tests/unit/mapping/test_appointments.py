@@ -147,6 +147,19 @@ def test_a_message_without_sch_or_without_a_number_is_held_with_its_place(mapped
     assert (unnumbered.value.code, unnumbered.value.rule) == ("not-identified", "appointment-id")
 
 
+@pytest.mark.parametrize("segments", [(), ("RGS|1", "AIP|1||D1^周^大夫"), (pid(), sch(f2="A2"))])
+def test_an_appointment_of_nobody_is_held(mapped: Map, segments: tuple[str, ...]) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("SIU^S12", sch(), *segments)
+    assert (held.value.code, held.value.rule) == ("not-identified", "patient")
+
+
+def test_every_patient_of_an_appointment_takes_part_in_it(mapped: Map) -> None:
+    found, _ = appointment(mapped, sch(), pid(), pid(f3="P2^^^HIS^MR"))
+    assert [each["status"] for each in found["participant"]] == ["accepted", "accepted"]
+    assert len({each["actor"]["reference"] for each in found["participant"]}) == 2
+
+
 def test_where_a_participant_comes_from_is_said_of_its_place_in_the_list(mapped: Map) -> None:
     result = mapped("SIU^S12", sch(), pid(), "RGS|1", "AIP|1||D1^周^大夫", "AIP|2||D2^钱^护士", with_sources=True)
     assert {source.path.partition(".")[0] for source in result.sources if source.rule == "aip-3"} == {

@@ -83,6 +83,20 @@ def test_what_the_pharmacy_made_of_an_order_names_the_order(mapped: Map) -> None
     assert encoded["basedOn"] == [{"reference": f"MedicationRequest/{ordered['id']}"}]
 
 
+def test_an_order_in_words_alone_is_what_the_pharmacy_made_of_it(mapped: Map) -> None:
+    found, codes = made(mapped, "RDE^O11", "MedicationRequest", "ORC|NW|P1", "RXO||||||^按原方", rxe())
+    assert ([each["intent"] for each in found], codes) == (["filler-order"], {"prescription-without-medicine"})
+
+
+@pytest.mark.parametrize(
+    ("message_type", "line"), [("RDE^O11", rxe(f2="")), ("RDS^O13", rxd(f2="")), ("RAS^O17", rxa(f5=""))]
+)
+def test_what_names_no_medicine_is_held(mapped: Map, message_type: str, line: str) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped(message_type, pid(), "ORC|NW|P1", line)
+    assert held.value.code == "not-identified"
+
+
 def test_routes_timings_and_comments_stay_with_what_they_follow(mapped: Map) -> None:
     ordered, encoded = prescriptions(
         mapped,
