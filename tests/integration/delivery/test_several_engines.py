@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from engine.store.outbox import _LEADER_LOCK
 from tests.integration.delivery.conftest import forwarding
 from tests.integration.delivery.endpoint import Endpoint, control_id
 from tests.integration.faults.clients import Client, msa
@@ -13,10 +14,11 @@ from tests.integration.faults.serving import Served, until
 
 PATIENTS = 10
 MESSAGES = 20
-_LEADERS = """
+_LEADERS = f"""
 select count(*) from pg_locks join pg_database d on d.oid = database
-where locktype = 'advisory' and granted and datname = current_database()
+where locktype = 'advisory' and granted and datname = current_database() and objid = {_LEADER_LOCK & 0xFFFFFFFF}
 """
+"""Who delivers; whoever watches holds a lock of its own."""
 
 
 def payload(patient: int, number: int) -> bytes:
