@@ -7,25 +7,21 @@ identity, no history, no lanes.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 import uvloop
 from rich.console import Console
 
 from bench import community as bench_community
+from bench import cpu, workers
 from bench.message import oru
 from bench.understanding import envelope_of
-from engine.cli.assembly import mappings_of, new_ids, prepare
-from engine.clock import now
+from engine.cli.assembly import mappings_of, prepare
 from engine.codecs import fhir_json
-from engine.intake import JournalIntake
 from engine.store.database import connect
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.tokens import tokens_of
@@ -35,7 +31,19 @@ MESSAGES = 3000
 PATIENTS = 400
 BATCH = 8
 PROCESSES = 2
-POLL_SECS = 0.05
+
+
+class Spent(NamedTuple):
+    """Messages a second by the clock, and milliseconds of processor time for each."""
+
+    per_sec: float
+    python_ms: float
+    postgres_ms: float
+
+    @property
+    def on_two_cores(self) -> float:
+        """What two cores do that do nothing else."""
+        return 2000 / (self.python_ms + self.postgres_ms)
 
 
 def main() -> None:
@@ -45,13 +53,21 @@ def main() -> None:
         bench_community.write(folder)
         uvloop.run(prepare(url, folder))
         floor, resources = uvloop.run(_floor(url))
-        uvloop.run(_fill(url))
-        hub = _drain(url, folder)
+        uvloop.run(workers.fill(url, MESSAGES, _message))
+        postmaster = int(next(folder.rglob("postmaster.pid")).read_text().split()[0])
+        hub = _drain(url, folder, postmaster)
         Console().print(
             f"Journal → recorded and routed, {resources} resources a message, {PROCESSES} processes\n"
             f"  floor (COPY of ready rows in batches of {BATCH})  {floor:8,.0f} messages/s\n"
-            f"  hutong                                       {hub:8,.0f} messages/s   hutong : floor {hub / floor:.2f}"
+            f"  hutong                                       {hub.per_sec:8,.0f} messages/s   "
+            f"hutong : floor {hub.per_sec / floor:.2f}\n"
+            f"  processor time of a message   Python {hub.python_ms:.2f} ms   PostgreSQL {hub.postgres_ms:.2f} ms   "
+            f"so two idle cores do {hub.on_two_cores:,.0f} messages/s"
         )
+
+
+def _message(number: int) -> bytes:
+    return oru(f"{number:016d}", f"{number % PATIENTS:07d}")
 
 
 async def _floor(url: str) -> tuple[float, int]:
@@ -84,59 +100,17 @@ async def _floor(url: str) -> tuple[float, int]:
     return MESSAGES / elapsed, len(rows)
 
 
-async def _fill(url: str) -> None:
-    """Puts the messages into the journal, as a receiver would."""
-    hub = bench_community.community()
-    intake = JournalIntake(url, {c.name: c for c in hub.mllp_channels}, now, new_ids())
-    await intake.start()
-    done = asyncio.get_running_loop().create_future()
-    left = MESSAGES
-
-    def durable(answer: bytes | None) -> None:
-        nonlocal left
-        left -= 1
-        if answer is None or not left:
-            done.set_result(answer)
-
-    for number in range(MESSAGES):
-        intake.submit(bench_community.CHANNEL, "bench", oru(f"{number:016d}", f"{number % PATIENTS:07d}"), durable)
-    assert await done, "a message was not persisted"
-    await intake.close()
-
-
-def _drain(url: str, folder: Path) -> float:
+def _drain(url: str, folder: Path, postmaster: int) -> Spent:
     """Starts the workers of a hub and waits until the inbox is empty."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "engine.cli.process", "pipeline", str(folder), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "HUTONG_DATABASE_URL": url},
-        )
-        for _ in range(PROCESSES)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdout is not None
-            json.loads(worker.stdout.readline())
+    with workers.pipelines(url, folder, PROCESSES) as pids:
         begun = time.perf_counter()
-        uvloop.run(_emptied(url))
-        return MESSAGES / (time.perf_counter() - begun)
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.wait()
-
-
-async def _emptied(url: str) -> None:
-    """Returns when every message is processed; other processes do the work, so the database is asked."""
-    connection = await connect(url)
-    unfinished = "select exists (select from inbox where state = 'accepted')"
-    while await connection.fetchval(unfinished):  # noqa: ASYNC110 - no event crosses the processes
-        await asyncio.sleep(POLL_SECS)
-    assert await connection.fetchval("select count(*) from outcome where state = 'processed'") == MESSAGES
-    await connection.close()
+        python, database = sum(map(cpu.used_secs, pids)), cpu.used_secs_with_children(postmaster)
+        uvloop.run(workers.emptied(url, MESSAGES))
+        return Spent(
+            MESSAGES / (time.perf_counter() - begun),
+            (sum(map(cpu.used_secs, pids)) - python) / MESSAGES * 1000,
+            (cpu.used_secs_with_children(postmaster) - database) / MESSAGES * 1000,
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,10 +128,10 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
     await connection.executemany(
         """
         insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply, actor, reason)
-        values ($1, $2, $3, $4, to_jsonb($5::text[]), $6, $7, $8, $9)
+        values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9)
         """,
         [
-            (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.reply)
+            (o.envelope, o.state, at, o.mapping, json.dumps(o.resources), list(o.unmapped), o.reply)
             + ((o.asked.by, o.asked.why) if o.asked else (None, None))
             for o in outcomes
             if not o.replayed
