@@ -1,4 +1,4 @@
-"""How much processor time did processes use? On a machine that others share, it says more than the clock on the wall."""
+"""How much processor time did processes use? On a shared machine it says more than the clock on the wall."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Does a pipeline process grow? `python -m bench.memory [MESSAGES]`: its memory over 200,000 messages.
 
-The tables are emptied between the rounds, because the records of so many messages would fill a disk. What is measured is
-the process, which knows nothing of that.
+The tables are emptied between the rounds, because the records of so many messages would fill a disk. What is measured
+is the process, which knows nothing of that.
 """
 
 from __future__ import annotations
