@@ -11,7 +11,7 @@ from engine.identifiers import _NAMESPACE, resource_id
 @given(st.text(max_size=20), st.text(max_size=20), st.lists(st.text(max_size=20), max_size=4))
 def test_an_id_is_the_uuid5_of_type_facility_and_identifier(kind: str, facility: str, parts: list[str]) -> None:
     made = resource_id(kind, facility, *parts)
-    assert made == str(uuid5(_NAMESPACE, "\x1f".join((kind, facility, *parts))))
+    assert made == str(uuid5(UUID(bytes=_NAMESPACE), "\x1f".join((kind, facility, *parts))))
     assert UUID(made).version == 5
 
 

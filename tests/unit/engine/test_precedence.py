@@ -160,7 +160,7 @@ def test_the_time_of_a_report_is_that_of_its_results() -> None:
 
 
 def test_what_is_new_is_never_late() -> None:
-    assert list(too_late([_report("preliminary", "1"), _result("1", "preliminary")], {}.get)) == []
+    assert list(too_late([_report("preliminary", "1"), _result("1", "preliminary")], lambda _: None)) == []
 
 
 def test_other_resources_are_never_late() -> None:
