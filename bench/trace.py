@@ -60,14 +60,18 @@ $$ select md5(kind || n)::uuid::text $$;
 _LOAD = {
     "journal": """
         insert into journal
-        select bench_id(n, 1), 'hl7v2', 'bench', 'bench', '10.0.0.9:4711', bench_at(n),
-               (array['ADT^A04','ORM^O01','ORU^R01','ORU^R01'])[n % 4 + 1],
-               case when n % 50 = 3 then 'MSG00001' else 'C' || n end, sha256(n::text::bytea),
-               convert_to('MSH|^~\\&|LIS|BENCH|H|H|20260501080000||ORU^R01|C' || n || '|P|2.5.1||||||UNICODE UTF-8'
-                          || E'\\r' || 'PID|1||' || bench_patient(n) || '^^^BENCH||张^三||19700101|M' || E'\\r'
-                          || 'OBX|1|NM|GLU^葡萄糖^L||5.10|mmol/L|3.9-6.1|N|||F', 'UTF8'),
-               convert_to('MSH|^~\\&|HUTONG|H|LIS|BENCH|20260501||ACK|A1|P|2.5.1' || E'\\r' || 'MSA|AA|C' || n, 'UTF8')
-        from generate_series($1::bigint, $2::bigint) n""",
+        select id, 'hl7v2', 'bench', 'bench', '10.0.0.9:4711', at, type, control_id, sha256(payload), payload, reply
+        from (
+            select bench_id(n, 1) as id, bench_at(n) as at,
+                   (array['ADT^A04','ORM^O01','ORU^R01','ORU^R01'])[n % 4 + 1] as type,
+                   case when n % 50 = 3 then 'MSG00001' else 'C' || n end as control_id,
+                   convert_to('MSH|^~\\&|LIS|BENCH|H|H|20260501080000||ORU^R01|C' || n || '|P|2.5.1||||||UNICODE UTF-8'
+                              || E'\\r' || 'PID|1||' || bench_patient(n) || '^^^BENCH||张^三||19700101|M' || E'\\r'
+                              || 'OBX|1|NM|GLU^葡萄糖^L||5.10|mmol/L|3.9-6.1|N|||F', 'UTF8') as payload,
+                   convert_to('MSH|^~\\&|HUTONG|H|LIS|BENCH|20260501||ACK|A1|P|2.5.1' || E'\\r' || 'MSA|AA|C' || n,
+                              'UTF8') as reply
+            from generate_series($1::bigint, $2::bigint) n
+        ) made""",
     "outcome": """
         insert into outcome (envelope, state, finished_at, mapping, resources, unmapped)
         select bench_id(n, 1), 'processed', bench_at(n), 'ORU_R01@1+abcdef12',

@@ -44,6 +44,10 @@ class Manifest:
     print: dict[str, dict[str, int]]
 
 
+class _OtherBytes(Exception):
+    """A payload whose digest is not that of its envelope."""
+
+
 class Export:
     """One month's folder. It has its name only once everything in it has been flushed."""
 
@@ -128,6 +132,8 @@ def verify(export: Export) -> Manifest:
             for line in lines:
                 number += 1
                 _count(json.loads(line), found)
+    except _OtherBytes:
+        raise _broken(export, f"line {number} of its {LINES} holds other bytes than were received") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise _broken(export, f"line {number} of its {LINES} cannot be read ({type(error).__name__})") from error
     expected = {table: rows for table, rows in manifest.print["rows"].items() if rows}
@@ -137,10 +143,10 @@ def verify(export: Export) -> Manifest:
 
 
 def _count(line: dict[str, Any], found: Counter[str]) -> None:
-    """Raises ValueError for a payload that is not what was received."""
+    """Raises _OtherBytes for a payload that is not what was received."""
     if line["line"] == "envelope":
         if sha256(base64.b64decode(line["payload"], validate=True)).hexdigest() != line["sha256"]:
-            raise ValueError("a payload that is not what was received")
+            raise _OtherBytes
         found["journal"] += 1
         found["outcome"] += line["outcome"] is not None
         found["finding"] += len(line["findings"])
