@@ -221,6 +221,32 @@ async def test_what_is_owed_to_a_system_that_is_away_is_seen_and_given_up(hub: S
         assert (status, "owed again: " in said) == (0, True), said
 
 
+async def test_what_is_owed_to_an_endpoint_that_is_configured_no_more_is_said_when_deliveries_begin(
+    hub: Served, run: Run
+) -> None:
+    async with hub.database() as database:
+        await database.execute(
+            """
+            insert into delivery (id, endpoint, control_id, payload, next_attempt_at, created_at, route)
+            values (gen_random_uuid(), 'gone', 'G1', 'MSH|', now(), now(), 'old')
+            """
+        )
+        await hub.kill("engine")
+        await hub.revived("engine")
+
+        async def told() -> bool:
+            return bool(await database.fetchval("select about from finding where code = 'endpoint-unknown'"))
+
+        await until("it is said", told)
+        status, said = await run("deliveries")
+        assert "gone" in said
+        assert "not configured" in said
+        status, said = await run("deliveries", "give-up", "--endpoint", "gone", "--reason", "停用")
+        assert (status, said.strip()) == (0, "given up: 1")
+        assert await database.fetchval("select settled_by from finding where code = 'endpoint-unknown'") == "system"
+    await hub.whole()
+
+
 async def test_findings_are_listed_and_settled(hub: Served, run: Run) -> None:
     stranger = register("F1", "F.1").replace(b"||13900000000", b"||1390000000X")
     await send(hub, stranger, result("F2", "F.2", placer="F2", code=NO_CODE))

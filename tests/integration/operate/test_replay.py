@@ -149,6 +149,36 @@ async def test_an_element_that_only_an_old_message_said_is_mended_by_its_replay(
     assert await everything(hub) == settled
 
 
+async def test_what_a_newer_message_deleted_does_not_come_back(hub: Hub, it: httpx.AsyncClient) -> None:
+    await hub.send(CHANNEL, register(control_id="R1"))
+    await hub.send(CHANNEL, register(control_id="R2", event="A08").replace(b"||13900000001", b'||""'))
+    await hub.run()
+    (before,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    assert "telecom" not in before
+    assert await replayed(hub, it, control_id="R1") == 1
+    (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    assert after == before
+
+
+async def test_an_older_identity_card_does_not_come_back_and_other_numbers_are_added(
+    hub: Hub, it: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hub.send(CHANNEL, register(card=card(1), control_id="R1"))
+    await hub.send(CHANNEL, register(card=card(2), control_id="R2", event="A08"))
+    await hub.run()
+    (before,) = [p for p in await hub.resources("Patient") if "link" not in p]
+
+    def with_insurance(resource: dict[str, Any], envelope: Envelope) -> dict[str, Any]:
+        if resource["resourceType"] != "Patient" or envelope.control_id != "R1":
+            return resource
+        return {**resource, "identifier": [*resource["identifier"], {"system": "urn:x", "value": "1"}]}
+
+    mapped_with(monkeypatch, with_insurance)
+    await replayed(hub, it, control_id="R1")
+    (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    assert after["identifier"] == [*before["identifier"], {"system": "urn:x", "value": "1"}]
+
+
 async def test_what_a_person_wrote_since_stays(
     hub: Hub, it: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
