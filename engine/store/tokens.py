@@ -284,11 +284,13 @@ _Found = dict[str, None]
 """Tokens, each once and in their order."""
 _Extract = Callable[[_Found, Any, str], None]
 
-_LIMIT_KNOWN = 4096
-"""Parts of resources whose tokens are remembered, for each parameter."""
+_LIMIT_CODES = 4096
+_LIMIT_REFERENCES = 128
+"""Parts of resources whose tokens are remembered, for each parameter: codes come again in every message, references in
+the same message only."""
 
 
-def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Found]) -> _Extract:
+def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Found], limit: int) -> _Extract:
     """For parts that many resources share: codes, categories, and the patient of a message that all its results name.
 
     A mapping builds such a part once and shares it, frozen, so that it is known by being the same object.
@@ -302,7 +304,7 @@ def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Fo
                 found.update(remembered[1])
             elif isinstance(part, dict):
                 tokens = tokens_of_part(token, part)
-                if len(known) >= _LIMIT_KNOWN:
+                if len(known) >= limit:
                     known.clear()
                 known[id(part)] = part, tokens  # kept, so that nothing else gets its number
                 found.update(tokens)
@@ -393,11 +395,11 @@ def _extract(kind: Kind, token: str) -> _Extract:
         case Kind.IDENTIFIER:
             return _plainly(token, _add_identifiers)
         case Kind.CONCEPT:
-            return _remembering(token, _of_concept)
+            return _remembering(token, _of_concept, _LIMIT_CODES)
         case Kind.CODE:
             return _plainly(token, _add_code)
         case Kind.REFERENCE:
-            return _remembering(token, _of_reference)
+            return _remembering(token, _of_reference, _LIMIT_REFERENCES)
         case Kind.NAME:
             return _plainly(token, _add_names)
         case Kind.DATE:
@@ -406,7 +408,24 @@ def _extract(kind: Kind, token: str) -> _Extract:
 
 def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Extract], ...]:
     unique = {(parameter.element, parameter.token): parameter.kind for parameter in parameters}
-    return tuple((element, _extract(kind, token)) for (element, token), kind in unique.items())
+    found = []
+    for (path, token), kind in unique.items():
+        element, _, part = path.partition(".")
+        extract = _extract(kind, token)
+        found.append((element, _of_part(part, extract) if part else extract))
+    return tuple(found)
+
+
+def _of_part(part: str, extract: _Extract) -> _Extract:
+    """For a parameter that looks at one part of an element: who takes part, in `participant.actor`."""
+
+    def of_part(found: _Found, value: Any, resource_type: str) -> None:
+        for each in _listed(value):
+            inner = each.get(part) if isinstance(each, dict) else None
+            if inner is not None:
+                extract(found, inner, resource_type)
+
+    return of_part
 
 
 _EXTRACTORS = {resource_type: _extractors(parameters) for resource_type, parameters in PARAMETERS.items()}

@@ -52,6 +52,35 @@ def test_a_study_is_found_by_the_bare_uid_too() -> None:
     }
 
 
+def test_who_takes_part_is_looked_for_within_the_participants() -> None:
+    actors = [
+        {"actor": {"reference": "Patient/p"}, "status": "accepted"},
+        {"actor": {"reference": "Location/l"}},
+        {},
+        7,
+    ]
+    appointment = {
+        "resourceType": "Appointment",
+        "id": "a",
+        "participant": actors,
+        "start": "2026-04-01T08:00:00+08:00",
+    }
+    assert set(tokens_of(appointment)) == {
+        "actor=Patient/p",
+        "actor=Location/l",
+        "date=2026",
+        "date=2026-04",
+        "date=2026-04-01",
+    }
+
+
+def test_the_things_of_a_visit_have_one_token_whatever_the_parameter_is_called() -> None:
+    visit = {"reference": "Encounter/e"}
+    assert tokens_of({"resourceType": "ChargeItem", "id": "c", "context": visit}) == ["encounter=Encounter/e"]
+    document = {"resourceType": "DocumentReference", "id": "d", "context": {"encounter": [visit]}}
+    assert tokens_of(document) == ["encounter=Encounter/e"]
+
+
 def test_patient_and_subject_are_one_token_and_a_task_is_for_its_patient() -> None:
     reference = {"reference": "Patient/p"}
     assert tokens_of({"resourceType": "Observation", "id": "o", "subject": reference}) == ["subject=Patient/p"]
