@@ -50,6 +50,12 @@ join journal j on j.id = g.envelope
 left join outcome o on o.envelope = g.envelope
 """
 
+# A key without its envelope, as a part that somebody dropped by hand leaves behind, must acknowledge nothing.
+_LEFT_ALONE = """
+delete from repeat_guard g where g.control_key = $1 and g.content_key = $2
+  and not exists (select from journal j where j.id = g.envelope)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -91,6 +97,7 @@ async def append(connection: Connection, entries: Sequence[Entry]) -> dict[UUID,
         entries = [entry for entry in repeats if entry.envelope.id not in repeated]
         if not entries:
             return repeated
+        await connection.executemany(_LEFT_ALONE, [(entry.control_key, entry.content_key) for entry in entries])
 
 
 async def repeats_among(connection: Connection, entries: Sequence[Entry]) -> dict[UUID, Repeated]:
