@@ -19,7 +19,7 @@ from engine.codecs import fhir_json
 from engine.config import Community
 from engine.config.problems import nearest
 from engine.errors import ConfigurationError
-from engine.mapping.draft import Draft, Ground, Samples, draft, samples_of
+from engine.mapping.draft import Draft, Ground, Samples, draft, drafts, samples_of
 from engine.mapping.lens import WriteContext, Written
 from engine.mapping.mapped import Resource
 
@@ -81,8 +81,8 @@ def begin(
     if taken and facility is None:
         kinds = ", ".join(sorted(taken))
         raise ConfigurationError(f"a mapping takes {kinds} already: --facility says whose messages these are")
-    for kind in sorted(found.profiles):
-        drafted = draft(kind, found.profiles[kind], ground)
+    for together, profile in list(drafts(found.profiles, ground)):
+        drafted = draft(together, profile, ground)
         _show_draft(console, drafted)
         _write_files(console, into / "mappings", drafted)
         ground = replace(ground, own=into / "mappings")
@@ -107,7 +107,7 @@ def _tell_samples(console: Console, found: Samples) -> None:
 
 
 def _show_draft(console: Console, drafted: Draft) -> None:
-    title = f"{drafted.message_type}: " + (
+    title = f"{', '.join(drafted.message_types)}: " + (
         f"what is sent beyond {drafted.mapping}" if drafted.mapping else "a mapping of its own"
     )
     table = Table("field", "rows", "filled", "length", "holds", "nearest table", title=title, title_justify="left")

@@ -24,6 +24,8 @@ from engine.terminology import Tables
 
 MAPPING_FILE = "mapping.yaml"
 TEST_FILE = "mapping_test.yaml"
+TESTS_OF_FACILITY = "_test.yaml"
+"""How files of tests beside a facility's changes end: it may have one for each file of changes."""
 _MAPPING_KEYS = ("name", "version", "direction", "messages", "needs", "groups", "resources", "not_mapped")
 _RESOURCE_KEYS = ("resource", "for", "part", "id", "within", "needs", "only_if_missing", "rules")
 _PART_KEYS = ("resource", "id", "within", "rules", "not_mapped")
@@ -138,7 +140,7 @@ def _overlays(
 ) -> list[Overlay]:
     overlays = []
     for path in sorted(folder.glob("*.yaml")):
-        node = Node.open(path, root, problems) if path.name != TEST_FILE else None
+        node = Node.open(path, root, problems) if not path.name.endswith(TESTS_OF_FACILITY) else None
         if node is not None:
             overlay = read_overlay(node, known, [definition.name for definition in definitions])
             if overlay is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from engine.codecs import er7
 from engine.config.problems import Problem
 from engine.errors import HutongError
-from engine.mapping.loader import TEST_FILE
+from engine.mapping.loader import TEST_FILE, TESTS_OF_FACILITY
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.mapping_set import MappingSet
 from engine.mapping.reading import Node
@@ -44,7 +44,7 @@ def run_tests(folder: Path, own: Path | None = None) -> list[TestResult]:
     results: list[TestResult] = []
     exercised = Exercised()
     for place, root in places:
-        for path in sorted(place.glob(f"**/{TEST_FILE}")):
+        for path in sorted({*place.glob(f"**/{TEST_FILE}"), *place.glob(f"facilities/*/*{TESTS_OF_FACILITY}")}):
             results.extend(_file(path, root, mappings, exercised))
     tested = {result.mapping for result in results}
     for definition in mappings.definitions():

@@ -6,7 +6,7 @@ them holds a made-up message of the samples' structure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,13 @@ from engine.codecs import er7
 from engine.errors import HutongError
 from engine.mapping.definition import Definition, Rule
 from engine.mapping.draft.describing import UNKNOWN, Described, described, holds_codes
-from engine.mapping.draft.profile import Column, Profile
+from engine.mapping.draft.profile import Column, Profile, together
 from engine.mapping.draft.shape import Shape, shape_of_messages
 from engine.mapping.draft.synthetic import synthetic
 from engine.mapping.draft.text import mapping_text, overlay_text, test_text
 from engine.mapping.grouping import grouped
 from engine.mapping.lens.structures import Structure
-from engine.mapping.loader import MAPPING_FILE, TEST_FILE
+from engine.mapping.loader import MAPPING_FILE, TEST_FILE, TESTS_OF_FACILITY, load
 from engine.mapping.mapped import Context
 from engine.mapping.mapping_set import MappingSet
 from engine.terminology import Tables
@@ -42,14 +42,14 @@ class DraftedFile:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The draft for one type of message.
+    """The draft for messages of one type, or of several types that one mapping takes.
 
     mapping   the mapping that takes such messages already, of which only the differences are drafted; empty: none
     columns   every field of the samples
     unlisted  codes that the table of a row does not list: the table, and each code with how often it was met
     """
 
-    message_type: str
+    message_types: tuple[str, ...]
     mapping: str
     columns: tuple[Described, ...]
     unlisted: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
@@ -67,12 +67,24 @@ class Ground:
     keep_values: bool = False
 
 
-def draft(message_type: str, profile: Profile, ground: Ground) -> Draft:
-    """A mapping for a type that none takes, or a facility's changes to the one that does.
+def drafts(profiles: Mapping[str, Profile], ground: Ground) -> Iterator[tuple[tuple[str, ...], Profile]]:
+    """What is drafted together: the types that one mapping takes, and each type that none takes."""
+    mappings = MappingSet(load(ground.shipped, ground.facilities, ground.own))
+    by_mapping: dict[str, list[str]] = {}
+    for message_type in sorted(profiles):
+        known = mappings.find(message_type, ground.facility)
+        by_mapping.setdefault(known.name if known is not None else f"({message_type})", []).append(message_type)
+    for kinds in by_mapping.values():
+        yield tuple(kinds), together(profiles[kind] for kind in kinds)
+
+
+def draft(message_types: tuple[str, ...], profile: Profile, ground: Ground) -> Draft:
+    """A mapping for a type that none takes, or a facility's changes to the one that takes them all.
 
     Raises InvalidConfiguration when the mappings that are there already cannot be loaded.
     """
-    mappings = MappingSet.load(ground.shipped, ground.facilities, ground.own)
+    mappings = MappingSet(load(ground.shipped, ground.facilities, ground.own))
+    message_type = message_types[0]
     structure = Structure(message_type, profile.versions.most_common(1)[0][0])
     known = mappings.find(message_type, ground.facility)
     definition = known.definition if known is not None else None
@@ -93,14 +105,14 @@ def draft(message_type: str, profile: Profile, ground: Ground) -> Draft:
         text = mapping_text(name, message_type, shape, columns, unlisted, profile)
         sample = f"hl7v2/{name}/drafted.hl7"
     else:
-        file = f"facilities/{ground.facility}/{name.lower()}_draft.yaml"
+        file = f"facilities/{ground.facility}/{definition.name.lower()}_draft.yaml"
         held = _held(profile, definition)
         text = overlay_text(definition, held, columns, unlisted, profile)
-        sample = f"facilities/{ground.facility}/{name.lower()}_drafted.hl7"
+        sample = f"facilities/{ground.facility}/{definition.name.lower()}_drafted.hl7"
     files = [DraftedFile(file, text.encode())]
     message = _sample(message_type, profile, structure, ground)
     files += _test(message_type, files[0], sample, message, ground, whole=definition is None)
-    return Draft(message_type, definition.name if definition is not None else "", columns, unlisted, tuple(files))
+    return Draft(message_types, definition.name if definition is not None else "", columns, unlisted, tuple(files))
 
 
 def _rules_of(definition: Definition | None, shape: Shape | None) -> Iterator[Rule]:
@@ -191,7 +203,7 @@ def _test(
         place = tried / drafted.file
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(drafted.content)
-        mapping = MappingSet.load(ground.shipped, ground.facilities, tried).find(message_type, facility)
+        mapping = MappingSet(load(ground.shipped, ground.facilities, tried)).find(message_type, facility)
     assert mapping is not None
     try:
         mapped = mapping.apply(parsed, Context(facility, facility, "test", datetime(2026, 4, 1, tzinfo=UTC)))
@@ -200,5 +212,6 @@ def _test(
     except HutongError as error:
         outcome = error
         text = test_text(Path(sample).name, None, outcome, parsed.charset if ground.keep_values else "")
-    test = f"{Path(drafted.file).parent.as_posix()}/{TEST_FILE}"
+    beside = Path(drafted.file)
+    test = (beside.with_name(TEST_FILE) if whole else beside.with_name(f"{beside.stem}{TESTS_OF_FACILITY}")).as_posix()
     return [DraftedFile(sample, message), DraftedFile(test, text.encode())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.codecs.er7 import NULL, Message
@@ -53,6 +54,18 @@ class Column:
                 self.many = True
                 self.values.clear()
 
+    def absorb(self, other: Column) -> None:
+        """Counts what another column holds as well."""
+        self.filled += other.filled
+        self.nulls += other.nulls
+        self.shortest = min(self.shortest or other.shortest, other.shortest or self.shortest)
+        self.longest = max(self.longest, other.longest)
+        self.repetitions = max(self.repetitions, other.repetitions)
+        self.components = max(self.components, other.components)
+        self.forms += other.forms
+        self.many = self.many or other.many or len(self.values | other.values) > LIMIT_DISTINCT
+        self.values = Counter() if self.many else self.values + other.values
+
     @property
     def holds_times(self) -> bool:
         return self.filled > 0 and sum(self.forms.values()) >= 0.9 * self.filled
@@ -93,6 +106,24 @@ class Profile:
                 self.columns.setdefault(key, Column()).add(raw, repetitions, components, segment.value(number))
         for (name, _), column in self.columns.items():
             column.segments = self.segments[name]
+
+
+def together(profiles: Iterable[Profile]) -> Profile:
+    """What messages of several types hold."""
+    whole = Profile()
+    for each in profiles:
+        whole.messages += each.messages
+        whole.first = whole.first or each.first
+        whole.segments += each.segments
+        whole.shapes += each.shapes
+        whole.versions += each.versions
+        whole.charsets += each.charsets
+        whole.senders += each.senders
+        for key, column in each.columns.items():
+            whole.columns.setdefault(key, Column()).absorb(column)
+    for (name, _), column in whole.columns.items():
+        column.segments = whole.segments[name]
+    return whole
 
 
 def form_of(text: str) -> str:

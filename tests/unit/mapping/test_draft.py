@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.mapping.draft import Draft, Ground, Samples, draft, samples_of
+from engine.mapping.draft import Draft, Ground, Samples, draft, drafts, samples_of
 from engine.mapping.draft.profile import form_of, shape_of
 from engine.mapping.draft.samples import EVERY, LIMIT_ALL_LOOKED_AT, payloads
 from engine.mapping.testing import run_tests
@@ -63,15 +63,16 @@ def drafted(few: Path, own: Path, tmp_path: Path) -> Drafted:
         path = tmp_path / "samples.hl7"
         path.write_bytes(content)
         found = samples_of([path])
-        drafts = {}
-        for kind, profile in sorted(found.profiles.items()):
-            made = draft(kind, profile, Ground(few, own, ["baishi"], "baishi", keep_values))
+        all_made: dict[str, Draft] = {}
+        ground = Ground(few, own, ["baishi"], "baishi", keep_values)
+        for kinds, profile in list(drafts(found.profiles, ground)):
+            made = draft(kinds, profile, ground)
             for each in made.files:
                 place = own / each.file
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(each.content)
-            drafts[kind] = made
-        return drafts
+            all_made[kinds[0]] = made
+        return all_made
 
     return make
 
@@ -96,7 +97,7 @@ def test_a_type_that_no_mapping_takes_becomes_a_mapping_of_its_own(few: Path, ow
 
 def test_for_a_type_that_is_taken_only_the_differences_are_drafted(few: Path, own: Path, drafted: Drafted) -> None:
     made = drafted(text_of(*REGISTRATION))["ADT^A04"]
-    text = (own / "facilities/baishi/adt_a04_draft.yaml").read_text(encoding="utf-8")
+    text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
     assert "patient: {holds: [ZPD]}" in text
     assert "rule: pid-31" in text
     assert "rule: pid-5," not in text
@@ -115,7 +116,7 @@ def test_no_file_holds_what_belongs_to_a_patient(own: Path, drafted: Drafted) ->
 
 def test_values_are_kept_where_somebody_asks_for_it(few: Path, own: Path, drafted: Drafted) -> None:
     drafted(text_of(*REGISTRATION), keep_values=True)
-    assert "诸葛^亮" in (own / "facilities/baishi/adt_a04_drafted.hl7").read_text(encoding="utf-8")
+    assert "诸葛^亮" in (own / "facilities/baishi/adt_drafted.hl7").read_text(encoding="utf-8")
     assert failures(few, own) == []
 
 
@@ -124,6 +125,17 @@ def test_samples_of_several_types_and_line_ends_are_drafted_apart(drafted: Draft
     assert sorted(made) == ["ADT^A04", "BAR^P01"]
     columns = {column.field: column for column in made["BAR^P01"].columns}
     assert columns["ZBR-5"].filled == "2 of 2"
+
+
+def test_types_that_one_mapping_takes_are_drafted_together(few: Path, own: Path, drafted: Drafted) -> None:
+    changed = text_of(*REGISTRATION).replace(b"ADT^A04", b"ADT^A08").replace(b"ZPD|", b"ZPX|")
+    made = drafted(text_of(*REGISTRATION) + changed)
+    assert made["ADT^A04"].message_types == ("ADT^A04", "ADT^A08")
+    text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
+    assert "patient: {holds: [ZPD, ZPX]}" in text
+    columns = {column.field: column for column in made["ADT^A04"].columns}
+    assert columns["PID-8"].filled == "2 of 2"
+    assert failures(few, own) == []
 
 
 def test_a_charset_that_nobody_labels_is_found(tmp_path: Path) -> None:
