@@ -21,6 +21,7 @@ CASES = [
     ("RDS/dispensed_gb18030.hl7", "MedicationDispense", "PH2604010001", "subject"),
     ("DFT/charged_gb18030.hl7", "ChargeItem", "T26040101", "subject"),
     ("VXU_V04/given_and_refused.hl7", "Immunization", "V0001", "subject"),
+    ("RAS/given_gb18030.hl7", "MedicationAdministration", "PH2604010001", "subject"),
 ]
 
 
@@ -72,6 +73,20 @@ async def test_an_appointment_that_is_moved_and_then_missed_stays_one(hub: Hub) 
     assert (moved["status"], moved["start"]) == ("booked", "2026-04-05T14:00:00+08:00")
     await send(hub, "SIU", "missed.hl7")
     assert (await hub.only("Appointment"))["status"] == "noshow"
+
+
+async def test_the_staff_and_the_places_of_a_facility_are_those_that_messages_name(hub: Hub) -> None:
+    await send(hub, "SIU", "booked_gb18030.hl7")
+    await send(hub, "MFN_M02", "added_gb18030.hl7", "left.hl7")
+    (doctor,) = [
+        each
+        for each in await hub.resources("Practitioner")
+        if "D01" in {number["value"] for number in each.get("identifier", ())}
+    ]
+    assert (doctor["active"], doctor["gender"]) == (False, "female")
+    await send(hub, "MFN_M05", "places_gb18030.hl7")
+    places = {each["name"]: each.get("status") for each in await hub.resources("Location")}
+    assert (places["1床"], places["302"]) == ("active", "inactive")
 
 
 async def test_a_document_keeps_its_content_when_only_its_state_is_told_of(hub: Hub) -> None:
