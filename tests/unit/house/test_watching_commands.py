@@ -1,0 +1,92 @@
+"""What `hutong status` and `hutong trace --fields` print, from what a hub answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.cli import status as status_command
+from engine.cli import trace as trace_command
+from engine.cli.main import main
+
+STATUS: dict[str, Any] = {
+    "hub": "青溪县",
+    "at": "2026-11-21T23:31:35Z",
+    "inbox": {"accepted": 3, "held": 1, "oldest_at": "2026-11-21T23:27:12Z"},
+    "channels": [{"channel": "his", "last_at": None, "today": 0, "yesterday": 7, "seven_days": 9}],
+    "endpoints": [{"endpoint": "[lis]", "owed": 2, "oldest_at": None, "refused": 0, "last_error": None}],
+    "alerts": [],
+}
+ALERT = {
+    "severity": "error",
+    "text_zh": "数据盘空间不足",
+    "text_en": "the data disk is nearly full",
+    "acknowledged_by": None,
+}
+ENVELOPE: dict[str, Any] = {
+    "id": "e1", "message_type": "ADT^A04", "control_id": "C1", "state": "processed", "steps": [], "waits_for": [],
+    "waiting_behind": 0, "resources": [], "unmapped": [], "findings": [], "deliveries": [], "payload_bytes": 9,
+    "sha256": "ab", "payload": {"charset": "gb18030", "doubtful": True}, "asked_by": "wang", "asked_why": "[更正]",
+    "replaces": "e0", "replaced_by": None, "replayed_at": None,
+}  # fmt: skip
+MAPPED = {
+    "mapping_changed": True, "mapping_today": "ADT@2", "more": False,
+    "segments": [{"start": 0, "end": 5, "text": "PID|[x]"}, {"start": 6, "end": 9, "text": "PV1"}],
+    "fields": [
+        {"resource": "Patient/p", "path": "name[0].family", "value": "单", "rule": "pid-5", "rule_version": "1",
+         "field": "PID-5[1].1", "start": 2, "end": 4},
+    ],
+}  # fmt: skip
+
+
+class Answers:
+    """A hub that gives these answers."""
+
+    def __init__(self, **by_path: Any) -> None:
+        self.by_path = by_path
+
+    def get(self, path: str, **_: str | None) -> Any:
+        return self.by_path[path.rsplit("/", 1)[1]]
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hub: Answers, *words: str
+) -> tuple[int, str]:
+    for command in (status_command, trace_command):
+        monkeypatch.setattr(command, "find_hub", lambda *_: hub)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+def test_the_status_of_a_hub_in_order(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(monkeypatch, capsys, Answers(status=STATUS), "status")
+    assert code == 0
+    assert "青溪县 2026-11-22 07:31:35" in said
+    assert "waiting: 3; held: 1, the oldest came 2026-11-22 07:27:12" in said
+    assert "[lis]" in said
+    assert "no open incident" in said
+
+
+def test_the_status_of_a_hub_in_trouble(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    known = {**ALERT, "acknowledged_by": "wang", "acknowledgment": "已买新盘"}
+    code, said = run(monkeypatch, capsys, Answers(status={**STATUS, "alerts": [ALERT, known]}), "status")
+    assert code == 1
+    assert "! 数据盘空间不足\n" in said
+    assert "! 数据盘空间不足 (wang: 已买新盘)" in said
+
+
+def test_fields_stand_below_their_segment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
+    known = {"word": "C1", "envelopes": [dict(ENVELOPE)], "more": False, **lists}
+    code, said = run(monkeypatch, capsys, Answers(trace=known, mapped=MAPPED), "trace", "C1", "--fields")
+    assert code == 0
+    lines = [line.strip("│├└─ ") for line in said.splitlines()]
+    place = lines.index("PID|[x] [0-5]")
+    assert lines[place + 1] == "Patient/p name[0].family = 单  ← pid-5@1 ← PID-5[1].1"
+    assert "bytes: 9, sha256 ab, gb18030 (doubtful)" in lines
+    assert "corrects e0" in lines
+    assert "by wang: [更正]" in lines
+    assert "mapped by ADT@2 today: its rules are shown" in lines
