@@ -121,16 +121,24 @@ def mother(options: Options) -> Apply:
     return lambda scope: [{"coding": [{"system": _ROLE, "code": "MTH", "display": "mother"}]}]
 
 
-@function(7, repeats=True)
+@function(8, repeats=True)
 def payor(options: Options) -> Apply:
-    """Who pays (Coverage.payor): the company, its number, address and telephone; unknown when no company is named.
+    """Who pays (Coverage.payor): the company, its number, address, telephone and contact; unknown if none is named.
 
     FHIR always asks for a payor, so the number of the segment stands first: a deleted company deletes no payor.
     """
-    where, phone = address(options), telecom(options)
+    where, phone, called = address(options), telecom(options), person_name(options)
 
     def apply(
-        line: str, name: str, number: str, addresses: str, phones: str, plan: str, policy: str, scope: Scope
+        line: str,
+        name: str,
+        number: str,
+        addresses: str,
+        phones: str,
+        plan: str,
+        policy: str,
+        persons: str,
+        scope: Scope,
     ) -> list[dict[str, Any]]:
         parts = scope.components(name.split("~")[0])
         parts += [""] * (10 - len(parts))
@@ -145,6 +153,7 @@ def payor(options: Options) -> Apply:
             scope,
             address=_repetitions(where, addresses, scope),
             telecom=_repetitions(phone, phones, scope),
+            contact=[{"name": person} for person in _repetitions(called, persons, scope)],
         )
         return [found] if found else [{"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}]
 
