@@ -30,7 +30,7 @@ from engine.understanding import ORDER_ANSWER, Understood, held_by, understand
 
 logger = logging.getLogger(__name__)
 
-BATCH = 16
+BATCH = 32
 """Envelopes per transaction: enough to share a flush, few enough that one bad envelope repeats little work."""
 IDLE_SECS = 1.0
 """A notification wakes the pipeline; this is how long it trusts that none was lost."""

@@ -188,6 +188,7 @@ def _as_json(walk: _Walk) -> dict[str, Any]:
             for finding in understood.findings
         ],
         "deliveries": walk.deliveries,
+        "acts": [{"does": act.doing, "of": act.of, "to": act.to} for act in understood.acts],
     }
 
 
@@ -236,7 +237,9 @@ def _counted(understood: Understood) -> str:
     counts: dict[str, int] = {}
     for resource in understood.resources:
         counts[resource["resourceType"]] = counts.get(resource["resourceType"], 0) + 1
-    return "not here; would be " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    says = [f"{count} {name}" for name, count in counts.items()]
+    says += [f"{act.doing} {act.of}" + (f" → {act.to}" if act.to else "") for act in understood.acts]
+    return "not here; would be " + ", ".join(says)
 
 
 def _print_fields(console: Console, understood: Understood) -> None:
