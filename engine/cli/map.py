@@ -179,6 +179,8 @@ def _resources(file: Path) -> list[Resource]:
         content = fhir_json.loads(file.read_bytes())
     except msgspec.DecodeError as error:
         raise ConfigurationError(f"{file}: expected JSON; {error}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{file}: nested more deeply than FHIR ever is") from None
     found = _listed(content)
     if not found or not all(isinstance(each, dict) and isinstance(each.get("resourceType"), str) for each in found):
         raise ConfigurationError(f"{file}: expected a Bundle, a resource or a list of resources")

@@ -48,6 +48,13 @@ class Lens:
         Raises MappingError: a type of message that the mapping does not take, an element that is no FHIR, a character
         that the charset lacks, nothing to write, or a message that this mapping itself would hold.
         """
+        try:
+            return self._written(resources, context)
+        except RecursionError:
+            text = "a resource is nested more deeply than FHIR ever is"
+            raise MappingError(text, location="MSH", rule=self._definition.name, code="not-writable") from None
+
+    def _written(self, resources: Sequence[Resource], context: WriteContext) -> Written:
         if context.message_type not in self._definition.messages:
             text = f"{self._definition.name} writes {', '.join(self._definition.messages)}"
             raise MappingError(text, location="MSH-9", rule=self._definition.name, code="message-type-not-written")

@@ -207,6 +207,15 @@ def test_what_can_be_no_message_is_refused(mappings: MappingSet, resources: list
     assert caught.value.code == code
 
 
+def test_a_resource_nested_without_end_is_refused(mappings: MappingSet) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"extension": [deep]}
+    with pytest.raises(MappingError) as caught:
+        written(mappings, "ADT^A08", [{**PATIENT, "extension": [deep]}])
+    assert caught.value.code == "not-writable"
+
+
 def test_a_message_that_would_be_held_is_not_written(mappings: MappingSet) -> None:
     """An order without any number: what we would hold ourselves is not sent."""
     order = {"resourceType": "ServiceRequest", "id": "o", "status": "active", "subject": {"reference": "Patient/p"}}
