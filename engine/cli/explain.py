@@ -188,7 +188,6 @@ def _as_json(walk: _Walk) -> dict[str, Any]:
             for finding in understood.findings
         ],
         "deliveries": walk.deliveries,
-        "acts": [{"does": act.doing, "of": act.of, "to": act.to} for act in understood.acts],
     }
 
 
