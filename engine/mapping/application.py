@@ -33,6 +33,13 @@ class _Refers(NamedTuple):
     entries: list[tuple[str, str, list[Resource]]]
 
 
+def _refer_deeper(resource: Resource, refers: _Refers) -> None:
+    for path, found in refers.deeper:
+        put(resource, path, found)
+    for name, part, those in refers.entries:
+        resource[name] = entries_with(resource.get(name) or [], part, those)
+
+
 class Application:
     """One mapping at work on one message."""
 
@@ -113,19 +120,17 @@ class Application:
 
     def _make_all(self) -> None:
         made = self._made
-        for job, identity, frame in zip(self._plan.jobs, self._ids, self._frames, strict=True):
-            if identity is None:
+        for job, identity, frame, known in zip(self._plan.jobs, self._ids, self._frames, self._references, strict=True):
+            if identity is None or known is None:
                 continue
-            reference = job.prefix + identity
+            reference: str = known["reference"]
             resource = self._filled(job, identity, frame, made.get(reference) if job.says_more else None)
             refers = self._refers[job.refers]
             if refers is None:
                 refers = self._refers[job.refers] = self._references_of(job)
             resource.update(refers.elements)
-            for path, found in refers.deeper:
-                put(resource, path, found)
-            for name, part, those in refers.entries:
-                resource[name] = entries_with(resource.get(name) or [], part, those)
+            if refers.deeper or refers.entries:
+                _refer_deeper(resource, refers)
             for name in job.needed:
                 if resource.get(name) is None:
                     raise self._missing(job, name)

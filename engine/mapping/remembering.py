@@ -14,6 +14,10 @@ LIMIT_TEXT = 1024
 """A longer text is no code, time or name: keeping thousands of such would cost a gigabyte."""
 
 
+_Said = tuple[Value, tuple[tuple[str, Resource], ...]]
+"""What a text gave, and the resources it mentioned by reference."""
+
+
 def remembering(apply: Apply, known: dict[str, Value]) -> Apply:
     """Remembers what a text gave, unless there was a doubt: that has to be noted each time."""
 
@@ -31,26 +35,34 @@ def remembering(apply: Apply, known: dict[str, Value]) -> Apply:
     return remembered
 
 
-def remembering_mentions(apply: Apply) -> Apply:
+def remembering_mentions(apply: Apply, fields: int) -> Apply:
     """The same for functions of people and places: whom they mentioned is mentioned again."""
-    known: dict[tuple[str, ...], tuple[Value, tuple[tuple[str, Resource], ...]]] = {}
+    known: dict[str | tuple[str, ...], _Said] = {}
+    sender = ""
 
-    def remembered(*fields: Any) -> Value:
-        raws, scope = fields[:-1], fields[-1]
-        # The name of the facility stands in what is mentioned.
-        key = (scope.context.facility_name, *raws)
-        found = known.get(key)
-        if found is None:
-            noted = len(scope.doubts)
-            value, mentioned = scope.apart(apply, *raws)
-            found = value, tuple(mentioned.items())
-            if value is not None and len(scope.doubts) == noted and sum(map(len, raws)) <= LIMIT_TEXT:
-                if len(known) >= LIMIT_REMEMBERED:
-                    known.clear()
-                known[key] = found
-        value, mentions = found
+    def read(raws: str | tuple[str, ...], scope: Scope) -> _Said:
+        noted = len(scope.doubts)
+        value, found = scope.apart(apply, *((raws,) if isinstance(raws, str) else raws))
+        said = value, tuple(found.items())
+        if value is not None and len(scope.doubts) == noted and len("".join(raws)) <= LIMIT_TEXT:
+            if len(known) >= LIMIT_REMEMBERED:
+                known.clear()
+            known[raws] = said
+        return said
+
+    def remembered(raws: str | tuple[str, ...], scope: Scope) -> Value:
+        nonlocal sender
+        if scope.context.facility_name != sender:  # it stands in what is mentioned
+            known.clear()
+            sender = scope.context.facility_name
+        value, mentions = known.get(raws) or read(raws, scope)
+        mentioned = scope.mentioned
         for reference, resource in mentions:
-            scope.mention(reference, resource)
+            if mentioned.get(reference) is not resource:
+                scope.mention(reference, resource)
         return value
 
-    return remembered
+    def of_several(*given: Any) -> Value:
+        return remembered(given[:-1], given[-1])
+
+    return remembered if fields == 1 else of_several

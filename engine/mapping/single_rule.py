@@ -55,7 +55,7 @@ def compile_rule(rule: Rule, places: Mapping[str, int], facility: str, tables: T
         known = {}
         apply = remembering(apply, known)
     elif function.mentions:
-        apply = remembering_mentions(apply)
+        apply = remembering_mentions(apply, len(rule.sources))
     if function.gathers:
         run = _from_all(rule, places, apply, path, function)
     elif len(rule.sources) != 1:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from engine.identifiers import resource_id
 from engine.mapping.functions.patients import authority_of
 from engine.mapping.registry import MakeId, Options, makes_id
+from engine.mapping.remembering import LIMIT_REMEMBERED, LIMIT_TEXT
 from engine.mapping.scope import Scope
 
 _OWN_TYPES = frozenset({"MR", "PI"})
 _NEXT_TYPE = "PT"
-LIMIT_REMEMBERED = 8192
 
 
 def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
@@ -130,9 +130,11 @@ def observation_id(options: Options) -> MakeId:
     def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
         key = keys.get(code)
         if key is None:
-            if len(keys) >= LIMIT_REMEMBERED:
-                keys.clear()
-            key = keys[code] = code_key(code, scope)
+            key = code_key(code, scope)
+            if len(code) <= LIMIT_TEXT:
+                if len(keys) >= LIMIT_REMEMBERED:
+                    keys.clear()
+                keys[code] = key
         if not key:
             return None
         sub = scope.plain(sub_id) if sub_id else ""

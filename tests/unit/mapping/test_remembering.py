@@ -35,7 +35,7 @@ def test_a_doubt_is_noted_each_time() -> None:
         scope.doubt("odd", "odd", 1, Severity.WARNING)
         return raw
 
-    for apply in (remembering(doubting, {}), remembering_mentions(doubting)):
+    for apply in (remembering(doubting, {}), remembering_mentions(doubting, 1)):
         messages = [scope(), scope()]
         for each in messages:
             apply("A", each)
@@ -54,7 +54,7 @@ def test_neither_long_texts_nor_too_many_are_kept() -> None:
 
 def test_who_was_mentioned_is_mentioned_again() -> None:
     tables = Tables.load(FOLDER / "tables")
-    apply = remembering_mentions(FUNCTIONS["practitioner_role"].make(Options("baishi", tables)))
+    apply = remembering_mentions(FUNCTIONS["practitioner_role"].make(Options("baishi", tables)), 1)
     first, again = scope(), scope()
     reference = apply("D1^王^医生", first)
     assert apply("D1^王^医生", again) == reference
@@ -64,7 +64,7 @@ def test_who_was_mentioned_is_mentioned_again() -> None:
 
 def test_a_facility_that_is_renamed_is_mentioned_by_its_new_name() -> None:
     tables = Tables.load(FOLDER / "tables")
-    apply = remembering_mentions(FUNCTIONS["practitioner_role"].make(Options("baishi", tables)))
+    apply = remembering_mentions(FUNCTIONS["practitioner_role"].make(Options("baishi", tables)), 1)
     names: list[str] = []
     for name in ("旧名", "新名"):
         renamed = scope(name)
