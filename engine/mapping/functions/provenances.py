@@ -36,11 +36,14 @@ def provenance_id(options: Options) -> MakeId:
     return make
 
 
-@function(2)
+@function(3)
 def recorded(options: Options) -> Apply:
-    """When it was recorded, to the second: the first of two fields that says so, else when the message came."""
+    """When it was recorded, to the second: the first of two fields that says so, else when the message came.
 
-    def apply(first: str, second: str, scope: Scope) -> str:
+    FHIR always asks for it, so MSH-9, which no sender deletes, stands before them.
+    """
+
+    def apply(message_type: str, first: str, second: str, scope: Scope) -> str:
         for raw in (first, second):
             found = read_moment(scope.first(raw), scope) if raw else None
             if found is not None and found.has_time:
@@ -134,13 +137,16 @@ def operator(options: Options) -> Apply:
     return lambda raw, scope: read(raw, "", "", scope)
 
 
-@function(2)
+@function(3)
 def sending_agent(options: Options) -> Apply:
-    """Which facility did it (the first of two HD that says so; else the sender), in the part that `as` says."""
+    """Which facility did it (the first of two HD that says so; else the sender), in the part that `as` says.
+
+    FHIR always asks who it was, so MSH-9, which no sender deletes, stands before them.
+    """
     facility = options.facility
     kind = {"coding": [{"system": _AGENT, "code": options.argument or "performer"}]}
 
-    def apply(first: str, second: str, scope: Scope) -> dict[str, Any]:
+    def apply(message_type: str, first: str, second: str, scope: Scope) -> dict[str, Any]:
         for raw in (first, second):
             named = _facility_named(raw, facility, scope) if raw else None
             if named is not None:
