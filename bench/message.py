@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 OBX = 25
 SIZE_BYTES = 4600
 
 
 def oru(control_id: str, patient: str) -> bytes:
-    """One result message; every control id and patient gives another one of the same size."""
+    """One result message; every control id and patient gives another one of the same size.
+
+    Numbers, results and the time of observation differ from message to message, as they do in a feed.
+    """
+    varied = crc32(control_id.encode())
     segments = [
         f"MSH|^~\\&|LIS|BENCH|HUTONG|HUB|20260401083000||ORU^R01^ORU_R01|{control_id}|P|2.5.1||||||UNICODE UTF-8",
         f"PID|1||{patient}^^^BENCH^MR||测试^患者^^^^^L||19700101|M|||测试路1号^^测试县^测试省^000000^CHN||13900000000",
@@ -19,7 +25,8 @@ def oru(control_id: str, patient: str) -> bytes:
     for number in range(1, OBX + 1):
         segments.append(
             f"OBX|{number}|NM|T{number:03d}^检验项目{number:02d}^L^{1000 + number}-1^Test item {number:02d}^LN||"
-            f"{number}.{number % 10}0|10*9/L^10*9/L^UCUM|3.50-9.50|N|||F|||20260401082500|LAB01|T200^李^技师"
+            f"{number}.{varied * number % 100:02d}|10*9/L^10*9/L^UCUM|3.50-9.50|N|||F|||"
+            f"2026040108{varied % 60:02d}00|LAB01|T200^李^技师"
         )
     text = "\r".join(segments) + "\r"
     padding = SIZE_BYTES - len(text.encode()) - len("NTE|1|L|\r")
