@@ -74,7 +74,9 @@ class Medications:
         part: dict[str, Any] = {"code": named}
         if (much := self._amounts.read(amount, unit, scope)) is not None:
             part["amount"] = ratio(much, None)
-        item: dict[str, Any] = {"itemReference": self._mention(part, scope)} if len(part) > 1 else {"itemCodeableConcept": named}
+        item: dict[str, Any] = {"itemCodeableConcept": named}
+        if len(part) > 1:
+            item = {"itemReference": self._mention(part, scope)}
         if scope.first(kind):
             item["isActive"] = scope.first(kind).upper() != _BASE
         if (contained := self._amounts.read(strength, strength_unit, scope)) is not None:

@@ -21,7 +21,7 @@ _SUBJECT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.su
 _FIELDS = 11
 
 
-class _Reads(Protocol):
+class Reads(Protocol):
     def read(self, raw: str, scope: Scope) -> Resource | None: ...
 
 
@@ -70,10 +70,10 @@ def booked_equipment(options: Options) -> Apply:
 
     AIG-4 that names a place or a person makes it one; anything else is a device.
     """
-    return _booked(options, _Equipment(options))
+    return _booked(options, Equipment(options))
 
 
-class _Equipment:
+class Equipment:
     """Reads AIG-3 for one facility."""
 
     def __init__(self, options: Options) -> None:
@@ -115,7 +115,7 @@ def _mention(facility: str, kind: str, number: str, name: str, scope: Scope) -> 
     return reference
 
 
-def _booked(options: Options, reads: _Reads) -> Apply:
+def _booked(options: Options, reads: Reads) -> Apply:
     kind_of = concept(Options(options.facility, options.tables))
     slots, statuses = Slots(options), options.tables["participation_status"]
 
@@ -123,7 +123,7 @@ def _booked(options: Options, reads: _Reads) -> Apply:
         actor, kind, status, action, start, offset, offset_unit, amount, unit, begins, quantity, scope = said
         if scope.first(action).upper() == DELETED:
             return None
-        who = reads.read_as(actor, kind, scope) if isinstance(reads, _Equipment) else reads.read(actor, scope)
+        who = reads.read_as(actor, kind, scope) if isinstance(reads, Equipment) else reads.read(actor, scope)
         part = kind_of(kind, scope) if kind else None
         if who is None and part is None:
             return None

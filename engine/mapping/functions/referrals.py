@@ -85,7 +85,7 @@ class Providers:
         return row["code"] if row is not None else ""
 
     def read(self, fields: list[str], scope: Scope) -> Resource | None:
-        """Fields of PRD: 1 role, 2 name, 3 address, 4 place, 5 telephones, 7 numbers, 8 and 9 when, 10, 11, 13 works for."""
+        """Of PRD: 1 role, 2 name, 3 address, 4 place, 5 telephones, 7 numbers, 8 and 9 when, 10, 11, 13 employer."""
         role, name, where, place, phones, numbers, begins, ends, employer, employer_at, employer_phones = fields
         works_for = mention_organization(
             scope.components(employer) if employer else [],
