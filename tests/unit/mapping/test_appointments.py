@@ -166,3 +166,18 @@ def test_where_a_participant_comes_from_is_said_of_its_place_in_the_list(mapped:
         "participant[1]",
         "participant[2]",
     }
+
+
+@pytest.mark.parametrize(("event", "status"), [("S23", "busy-unavailable"), ("S24", "free")])
+def test_a_time_that_is_blocked_and_opened_again_is_the_same_slot(mapped: Map, event: str, status: str) -> None:
+    blocked = mapped("SIU^S23", sch(), "RGS|1", "AIP|1||D1^周^大夫").resources
+    changed = mapped(f"SIU^{event}", sch(), "RGS|1", "AIP|1||D1^周^大夫").resources
+    (before,) = [each for each in blocked if each["resourceType"] == "Slot"]
+    (slot,) = [each for each in changed if each["resourceType"] == "Slot"]
+    assert (slot["id"], slot["status"]) == (before["id"], status)
+
+
+def test_a_blocked_time_without_an_end_is_held(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("SIU^S23", sch(f11="^^^20260403090000"), "RGS|1", "AIP|1||D1^周^大夫")
+    assert (held.value.code, held.value.rule) == ("not-identified", "aip-slot")
