@@ -279,10 +279,11 @@ async def _related(connection: Connection, orders: Sequence[str], named: Sequenc
     of_patients = [of_reference("subject", f"Patient/{patient}") for patient in linked]
     rows = await connection.fetch(
         """
-        select r.type, r.id, r.of_order from (
-            select type, id, last_updated, tokens && $1::text[] as of_order from resource
-            where tokens && ($1::text[] || $2::text[]) limit $4
-        ) r order by r.last_updated desc, r.type, r.id limit $3
+        select type, id, bool_or(of_order) as of_order from (
+            (select type, id, last_updated, true as of_order from resource where tokens && $1::text[] limit $4)
+            union all
+            (select type, id, last_updated, false from resource where tokens && $2::text[] limit $4)
+        ) r group by type, id, last_updated order by last_updated desc, type, id limit $3
         """,
         of_orders,
         of_patients,
