@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b, sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from engine.clock import CHINA
@@ -28,8 +28,7 @@ ORDERS = frozenset({"ORM^O01", "OML^O21", "OMG^O19", "OMI^O23"})
 BATCH = "batch"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A payload on its way in: whose it is, when it came, and the id it gets."""
 
     channel: Hl7Channel
@@ -72,7 +71,7 @@ def of_message(arrival: Arrival, header: Header, *, expected: int | None = None)
     """
     channel = arrival.channel
     message_type = header.message_type
-    level = None
+    level = Level.APPLICATION
     if acknowledgment.is_enhanced(header):
         elsewhere = channel.application_ack_to is not None
         level = acknowledgment.level_now(header, positive=True, elsewhere=elsewhere)
@@ -89,10 +88,17 @@ def of_message(arrival: Arrival, header: Header, *, expected: int | None = None)
         answer = acknowledgment.positive(
             header, arrival.acknowledgment_id, arrival.answered_at, level=level, expected=expected
         )
-    envelope = arrival.envelope(
+    # By position: this is done for every message there is.
+    envelope = Envelope(
+        arrival.id,
         Kind.HL7V2,
+        channel.name,
+        channel.facility,
+        arrival.peer,
+        arrival.at,
         storable(header.control_id),
         storable(message_type),
+        arrival.payload,
         sha256(arrival.payload).digest(),
         lanes_of(header, channel.facility, channel.name),
     )

@@ -126,7 +126,7 @@ class JournalIntake:
         except ParseError as error:
             self._enqueue(self._waiting(entries.of_unreadable(arrival, error), None, channel, on_done, on_durable))
             return
-        if self._queries is not None and self._queries.takes(header):
+        if header.field(9)[:1] == "Q" and self._queries is not None and self._queries.takes(header):
             if on_durable is not None:
                 on_durable(True)  # there is nothing of a query to keep
             self._spawn(self._ask(self._queries, arrival, header, on_done))
@@ -136,10 +136,13 @@ class JournalIntake:
     def _waiting(
         self, entry: Entry, header: Header | None, channel: Hl7Channel, on_done: OnDone, on_durable: _OnDurable | None
     ) -> _Waiting:
+        """What is done once the entry is durable, or is not. `on_durable` hears of that before the answer is chosen."""
+        tell = self._telling(header, channel, on_done)
+
         def durable(entry: Entry, repeated: Repeated | None) -> None:
             if on_durable is not None:
                 on_durable(True)
-            self._answer(entry, repeated, header, channel, on_done)
+            self._answer(entry, repeated, tell)
 
         def failed() -> None:
             if on_durable is not None:
@@ -148,23 +151,20 @@ class JournalIntake:
 
         return _Waiting(entry, durable, failed)
 
-    def _answer(
-        self, entry: Entry, repeated: Repeated | None, header: Header | None, channel: Hl7Channel, on_done: OnDone
-    ) -> None:
+    def _telling(self, header: Header | None, channel: Hl7Channel, on_done: OnDone) -> OnDone:
+        """In enhanced mode, an on_done that says only what was asked for."""
+        if header is None or not acknowledgment.is_enhanced(header):
+            return on_done
+        elsewhere = channel.application_ack_to is not None
+        return lambda answer: on_done(answer and acknowledgment.to_send(header, answer, elsewhere=elsewhere))
+
+    def _answer(self, entry: Entry, repeated: Repeated | None, tell: OnDone) -> None:
         """Answers what is durable, or lets its sender wait until it is processed."""
         answer = repeated.acknowledgment if repeated else entry.acknowledgment
-        if header is not None and acknowledgment.is_enhanced(header):
-            wanted = header  # for the function below, which outlives this one
-            elsewhere = channel.application_ack_to is not None
-            tell = on_done
-
-            def on_done(answer: bytes | None) -> None:
-                tell(answer and acknowledgment.to_send(wanted, answer, elsewhere=elsewhere))
-
         if answer:
-            on_done(answer)
+            tell(answer)
         else:
-            self._outcomes.wait_for(repeated.envelope if repeated else entry.envelope.id, on_done)
+            self._outcomes.wait_for(repeated.envelope if repeated else entry.envelope.id, tell)
 
     async def _ask(self, queries: Queries, arrival: Arrival, header: Header, on_done: OnDone) -> None:
         answer = await queries.answer(
@@ -267,7 +267,7 @@ class JournalIntake:
             _call(on_done, acknowledgment.to_send(header, taken.answer))
             return
         self._bell.ring()
-        self._answer(taken.entry, taken.repeated, header, channel, on_done)
+        self._answer(taken.entry, taken.repeated, self._telling(header, channel, on_done))
 
     async def accept_manifest(
         self, *, channel: str, facility: str, peer: str, study_uid: str, patient_ids: Sequence[str], payload: bytes

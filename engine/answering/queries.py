@@ -42,7 +42,7 @@ _READ_AT_ONCE = 200
 _MAX_SCANNED = 5000
 """Persons read for one response: a filter that nobody passes must not read the whole county at once."""
 
-_QUERIES = frozenset({"QBP", "QCN", "QSB", "QVR", "QRY", "OSQ", "VXQ"})
+_QUERIES = frozenset({"QBP", "QCN", "QSB", "QVR", "QRY"})
 _KINDS = {"Q21": ("RSP", "K21", "RSP_K21"), "Q22": ("RSP", "K22", "RSP_K21"), "Q23": ("RSP", "K23", "RSP_K23")}
 
 

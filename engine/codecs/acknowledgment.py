@@ -80,7 +80,8 @@ class Level(Enum):
 
 def is_enhanced(header: Header) -> bool:
     """Whether MSH-15 or MSH-16 is set."""
-    return len(header.msh) > 15 and bool(header.accept_ack or header.application_ack)
+    asked = header.msh[15:17]  # most messages say nothing here, and this is asked of every one
+    return bool(asked) and any(map(str.strip, asked))
 
 
 def level_now(header: Header, *, positive: bool, elsewhere: bool = False) -> Level:
