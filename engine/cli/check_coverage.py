@@ -25,6 +25,8 @@ def show(segments: Sequence[SegmentCoverage], console: Console) -> None:
         table.add_row(*_counts(segment))
     console.print(table)
     missing = Table("row", "field", "element", "why not", box=None, pad_edge=False, header_style="dim")
+    for column in missing.columns[2:]:
+        column.overflow = "fold"
     for segment in segments:
         for each in segment.rows:
             if each.state is State.MISSING:

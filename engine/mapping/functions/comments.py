@@ -46,6 +46,19 @@ def _words(code: dict[str, Any] | None) -> str:
     return str(code.get("text") or first.get("display") or first.get("code") or "")
 
 
+@function(3, repeats=True, gathers=True)
+def remarks(options: Options) -> Apply:
+    """Comments (Annotation), one for each NTE: text (NTE-3), who wrote it (NTE-5) and when (NTE-6)."""
+    annotations = Annotations(options)
+
+    def apply(texts: list[str], authors: list[str], times: list[str], scope: Scope) -> list[dict[str, Any]] | None:
+        rows = zip(texts, authors, times, strict=True)
+        read = (annotations.read(text, "", author.split("~", 1)[0], at, "", scope) for text, author, at in rows)
+        return [note for note in read if note is not None] or None
+
+    return apply
+
+
 @function(5, repeats=True, gathers=True)
 def notes_extension(options: Options) -> Apply:
     """The comments of a group in an extension each; `as` is its URL. Fields: NTE-3, NTE-4, NTE-5, NTE-6, NTE-9."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from engine.finding import Severity
-from engine.mapping.functions.people import People
-from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -48,28 +46,6 @@ def annotation(options: Options) -> Apply:
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         comment = joined_lines(raw, scope)
         return {"text": comment} if comment else None
-
-    return apply
-
-
-@function(3, gathers=True, repeats=True)
-def remarks(options: Options) -> Apply:
-    """Comments (Annotation), one for each NTE: text (NTE-3), who wrote it (NTE-5) and when (NTE-6)."""
-    people = People(options)
-
-    def apply(texts: list[str], authors: list[str], times: list[str], scope: Scope) -> list[dict[str, Any]] | None:
-        found = []
-        for raw, author, at in zip(texts, authors, times, strict=True):
-            comment = joined_lines(raw, scope) if raw else ""
-            if not comment:
-                continue
-            note: dict[str, Any] = {"text": comment}
-            if author and (person := people.read(author.split("~", 1)[0], scope)):
-                note["authorReference"] = person
-            if at and (when := read_moment(scope.first(at), scope).date_time):
-                note["time"] = when
-            found.append(note)
-        return found or None
 
     return apply
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -68,3 +70,34 @@ def test_a_failed_mapping_test_is_told_with_its_line(
     assert "mappings/hl7v2/ADT/mapping_test.yaml:7: a name: Patient.name[0].text: expected 王" in told
     assert "1 of 2 passed" in told
     assert "1 of 2 mapping tests failed" in told
+
+
+def _covered(folder: Path, *options: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(folder), *options])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_coverage_is_a_table_with_every_row_that_is_not_fulfilled_and_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _covered(folder, "--coverage") == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^PV1 +72 +\d+ +\d+ +\d+ +\d+ %$", told, re.MULTILINE)
+    assert re.search(r"^RGS +0 +0 +0 +0 +—$", told, re.MULTILINE)
+    assert re.search(r"^PV1\[Encounter\]/43 +PV1-40 .*the state of a bed", told, re.MULTILINE)
+
+
+def test_the_coverage_as_json_says_how_each_row_stands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _covered(folder, "--coverage", "--json") == 0
+    told = {each["segment"]: each for each in json.loads(capsys.readouterr().out)}
+    sex = next(row for row in told["PID"]["each"] if row["field"] == "PID-8")
+    assert (sex["element"], sex["state"]) == ("gender", "mapped")
+    assert told["PID"]["rows"] == len(told["PID"]["each"]) == 71
+    assert told["RGS"]["percent"] is None
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_way_to_show_the_coverage_without_it_is_a_mistake(folder: Path, option: str) -> None:
+    assert _covered(folder, option) == 2
