@@ -16,7 +16,7 @@ _TITLES: dict[str, tuple[str, str]] = {
     Kind.BACKLOG: ("待处理消息积压", "messages wait to be processed"),
     Kind.ENDPOINT_AWAY: ("端点 {subject} 送不到（{code}）", "endpoint {subject} cannot be reached ({code})"),
     Kind.DEAD_LETTERS: ("端点 {subject} 拒收", "endpoint {subject} refused deliveries"),
-    Kind.HELD: ("通道 {subject} 有消息被扣留（{code}）", "messages of channel {subject} are held ({code})"),
+    Kind.HELD: ("通道 {subject} 有报文滞留（{code}）", "messages of channel {subject} are held ({code})"),
     Kind.ERROR: ("错误待处理（{code}）{subject}", "errors to be settled ({code}) {subject}"),
     Kind.DISK: ("数据盘空间不足", "the data disk is nearly full"),
 }

@@ -38,7 +38,7 @@ async def test_open_and_closed_ones_are_listed_apart_and_by_page(reader: httpx.A
     assert second["next"] is None
     closed = (await reader.get("/api/alerts", params={"state": "closed"})).json()["alerts"]
     assert [alert["id"] for alert in closed] == opened[:1]
-    assert first["alerts"][0]["text_zh"].startswith("通道 baishi-his 有消息被扣留（no-mapping），7 条")
+    assert first["alerts"][0]["text_zh"].startswith("通道 baishi-his 有报文滞留（no-mapping），7 条")
     assert "messages: 9" in closed[0]["text_en"]
 
 
