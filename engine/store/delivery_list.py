@@ -206,6 +206,8 @@ async def caused_by(
     connection: Connection, envelopes: Sequence[UUID], things: Sequence[str], deliveries: Sequence[UUID]
 ) -> list[DeliveryLine]:
     """Deliveries that these envelopes caused, that are about these resources, or that have these ids; oldest first."""
+    if not envelopes and not things and not deliveries:
+        return []
     rows = await connection.fetch(
         f"""
         select {_COLUMNS} from delivery d
@@ -219,6 +221,8 @@ async def caused_by(
 
 
 async def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[DeliveryLine]:
+    if not rows:
+        return []
     attempts = await connection.fetch(
         """
         select d.id as delivery, a.at, a.outcome, a.detail

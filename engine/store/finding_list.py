@@ -148,6 +148,8 @@ async def count_open(connection: Connection) -> dict[str, int]:
 
 async def about(connection: Connection, envelopes: Sequence[UUID], things: Sequence[str]) -> list[FindingLine]:
     """What was found in these envelopes or about these resources and objects, in the order it was found."""
+    if not envelopes and not things:
+        return []
     rows = await connection.fetch(
         f"select {COLUMNS} from finding f where f.envelope = any($1) or f.about = any($2) order by f.found_at, f.id",
         list(envelopes),

@@ -240,6 +240,8 @@ async def _findings_named(connection: Connection, word: str, found: Leads) -> No
 
 
 async def _written_by(connection: Connection, envelopes: Sequence[UUID]) -> list[str]:
+    if not envelopes:
+        return []
     rows = await connection.fetch(
         """
         select type, id from resource where envelope = any($1)
@@ -253,6 +255,8 @@ async def _written_by(connection: Connection, envelopes: Sequence[UUID]) -> list
 
 async def _orders_of(connection: Connection, references: Sequence[str]) -> list[str]:
     """The orders among these resources, and those that they are based on."""
+    if not references:
+        return []
     rows = await connection.fetch(
         """
         select distinct token
@@ -272,9 +276,11 @@ async def _related(connection: Connection, orders: Sequence[str], named: Sequenc
     for order in orders:
         found.resource(order, "order")
     patients = [reference.removeprefix("Patient/") for reference in named if reference.startswith("Patient/")]
-    linked = await reading.same_person(connection, patients)
+    linked = await reading.same_person(connection, patients) if patients else []
     for patient in linked:
         found.resource(f"Patient/{patient}", "same-person")
+    if not orders and not linked:
+        return
     of_orders = [of_reference(token, order) for order in orders for token in ("based-on", "focus")]
     of_patients = [of_reference("subject", f"Patient/{patient}") for patient in linked]
     rows = await connection.fetch(
@@ -297,6 +303,8 @@ async def _related(connection: Connection, orders: Sequence[str], named: Sequenc
 async def _writers(connection: Connection, references: Sequence[str], found: Leads) -> None:
     """The envelopes that wrote the newest versions of these resources."""
     pairs = [reference.partition("/") for reference in references]
+    if not references:
+        return
     rows = await connection.fetch(
         """
         with known as (select * from unnest($1::text[], $2::text[]) k(type, id))
@@ -316,6 +324,8 @@ async def _writers(connection: Connection, references: Sequence[str], found: Lea
 
 
 async def _lines(connection: Connection, references: Sequence[str]) -> list[ResourceLine]:
+    if not references:
+        return []
     pairs = [reference.partition("/") for reference in references]
     rows = await connection.fetch(
         """
@@ -349,6 +359,8 @@ async def _worklist(connection: Connection, word: str, facilities: Sequence[str]
 
 
 async def _worklist_of(connection: Connection, orders: Sequence[str]) -> list[WorklistLine]:
+    if not orders:
+        return []
     rows = await connection.fetch(
         f"select {_WORKLIST_COLUMNS} from worklist where service_request = any($1) order by scheduled_at",
         [order.removeprefix("ServiceRequest/") for order in orders],

@@ -109,6 +109,8 @@ async def told(
     at: datetime,
 ) -> list[EnvelopeWalk]:
     """The walks of these envelopes, in the order they arrived. Each payload shown leaves an audit row."""
+    if not why:
+        return []
     rows = await walks.of_envelopes(connection, list(why))
     ids = [row.id for row in rows]
     findings = _by_envelope(await finding_list.about(connection, ids, []))
