@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from engine.mapping.mapped import Resource
@@ -14,35 +15,43 @@ LIMIT_TEXT = 1024
 """A longer text is no code, time or name: keeping thousands of such would cost a gigabyte."""
 
 
+Texts = str | tuple[str, ...]
+"""The text of one field, or of each of several."""
+
 _Said = tuple[Value, tuple[tuple[str, Resource], ...]]
 """What a text gave, and the resources it mentioned by reference."""
 
 
-def remembering(apply: Apply, known: dict[str, Value]) -> Apply:
-    """Remembers what a text gave, unless there was a doubt: that has to be noted each time."""
+def remembering(apply: Apply, known: dict[Texts, Value], fields: int) -> Apply:
+    """Remembers what a text gave, or the texts of several fields, and that it gave nothing.
 
-    def remembered(raw: str, scope: Scope) -> Value:
-        value = known.get(raw)
-        if value is None:
-            noted = len(scope.doubts)
-            value = apply(raw, scope)
-            if value is not None and len(scope.doubts) == noted and len(raw) <= LIMIT_TEXT:
-                if len(known) >= LIMIT_REMEMBERED:
-                    known.clear()
-                known[raw] = value
+    Not where there was a doubt: that has to be noted each time.
+    """
+
+    def remembered(raws: Texts, scope: Scope) -> Value:
+        try:
+            return known[raws]
+        except KeyError:
+            pass
+        noted = len(scope.doubts)
+        value = apply(*_each(raws), scope)
+        if len(scope.doubts) == noted and len("".join(raws)) <= LIMIT_TEXT:
+            if len(known) >= LIMIT_REMEMBERED:
+                known.clear()
+            known[raws] = value
         return value
 
-    return remembered
+    return remembered if fields == 1 else _of_several(remembered)
 
 
 def remembering_mentions(apply: Apply, fields: int) -> Apply:
     """The same for functions of people and places: whom they mentioned is mentioned again."""
-    known: dict[str | tuple[str, ...], _Said] = {}
+    known: dict[Texts, _Said] = {}
     sender = ""
 
-    def read(raws: str | tuple[str, ...], scope: Scope) -> _Said:
+    def read(raws: Texts, scope: Scope) -> _Said:
         noted = len(scope.doubts)
-        value, found = scope.apart(apply, *((raws,) if isinstance(raws, str) else raws))
+        value, found = scope.apart(apply, *_each(raws))
         said = value, tuple(found.items())
         if value is not None and len(scope.doubts) == noted and len("".join(raws)) <= LIMIT_TEXT:
             if len(known) >= LIMIT_REMEMBERED:
@@ -50,7 +59,7 @@ def remembering_mentions(apply: Apply, fields: int) -> Apply:
             known[raws] = said
         return said
 
-    def remembered(raws: str | tuple[str, ...], scope: Scope) -> Value:
+    def remembered(raws: Texts, scope: Scope) -> Value:
         nonlocal sender
         if scope.context.facility_name != sender:  # it stands in what is mentioned
             known.clear()
@@ -62,7 +71,15 @@ def remembering_mentions(apply: Apply, fields: int) -> Apply:
                 scope.mention(reference, resource)
         return value
 
-    def of_several(*given: Any) -> Value:
+    return remembered if fields == 1 else _of_several(remembered)
+
+
+def _each(raws: Texts) -> tuple[str, ...]:
+    return (raws,) if isinstance(raws, str) else raws
+
+
+def _of_several(remembered: Callable[[Texts, Scope], Value]) -> Apply:
+    def apply(*given: Any) -> Value:
         return remembered(given[:-1], given[-1])
 
-    return remembered if fields == 1 else of_several
+    return apply

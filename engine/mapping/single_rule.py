@@ -17,7 +17,7 @@ from engine.mapping.elements import Path, append, delete, put, put_elements
 from engine.mapping.frame import Fields, Frame, More, component_of, cut, positions, reader
 from engine.mapping.mapped import Resource
 from engine.mapping.registry import FUNCTIONS, Apply, Function, Options, Value
-from engine.mapping.remembering import remembering, remembering_mentions
+from engine.mapping.remembering import Texts, remembering, remembering_mentions
 from engine.mapping.scope import Scope
 from engine.terminology import Tables
 
@@ -29,7 +29,7 @@ class CompiledRule:
     """A rule that runs, and what must be known of it to say where something came from.
 
     function, apply  what reads its fields; None for a constant
-    known            what texts gave before, for a function that remembers
+    known            what texts gave before, None for nothing, for a function that remembers
     """
 
     rule: Rule
@@ -37,7 +37,7 @@ class CompiledRule:
     path: Path
     function: Function | None = None
     apply: Apply | None = None
-    known: Mapping[str, Value] | None = None
+    known: Mapping[Texts, Value] | None = None
 
     @property
     def target(self) -> str:
@@ -50,10 +50,10 @@ def compile_rule(rule: Rule, places: Mapping[str, int], facility: str, tables: T
         return CompiledRule(rule, _constant(literal(rule.value), path, rule.many), path)
     function = FUNCTIONS[rule.function or "text"]
     apply = function.make(options_of(rule, facility, tables))
-    known: dict[str, Value] | None = None
+    known: dict[Texts, Value] | None = None
     if function.remember:
         known = {}
-        apply = remembering(apply, known)
+        apply = remembering(apply, known, len(rule.sources))
     elif function.mentions:
         apply = remembering_mentions(apply, len(rule.sources))
     if function.gathers:

@@ -18,7 +18,8 @@ it reads
             except KeyError:
                 run_0(frame, more, scope, out)
             else:
-                out['status'] = value
+                if value is not None:
+                    out['status'] = value
         # 'obx-16'
         if raw := OBX[16]:
             if '~' in raw or raw == NULL:
@@ -132,22 +133,31 @@ def _rule(number: int, compiled: CompiledRule, repeated: frozenset[str]) -> Iter
         raws = [f"raw_{at}" for at in range(len(rule.sources))]
         yield from (f"{raw} = {_field(name)}" for raw, name in zip(raws, rule.sources, strict=True))
         yield f"if {' or '.join(raws)}:"
-        yield from _indented(_usual(number, compiled, raws, whole=function.repeats))
+        yield from _indented(_read(number, compiled, raws, whole=function.repeats))
     else:
         yield f"if raw := {_any_of(rule.fields)}:"
-        if compiled.known is not None:
-            # What is remembered was read once: it is no null, and has no repetitions unless they are part of it.
-            yield "    try:"
-            yield f"        value = known_{number}[raw]"
-            yield "    except KeyError:"
-            yield f"        {itself}"
+        yield from _indented(_read(number, compiled, ["raw"], whole=function.repeats))
+
+
+def _read(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:
+    """What becomes of texts of which one at least says something."""
+    if compiled.known is not None:
+        # What is remembered was read once: it is no null, and has no repetitions unless they are part of it.
+        yield "try:"
+        yield f"    value = known_{number}[{', '.join(raws)}]"
+        yield "except KeyError:"
+        yield f"    run_{number}(frame, more, scope, out)"
+        yield "else:"
+        yield "    if value is not None:"
+        yield from _indented(_put(number, compiled), 2)
+        if compiled.rule.otherwise:
             yield "    else:"
-            yield from _indented(_put(number, compiled), 2)
-        else:
-            yield from _indented(_usual(number, compiled, ["raw"], whole=function.repeats))
-            if rule.otherwise:
-                yield "    else:"
-                yield "        raise Unusual"
+            yield "        raise Unusual"
+        return
+    yield from _usual(number, compiled, raws, whole=whole)
+    if compiled.rule.otherwise:
+        yield "else:"
+        yield "    raise Unusual"
 
 
 def _usual(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:

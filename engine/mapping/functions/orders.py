@@ -48,7 +48,7 @@ def parent_order(options: Options) -> Apply:
     return apply
 
 
-@function(2)
+@function(2, remember=True)
 def order_status(options: Options) -> Apply:
     """The state of the order from ORC-1 and ORC-5: cancelling wins, then ORC-5, then what ORC-1 means alone.
 
@@ -95,7 +95,7 @@ def examination(options: Options) -> Apply:
     return apply
 
 
-@function(2, table=True)
+@function(2, table=True, remember=True)
 def examination_category(options: Options) -> Apply:
     """The kind of examination from OBR-4 (table) and OBR-24: the DICOM modality first, then the service section."""
     categories = _Categories(options)
@@ -106,7 +106,7 @@ def examination_category(options: Options) -> Apply:
     return apply
 
 
-@function(3, table=True)
+@function(3, table=True, remember=True)
 def imaging_category(options: Options) -> Apply:
     """The same as examination_category where the order names its modality itself (IPC-5), which then decides."""
     categories = _Categories(options)

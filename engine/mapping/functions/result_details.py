@@ -154,7 +154,7 @@ def parent_result(options: Options) -> Apply:
     return apply
 
 
-@function(2, table=True)
+@function(2, table=True, remember=True)
 def reported_service(options: Options) -> Apply:
     """What a report is about (OBR-4); where nothing says it, that it is missing is said and the rest recorded."""
     read = examination(options)

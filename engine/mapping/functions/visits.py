@@ -38,7 +38,7 @@ def visit_status(options: Options) -> Apply:
     return apply
 
 
-@function(2, parts={"code": 1}, table=True)
+@function(2, parts={"code": 1}, table=True, remember=True)
 def visit_class(options: Options) -> Apply:
     """The class of the visit from a table; one nobody knows stays as it came, an empty one is unknown."""
     table = options.needed_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.finding import Severity
 from engine.mapping.mapped import Context
 from engine.mapping.registry import FUNCTIONS, Options
-from engine.mapping.remembering import LIMIT_REMEMBERED, LIMIT_TEXT, remembering, remembering_mentions
+from engine.mapping.remembering import LIMIT_REMEMBERED, LIMIT_TEXT, Texts, remembering, remembering_mentions
 from engine.mapping.scope import Scope
 from engine.terminology import Tables
 from tests.unit.mapping.conftest import CONTEXT, FOLDER, Map
@@ -18,16 +18,31 @@ def scope(facility_name: str = "白石乡卫生院") -> Scope:
 
 def test_a_text_is_read_once() -> None:
     read: list[str] = []
-    known: dict[str, str] = {}
+    known: dict[Texts, str] = {}
 
     def lower(raw: str, scope: Scope) -> str:
         read.append(raw)
         return raw.lower()
 
-    apply = remembering(lower, known)
+    apply = remembering(lower, known, 1)
     assert [apply("A", scope()), apply("A", scope()), apply("B", scope())] == ["a", "a", "b"]
     assert read == ["A", "B"]
     assert known == {"A": "a", "B": "b"}
+
+
+def test_the_texts_of_several_fields_are_remembered_together_and_that_they_gave_nothing() -> None:
+    read: list[str] = []
+    known: dict[Texts, str | None] = {}
+
+    def apply(first: str, second: str, scope: Scope) -> str | None:
+        read.append(first + second)
+        return first if first == second else None
+
+    remembered = remembering(apply, known, 2)
+    for _ in range(2):
+        assert [remembered("A", "A", scope()), remembered("A", "B", scope())] == ["A", None]
+    assert read == ["AA", "AB"]
+    assert known == {("A", "A"): "A", ("A", "B"): None}
 
 
 def test_a_doubt_is_noted_each_time() -> None:
@@ -35,7 +50,7 @@ def test_a_doubt_is_noted_each_time() -> None:
         scope.doubt("odd", "odd", 1, Severity.WARNING)
         return raw
 
-    for apply in (remembering(doubting, {}), remembering_mentions(doubting, 1)):
+    for apply in (remembering(doubting, {}, 1), remembering_mentions(doubting, 1)):
         messages = [scope(), scope()]
         for each in messages:
             apply("A", each)
@@ -43,8 +58,8 @@ def test_a_doubt_is_noted_each_time() -> None:
 
 
 def test_neither_long_texts_nor_too_many_are_kept() -> None:
-    known: dict[str, str] = {}
-    apply = remembering(lambda raw, scope: raw, known)
+    known: dict[Texts, str] = {}
+    apply = remembering(lambda raw, scope: raw, known, 1)
     apply("x" * (LIMIT_TEXT + 1), scope())
     assert known == {}
     for number in range(LIMIT_REMEMBERED + 1):
