@@ -137,7 +137,7 @@ def _answered(
     accession = next(iter(numbers_of(recorded or {}, "ACSN")), "")
     ours = part.join((escape(accession, separators), ISSUER)) if accession else ""
     placer, filler = order.raw(("ORC", 2), ("OBR", 2)), order.raw(("ORC", 3), ("OBR", 3)) or ours
-    status = _status(recorded, accession) if recorded is not None else ""
+    status = _status(recorded, accession, asked) if recorded is not None else ""
     yield _line(mark, "ORC", {1: undone if failed else done, 2: placer, 3: filler, 4: order.raw(("ORC", 4)), 5: status})
     if obr := order.segments.get("OBR"):
         yield _line(
@@ -156,8 +156,10 @@ def _line(mark: str, name: str, fields: Mapping[int, str]) -> str:
     return mark.join((name, *(fields.get(number, "") for number in range(1, last + 1)))) + "\r"
 
 
-def _status(order: Resource, accession: str) -> str:
+def _status(order: Resource, accession: str, asked: str) -> str:
     status = _ORDER_STATUS.get(order.get("status", ""), "")
+    if asked == "RP" and status == "CA":
+        return "RP"  # not cancelled: another order stands for it
     return "SC" if status == "IP" and accession else status
 
 

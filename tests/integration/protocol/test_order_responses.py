@@ -50,7 +50,7 @@ CONTROLS = {
     "HD": ("HR", "HD"),
     "XO": ("XR", "SC"),
     "SS": ("SR", "SC"),
-    "RP": ("RQ", "SC"),
+    "RP": ("RQ", "RP"),
 }
 
 
