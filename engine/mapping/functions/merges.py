@@ -25,7 +25,8 @@ def prior_patient_id(options: Options) -> MakeId:
     facility = options.facility
 
     def make(mrg1: str, mrg4: str, mrg2: str, pid3: str, within: str, scope: Scope) -> str | None:
-        prior = next((field for raw in (mrg1, mrg4, mrg2) if (field := said_in_full(raw, pid3, scope))), "")
+        fields = [said_in_full(raw, pid3, scope) for raw in (mrg1, mrg4, mrg2)]
+        prior = next((field for field in fields if patient_key(field, scope) is not None), "")
         key = patient_key(prior, scope)
         if key is None or not within:
             scope.doubt(_NOT_APPLIED, "no number says which patient is to be joined to this one; nobody was")
@@ -34,6 +35,8 @@ def prior_patient_id(options: Options) -> MakeId:
         if retired == within:
             scope.doubt(_NOT_APPLIED, "the patient to be joined is this one itself; nobody was")
             return None
+        if _names_several(prior, scope):
+            scope.doubt(_NOT_APPLIED, "several patients are named by numbers of one kind; only the first was joined")
         scope.acts.append(Act(Doing.MERGE, f"Patient/{retired}", "MRG-1", f"Patient/{within}"))
         return retired
 
@@ -214,6 +217,17 @@ def _in_full(raw: str, own: list[str]) -> str:
     if not parts[3].strip() and parts[4].strip() in ("", own[4].strip()):
         parts[3], parts[4] = own[3], own[4]
     return "^".join(parts).rstrip("^")
+
+
+def _names_several(field: str, scope: Scope) -> bool:
+    """Whether there is another number of the authority and type of the one by which the facility knows its patient."""
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    for raw in field.split("~"):
+        value, *kind = [*scope.components(raw), *[""] * 5][:5]
+        if value:
+            kinds.setdefault(tuple(kind[2:]), set()).add(value)
+    own = own_repetition(field, scope)
+    return own is not None and len(kinds[tuple([*scope.components(own), *[""] * 5][3:5])]) > 1
 
 
 def _same_patient(mrg1: str, pid3: str, scope: Scope) -> bool:

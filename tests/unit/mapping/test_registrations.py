@@ -338,8 +338,29 @@ def test_a_participation_in_a_result_is_none_in_the_visit(mapped: Map) -> None:
     assert [each["display"] for each in only(result, "Observation")["performer"]] == ["仪"]
 
 
-@pytest.mark.parametrize("prior", ['""', "", "OLD1~OLD2", "^^^HIS"])
-def test_whatever_a_merge_names_no_link_of_the_patient_is_touched(mapped: Map, prior: str) -> None:
+@pytest.mark.parametrize("prior", ['""', "", "^^^HIS"])
+def test_where_mrg_1_says_nothing_mrg_4_names_the_patient_who_is_joined(mapped: Map, prior: str) -> None:
     result = mapped("ADT^A40", pid(), f"MRG|{prior}|||X")
-    assert "link" not in only(result, "Patient")
-    assert len(result.findings) == 1
+    kept, retired = every(result, "Patient")
+    assert [(act.doing, act.of, act.to) for act in result.acts] == [
+        ("merge", f"Patient/{retired['id']}", f"Patient/{kept['id']}")
+    ]
+    assert [each["value"] for each in retired["identifier"]] == ["X"]
+    assert result.findings == []
+
+
+@pytest.mark.parametrize(
+    ("prior", "findings"),
+    [
+        ("OLD1~OLD2", ["merge-not-applied"]),
+        ("OLD1^^^HIS^MR~OLD2^^^HIS^MR", ["merge-not-applied"]),
+        ("OLD1~OLD1", []),
+        ("OLD1^^^HIS^MR~C2^^^EMPI^MR~A3^^^HIS^AN", []),
+    ],
+)
+def test_of_several_prior_numbers_of_one_kind_the_first_is_joined_and_that_is_said(
+    mapped: Map, prior: str, findings: list[str]
+) -> None:
+    result = mapped("ADT^A40", pid(), f"MRG|{prior}")
+    assert len(result.acts) == 1
+    assert [finding.code for finding in result.findings] == findings
