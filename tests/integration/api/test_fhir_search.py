@@ -75,7 +75,7 @@ async def test_a_search_for_one_patient_finds_what_all_linked_sources_have(
     await store(patient("a"), patient("b"), patient("golden"), patient("stranger"))
     await store(report("ra", "a"), report("rb", "b"), report("rs", "stranger"))
     await pool.executemany(
-        "insert into patient_link (source, golden, reasons, linked_at) values ($1, 'golden', '[]', $2)",
+        "insert into patient_link (source, golden, home, reasons, linked_at) values ($1, 'golden', 'golden', '[]', $2)",
         [("a", NOW), ("b", NOW)],
     )
     for person in ("a", "b", "golden", "Patient/a", "http://hub.test/fhir/Patient/a"):
