@@ -43,12 +43,12 @@ def prior_patient_id(options: Options) -> MakeId:
     return make
 
 
-@function(4, repeats=True)
+@function(5, repeats=True)
 def prior_numbers(options: Options) -> Apply:
     """The identifiers of the patient that MRG retires (MRG-1, MRG-2, MRG-4); PID-3 says what MRG leaves out."""
     facility = options.facility
 
-    def apply(mrg1: str, mrg2: str, mrg4: str, pid3: str, scope: Scope) -> list[dict[str, Any]] | None:
+    def apply(_event: str, mrg1: str, mrg2: str, mrg4: str, pid3: str, scope: Scope) -> list[dict[str, Any]] | None:
         found: list[dict[str, Any]] = []
         for field in (mrg1, mrg2, mrg4):
             for raw in said_in_full(field, pid3, scope).split("~"):
