@@ -75,8 +75,10 @@ def district(options: Options) -> Apply:
 
     def apply(raw: str, addresses: str, scope: Scope) -> dict[str, Any] | None:
         county = scope.first(raw)
+        if not county:
+            return None
         stated = [parts[8] for each in addresses.split("~") if len(parts := scope.components(each)) > 8]
-        return {"district": county} if county and county not in stated else None
+        return {"district": county} if county not in stated else None
 
     return apply
 
