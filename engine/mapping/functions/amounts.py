@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.mapping.functions.codes import Concepts
 from engine.mapping.functions.numbers import folded, number, quantity
+from engine.mapping.functions.powers import whole_unit
 from engine.mapping.registry import Options
 from engine.mapping.scope import Scope
 
@@ -41,6 +42,7 @@ class Amounts:
 
     def unit(self, raw: str, scope: Scope) -> dict[str, str]:
         """Unit (CWE.2, else CWE.1), and system and code where CWE.3 says whose the code is."""
+        raw = whole_unit(raw)
         found = self._concepts.read(raw, scope) if raw else None
         if found is None or not (found.codings or found.text):
             return {}

@@ -11,6 +11,7 @@ from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
 from engine.mapping.functions.embedded import EmbeddedUnreadable, embedded, pointer
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import compared, folded, number, quantity
+from engine.mapping.functions.powers import whole_unit
 from engine.mapping.functions.texts import joined_lines
 from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, Options, function
@@ -48,7 +49,7 @@ class Units:
         return known
 
     def _unit(self, raw: str, scope: Scope) -> dict[str, str]:
-        found = self._concepts.read(raw, scope) if raw else None
+        found = self._concepts.read(whole_unit(raw), scope) if raw else None
         if found is None or not (found.codings or found.text):
             return {}
         unit = found.text or found.codings[0].get("display") or found.codings[0]["code"]
