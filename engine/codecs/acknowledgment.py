@@ -85,12 +85,16 @@ def is_enhanced(header: Header) -> bool:
 
 
 def level_now(header: Header, *, positive: bool, elsewhere: bool = False) -> Level:
-    """Which acknowledgment the sender wants on its own connection, for a good or a bad end.
+    """Which acknowledgment the sender gets on its own connection, for a good or a bad end.
 
+    NE in both gets the accept acknowledgment all the same: over a line that loses connections, silence would not tell a
+    message that is safe from one that is lost.
     `elsewhere`: its application acknowledgment goes to an endpoint of its own, so only the acceptance is told here.
     """
     if not is_enhanced(header):
         return Level.APPLICATION
+    if header.accept_ack == header.application_ack == "NE":
+        return Level.ACCEPT
     if not elsewhere and _wanted(header.application_ack, positive):
         return Level.APPLICATION
     return Level.ACCEPT if _wanted(header.accept_ack, positive) else Level.NONE

@@ -26,12 +26,12 @@ async def pipeline_halted(hub: Served) -> AsyncIterator[None]:
     pipeline = hub.process("pipeline")
 
     async def settled() -> bool:
-        return await sessions(hub, "active") == 0
+        return await holding_a_lane(hub, "active") == 0
 
     async def stopped_between_transactions() -> bool:
         pipeline.suspend()
         await until("statements under way have ended", settled)
-        if await sessions(hub, "idle in transaction") == 0:
+        if await holding_a_lane(hub, "idle in transaction") == 0:
             return True
         pipeline.resume()
         return False
@@ -43,11 +43,16 @@ async def pipeline_halted(hub: Served) -> AsyncIterator[None]:
         pipeline.resume()
 
 
-async def sessions(hub: Served, state: str) -> int:
-    """How many other sessions of the hub's database are in that state."""
+async def holding_a_lane(hub: Served, state: str) -> int:
+    """How many other sessions in that state have touched what accepted messages wait in."""
     async with hub.database() as database:
         count: int = await database.fetchval(
-            "select count(*) from pg_stat_activity where state = $1 and pid <> pg_backend_pid()", state
+            """
+            select count(distinct pid) from pg_stat_activity join pg_locks using (pid)
+            where state = $1 and pid <> pg_backend_pid() and locktype = 'relation'
+              and relation in ('inbox'::regclass, 'lane'::regclass, 'journal'::regclass)
+            """,
+            state,
         )
         return count
 

@@ -102,7 +102,7 @@ async def test_a_message_that_nobody_can_read_costs_the_others_nothing(hub: Hub)
 
 async def test_each_message_is_answered_as_it_asks(hub: Hub) -> None:
     answer = await hub.send(
-        "his", batch_of(registration("P1", "M1", modes="AL|NE"), registration("P2", "M2", modes="NE|NE"))
+        "his", batch_of(registration("P1", "M1", modes="AL|NE"), registration("P2", "M2", modes="ER|NE"))
     )
     assert answers(answer) == [("CA", "M1")]
     assert answer.endswith(b"BTS|1\r")

@@ -29,7 +29,7 @@ NOW = {
     "SU|AL": b"CA",
     "ER|AL": b"",
     "NE|AL": b"",
-    "NE|NE": b"",
+    "NE|NE": b"CA",
     "|AL": b"CA",
 }
 
@@ -84,7 +84,7 @@ CONNECTION = {
     "AL|AL": b"AA",
     "NE|AL": b"AA",
     "AL|NE": b"CA",
-    "NE|NE": b"",
+    "NE|NE": b"CA",
     "ER|NE": b"",
     "AL|ER": b"CA",
     "SU|SU": b"AA",
@@ -103,7 +103,7 @@ async def test_without_an_endpoint_one_answer_says_it_on_the_connection(hub: Hub
 
 
 async def test_what_nobody_is_told_of_is_held_like_everything_else(hub: Hub) -> None:
-    unknown = registration("P1", "M1", modes="NE|NE").replace(b"ADT^A08", b"ADT^Z99")
+    unknown = registration("P1", "M1", modes="ER|NE").replace(b"ADT^A08", b"ADT^Z99")
     assert await hub.send("his", unknown) == b""
     await hub.run()
     assert await hub.findings() == ["no-mapping"]

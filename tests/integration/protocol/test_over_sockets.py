@@ -21,7 +21,7 @@ from tests.integration.protocol.test_real_messages import listening
 async def test_nothing_is_written_for_who_wants_nothing_and_the_next_answer_is_the_next_message_s(hub: Hub) -> None:
     async with listening(hub, "his") as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for control_id, modes in (("M1", "NE|NE"), ("M2", "AL|NE"), ("M3", "NE|NE"), ("M4", "|")):
+        for control_id, modes in (("M1", "ER|NE"), ("M2", "NE|NE"), ("M3", "ER|NE"), ("M4", "|")):
             writer.write(framed(registration("P1", control_id, modes=modes)))
         async with asyncio.timeout(20):
             given = [acknowledgment.read(await read_block(reader) or b"") for _ in range(2)]

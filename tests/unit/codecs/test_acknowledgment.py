@@ -62,7 +62,7 @@ MODES = {
     # MSH-15|MSH-16: what is said on the connection when it went well and when not; the same where the application
     # acknowledgment goes elsewhere, and which of those are then owed
     "|": ("AA", "AE", "AA", "AE", False, False),
-    "NE|NE": ("", "", "", "", False, False),
+    "NE|NE": ("CA", "CE", "CA", "CE", False, False),
     "NE|AL": ("AA", "AE", "", "", True, True),
     "|AL": ("AA", "AE", "CA", "CE", True, True),
     "AL|": ("AA", "AE", "CA", "CE", True, True),
