@@ -15,7 +15,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of a facility's file: `rule` is None where it removes."""
+    """One row of a facility's file: `rule` is None where it removes, and without `to` where it makes the id."""
 
     resource: str
     id: str
@@ -65,8 +65,11 @@ def _change(node: Node, resource: str, known: Known) -> Change | None:
     if node.has("remove"):
         node.allow("rule", "remove")
         return Change(resource, node.text("rule"), node.line, None) if node.yes("remove") else None
-    node.allow(*RULE_KEYS)
-    rule = read_rule(node, known)
+    if not node.has("to") and node.text("with") in known.id_functions:
+        rule = read_rule(node, known, makes_id=True)
+    else:
+        node.allow(*RULE_KEYS)
+        rule = read_rule(node, known)
     return Change(resource, rule.id, node.line, rule) if rule is not None else None
 
 
@@ -105,8 +108,11 @@ def _changed(
 ) -> tuple[ResourceRules, ...]:
     """Where several entries of a mapping speak of one resource, a change is made where its rule stands.
 
-    A rule that stands in none of them is new, and goes into those that make the resource.
+    A rule that stands in none of them is new, and goes into those that make the resource. One that makes the id stands
+    for the one of that name, for then every entry that speaks of the resource still means the same one.
     """
+    resources = _identified(resources, [change for change in changes if _makes_id(change)], problems)
+    changes = [change for change in changes if not _makes_id(change)]
     changed = [{rule.id: rule for rule in each.rules} for each in resources]
     for change in changes:
         named = [
@@ -124,3 +130,24 @@ def _changed(
             text = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
             problems.append(Problem(change.line.file, change.line.line, "rule", text))
     return tuple(replace(each, rules=tuple(rules.values())) for each, rules in zip(resources, changed, strict=True))
+
+
+def _makes_id(change: Change) -> bool:
+    return change.rule is not None and not change.rule.to
+
+
+def _identified(
+    resources: Sequence[ResourceRules], changes: Sequence[Change], problems: list[Problem]
+) -> Sequence[ResourceRules]:
+    for change in changes:
+        known = {each.id.id for each in resources if each.resource == change.resource}
+        if known and change.id not in known:
+            text = f"the id of {change.resource} has no rule '{change.id}'{nearest(change.id, sorted(known))}"
+            problems.append(Problem(change.line.file, change.line.line, "rule", text))
+        resources = [
+            replace(each, id=change.rule)
+            if change.rule is not None and (each.resource, each.id.id) == (change.resource, change.id)
+            else each
+            for each in resources
+        ]
+    return resources

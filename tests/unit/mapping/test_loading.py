@@ -157,6 +157,24 @@ def test_removing_a_rule_that_is_not_there_is_refused_with_the_nearest(overlaid:
     assert "Patient has no rule 'pid-41'; did you mean 'pid-4'?" in found[0]
 
 
+def test_a_facility_says_what_makes_the_id_of_its_visits(overlaid: Path) -> None:
+    row = "  Encounter:\n    - {rule: visit-id, from: [PV1-18, PV1-44], with: visit_id}\n"
+    (overlaid / "facilities/baishi/adt.yaml").write_text(OVERLAY + row, encoding="utf-8")
+    mappings = MappingSet.load(overlaid, ["baishi", "qingxi"])
+    lines = pid(), "PV1|1|O" + "|" * 16 + "MZ0001"
+    made = {facility: registered(mappings, facility, *lines).resources for facility in ("baishi", "qingxi")}
+    assert "Encounter" in {resource["resourceType"] for resource in made["baishi"]}
+    assert "Encounter" not in {resource["resourceType"] for resource in made["qingxi"]}
+
+
+def test_a_row_for_an_id_that_is_not_there_is_refused_with_the_nearest(overlaid: Path) -> None:
+    row = "  Encounter:\n    - {rule: visit-ids, from: [PV1-18, PV1-44], with: visit_id}\n"
+    (overlaid / "facilities/baishi/adt.yaml").write_text(OVERLAY + row, encoding="utf-8")
+    (found,) = problems(overlaid, ["baishi"])
+    assert found.startswith("facilities/baishi/adt.yaml:11:")
+    assert "the id of Encounter has no rule 'visit-ids'; did you mean 'visit-id'?" in found
+
+
 def test_the_tests_beside_the_mappings_pass(folder: Path) -> None:
     results = run_tests(folder)
     assert {result.mapping for result in results} >= {"ADT", "ORM_O01", "ORU_R01", "ORU_R01_report"}
