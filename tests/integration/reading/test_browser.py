@@ -204,6 +204,25 @@ async def test_a_finding_is_told_in_chinese_with_the_sentence_of_the_hub_below(
     await expect(page.get_by_text("没有映射处理这类报文，已原样保存")).to_have_count(0)
 
 
+async def test_what_is_noted_for_the_record_does_not_hide_what_a_person_should_settle(
+    sign_in: SignIn, pool: asyncpg.Pool
+) -> None:
+    noise = [
+        Raised(Finding("time-format", f"odd date {n}", Severity.INFORMATION), about="Envelope/1") for n in range(150)
+    ]
+    told = Raised(Finding("no-mapping", "No mapping for SIU^S12.", Severity.ERROR), about="Envelope/1")
+    async with pool.acquire() as connection:
+        await findings.raise_many(connection, [told, *noise], NOW)
+    page = await sign_in("wang")
+    await page.get_by_text("待处理事项").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.get_by_text("No mapping for SIU^S12.")).to_be_visible()
+    await page.get_by_role("tab", name="仅供记录").click()
+    await expect(page.locator("tbody tr")).to_have_count(100)
+    await page.get_by_role("button", name="更多").click()
+    await expect(page.locator("tbody tr")).to_have_count(150)
+
+
 async def test_the_page_speaks_english_as_well(sign_in: SignIn, waiting: str, services: Services) -> None:
     page = await sign_in("wang")
     await page.get_by_role("button", name="English").click()

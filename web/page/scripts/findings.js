@@ -8,22 +8,49 @@ import { tell, tellRefusal } from "./notices.js";
 import { dateTime } from "./times.js";
 import { t } from "./words.js";
 
+/** What each tab shows: what a person should settle, apart from what is noted for the record. */
+const TABS = { "open": ["error", "warning"], "record": ["information"] };
+
 export function findingsPage() {
-  const element = h("section", { class: "findings" }, h("p", { class: "empty", text: t("loading") }));
+  let tab = "open";
+  let shown = [];
+  let following = {};
+  const filters = h("div", { class: "filters", role: "tablist" });
+  const frame = h("div", { class: "list-frame" }, h("p", { class: "empty", text: t("loading") }));
+  const element = h("section", { class: "findings" }, h("div", { class: "list-tools" }, filters), frame);
 
   async function load() {
+    shown = [];
+    following = Object.fromEntries(TABS[tab].map((severity) => [severity, ""]));
+    await loadMore();
+  }
+
+  async function loadMore() {
+    const asked = tab;
     try {
-      draw((await get("/api/findings?state=open")).findings);
+      const pages = await Promise.all(Object.entries(following).map(([severity, after]) => page(severity, after)));
+      if (asked !== tab) return;
+      shown.push(...pages.flatMap((one) => one.findings));
+      following = Object.fromEntries(pages.filter((one) => one.next).map((one) => [one.severity, one.next]));
+      draw();
     } catch (error) {
-      fill(element);
+      fill(frame);
       tellRefusal(error);
     }
   }
 
-  function draw(findings) {
-    if (findings.length === 0) return fill(element, h("p", { class: "empty", text: t("findings.empty") }));
+  async function page(severity, after) {
+    const query = new URLSearchParams({ state: "open", severity });
+    if (after !== "") query.set("after", after);
+    return { severity, ...(await get(`/api/findings?${query}`)) };
+  }
+
+  function draw() {
+    fill(filters, Object.keys(TABS).map((one) => h("button", { class: "filter", role: "tab", "aria-selected": one === tab ? "true" : "false", text: t(`findings.${one}`), on: { click: () => { tab = one; load(); } } })));
+    if (shown.length === 0) return fill(frame, h("p", { class: "empty", text: t("findings.empty") }));
     const columns = ["code", "text", "place", "found"].map((column) => h("th", { text: t(`findings.${column}`) }));
-    fill(element, h("div", { class: "list-frame" }, h("table", {}, h("thead", {}, h("tr", {}, columns, h("th"))), h("tbody", {}, findings.map(row)))));
+    const more = Object.keys(following).length > 0 && h("p", { class: "more" }, h("button", { text: t("more"), on: { click: () => loadMore() } }));
+    fill(frame, h("table", {}, h("thead", {}, h("tr", {}, columns, h("th"))), h("tbody", {}, shown.map(row))), more);
   }
 
   function row(finding) {

@@ -190,6 +190,8 @@ const words = {
   "view.current": ["本次", "This"],
 
   "findings.empty": ["没有待处理事项。", "Nothing to settle."],
+  "findings.open": ["需处理与提醒", "To settle"],
+  "findings.record": ["仅供记录", "For the record"],
   "findings.code": ["事项", "Finding"],
   "findings.text": ["说明", "What"],
   "findings.place": ["位置", "Where"],
