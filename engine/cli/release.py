@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from engine.cli.acting import Channel, Code, Data, Mapping, MessageType, Reason, Rule, Url, Yes, act, console, ids_of
+from engine.cli.acting import Channel, Code, Data, Mapping, MessageType, Reason, Rule, Url, Yes
+from engine.cli.held_ones import Envelopes, Everything, act_on_held
 from engine.cli.hub import find_hub
 
 
 def release(
     reason: Reason,
-    envelopes: Annotated[
-        list[str] | None, typer.Argument(metavar="[ENVELOPE]...", help="Ids, as `hutong held` shows them.")
-    ] = None,
+    envelopes: Envelopes = None,
     data: Data = None,
     url: Url = None,
     channel: Channel = None,
@@ -22,33 +17,24 @@ def release(
     rule: Rule = None,
     message_type: MessageType = None,
     mapping: Mapping = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything that is held.")] = False,
+    everything: Everything = False,
     yes: Yes = False,
 ) -> None:
     """Lets held messages run again, in their places: these, or all that fit the filters.
 
     What holds them is settled when they pass; those that fail again are held again. All of them or none.
     """
-    hub = find_hub(data, url)
-    ids = ids_of(envelopes)
-    if len(ids) == 1 and not (channel or code or rule or message_type or mapping or everything):
-        hub.post(f"/api/envelopes/{ids[0]}/release", reason=reason)
-        console.print("released: 1")
-        return
-    count = act(
-        hub,
-        "/api/held/release",
+    act_on_held(
+        find_hub(data, url),
         "release",
         "released",
+        envelopes,
         reason=reason,
         yes=yes,
-        envelopes=ids,
+        everything=everything,
         channel=channel,
         code=code,
         rule=rule,
         message_type=message_type,
         mapping=mapping,
-        everything=everything or None,
     )
-    if count < len(ids):
-        console.print(f"{len(ids) - count} of those named are not held, or do not fit the filters")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from engine.envelope import Envelope, Kind, first_id_at
 from engine.store.database import Connection, connect
+from engine.store.envelopes import from_row
 
 _AHEAD = 32
 """Rows read ahead: an envelope may be megabytes."""
@@ -82,20 +82,4 @@ async def read(connection: Connection, looked: Looked, span: Span) -> AsyncItera
         order by j.id
     """
     async for row in connection.cursor(query, *looked.values, span.first, span.last, prefetch=_AHEAD):
-        yield _envelope(row)
-
-
-def _envelope(row: Any) -> Envelope:
-    return Envelope(
-        id=row["id"],
-        kind=Kind(row["kind"]),
-        channel=row["channel"],
-        facility=row["facility"],
-        peer=row["peer"],
-        received_at=row["received_at"],
-        control_id=row["control_id"],
-        message_type=row["message_type"],
-        payload=row["payload"],
-        sha256=row["sha256"],
-        lanes=(),
-    )
+        yield from_row(row)

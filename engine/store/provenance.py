@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from engine.codecs import fhir_json
-from engine.envelope import Envelope, Kind, first_id_at
+from engine.envelope import Envelope, first_id_at
 from engine.store.database import Connection
+from engine.store.envelopes import from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def versions(connection: Connection, resource_type: str, resource_id: str,
             body=fhir_json.loads(row["body"]),
             actor=row["actor"],
             mapping=row["mapping"],
-            envelope=_envelope(row) if row["id"] is not None else None,
+            envelope=from_row(row) if row["id"] is not None else None,
             archived=row["written_by"] if row["id"] is None else None,
         )
         for row in rows
@@ -81,7 +82,7 @@ async def envelope_of(connection: Connection, envelope: UUID, largest: int) -> E
         envelope,
         largest,
     )
-    return _envelope(row) if row is not None else None
+    return from_row(row) if row is not None else None
 
 
 async def unmapped_fields(connection: Connection, since: datetime) -> list[UnmappedField]:
@@ -96,19 +97,3 @@ async def unmapped_fields(connection: Connection, since: datetime) -> list[Unmap
         first_id_at(since),
     )
     return [UnmappedField(**dict(row)) for row in rows]
-
-
-def _envelope(row: Any) -> Envelope:
-    return Envelope(
-        id=row["id"],
-        kind=Kind(row["kind"]),
-        channel=row["channel"],
-        facility=row["facility"],
-        peer=row["peer"],
-        received_at=row["received_at"],
-        control_id=row["control_id"],
-        message_type=row["message_type"],
-        payload=row["payload"],
-        sha256=row["sha256"],
-        lanes=(),
-    )
