@@ -15,6 +15,7 @@ import mappings
 from engine.cli import check_coverage
 from engine.cli.assembly import mappings_of, own_mappings
 from engine.config import Community, DicomChannel, FolderChannel, InvalidConfiguration, load
+from engine.config.gaps import gaps
 from engine.mapping import MappingSet
 from engine.mapping.coverage import coverage
 from engine.mapping.testing import TestResult, run_tests
@@ -112,6 +113,8 @@ def _show(community: Community) -> None:
     _console.print(table)
     counts = ", ".join(f"{len(getattr(community, part))} {part}" for part in PARTS)
     _console.print(f"[green]✓[/] {escape(community.name)}: {counts}")
+    for gap in gaps(community):
+        _console.print(f"[yellow]![/] {escape(gap)}")
 
 
 def _show_mappings(mapping_set: MappingSet, results: Sequence[TestResult]) -> None:

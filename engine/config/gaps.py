@@ -1,0 +1,28 @@
+"""What was perhaps forgotten? A configuration that may be used, in which a facility's orders or reports have no way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.config.community import Community, Event, Level, Route
+
+
+def gaps(community: Community) -> Iterator[str]:
+    """A sentence for each facility below the county that sends HL7 v2 and whose orders go to no centre.
+
+    And for each whose orders do, but to which no signed report can come back.
+    """
+    senders = {channel.facility for channel in community.hl7_channels}
+    reached = {endpoint.facility for endpoint in community.endpoints.values()}
+    to_centres = [route for route in community.routes if route.when.event == Event.ORDER]
+    for name, facility in community.facilities.items():
+        if name not in senders or facility.level == Level.COUNTY:
+            continue
+        if not any(_takes(route, name) for route in to_centres):
+            yield f"no route takes the orders of {name}: name it in from_facilities in routes.yaml if a centre reads them"
+        elif name not in reached:
+            yield f"{name} has no endpoint: the reports on its orders cannot go back to it (endpoints/)"
+
+
+def _takes(route: Route, facility: str) -> bool:
+    return not route.when.from_facilities or facility in route.when.from_facilities
