@@ -19,7 +19,7 @@ def gaps(community: Community) -> Iterator[str]:
         if name not in senders or facility.level == Level.COUNTY:
             continue
         if not any(_takes(route, name) for route in to_centres):
-            yield f"no route takes the orders of {name}: name it in from_facilities in routes.yaml if a centre reads them"
+            yield f"no route takes the orders of {name}: name it in from_facilities if a centre reads (routes.yaml)"
         elif name not in reached:
             yield f"{name} has no endpoint: the reports on its orders cannot go back to it (endpoints/)"
 
