@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from engine.cli.hub import Hub, find_hub
+from engine.clock import CHINA
 from engine.errors import AccessError, ConfigurationError, NotFoundError
 
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
@@ -23,7 +26,8 @@ MOST_WITH_FIELDS = 5
 _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
 
 
-_LINKS = {"replaces": "corrects", "replaced_by": "corrected by", "replayed_at": "processed again at"}
+_LINKS = {"replaces": "corrects", "replaced_by": "corrected by"}
+_PIPE_WIDTH = 1000
 
 
 def trace(
@@ -64,9 +68,22 @@ def trace(
     if as_json:
         typer.echo(json.dumps(known, ensure_ascii=False, indent=2))
     else:
-        _print(Console(highlight=False), known)
+        _print(_console(), known)
     if not any(known[kind] for kind in ("envelopes", "resources", "deliveries", "findings", "worklist", "studies")):
         raise typer.Exit(1)
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a pipe no line is broken, so that grep finds whole ones."""
+    console = Console(highlight=False)
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def _at(moment: str | None) -> str:
+    """In China's time to the second, as the other commands and the logs of a HIS say it; empty for none."""
+    return f"{datetime.fromisoformat(moment).astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _provenance(hub: Hub, reference: str, path: str) -> dict[str, Any] | None:
@@ -96,7 +113,7 @@ def _print(console: Console, known: dict[str, Any]) -> None:
     for finding in known["findings"]:
         console.print(_finding(finding))
     if known.get("provenance"):
-        console.print(_origins(known["provenance"]), soft_wrap=True)
+        console.print(_origins(known["provenance"]))
     if known.get("more"):
         console.print("There is more; a longer word finds less.")
     if not any(value for value in known.values() if isinstance(value, list)):
@@ -108,13 +125,18 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
     tree = Tree(f"[bold]{escape(title)}[/]")
     for step in envelope["steps"]:
         mark = _MARKS.get(step["state"], "·")
-        tree.add(f"{mark} {escape(' '.join(str(part) for part in (step['step'], step['at'], step['note']) if part))}")
+        tree.add(
+            f"{mark} {escape(' '.join(str(part) for part in (step['step'], _at(step['at']), step['note']) if part))}"
+        )
     tree.add(escape(_bytes(envelope)))
     for key, words in _LINKS.items():
         if envelope[key]:
             tree.add(escape(f"{words} {envelope[key]}"))
+    if envelope["replayed_at"]:
+        tree.add(f"processed again at {_at(envelope['replayed_at'])}")
     if envelope["asked_by"]:
-        tree.add(escape(f"by {envelope['asked_by']}: {envelope['asked_why'] or ''}"))
+        why = f": {envelope['asked_why']}" if envelope["asked_why"] else ""
+        tree.add(escape(f"by {envelope['asked_by']}{why}"))
     if envelope["waits_for"]:
         tree.add(escape("waits for " + ", ".join(envelope["waits_for"])))
     if envelope["waiting_behind"]:
@@ -166,7 +188,9 @@ def _origins(provenance: dict[str, Any]) -> Tree:
     for version in provenance["versions"]:
         came_from = version["envelope"] or version["actor"] or ""
         message = " ".join(version[key] for key in ("channel", "message_type", "control_id") if version[key])
-        text = f"@{version['version']}  {version['last_updated']}  {came_from}  {message}  {version['mapping'] or ''}"
+        text = (
+            f"@{version['version']}  {_at(version['last_updated'])}  {came_from}  {message}  {version['mapping'] or ''}"
+        )
         line = versions.add(escape(text.rstrip()))
         if version["mapping_changed"]:
             today = version["mapping_today"] or "no mapping"
@@ -198,4 +222,8 @@ def _delivery(delivery: dict[str, Any]) -> Tree:
 
 
 def _line(row: dict[str, Any]) -> str:
-    return "  ".join(f"{key} {value}" for key, value in row.items() if isinstance(value, str | int) and value != "")
+    told = {
+        key: _at(value) if isinstance(value, str) and (key == "at" or key.endswith("_at")) else value
+        for key, value in row.items()
+    }
+    return "  ".join(f"{key} {value}" for key, value in told.items() if isinstance(value, str | int) and value != "")

@@ -90,3 +90,29 @@ def test_fields_stand_below_their_segment(monkeypatch: pytest.MonkeyPatch, capsy
     assert "corrects e0" in lines
     assert "by wang: [更正]" in lines
     assert "mapped by ADT@2 today: its rules are shown" in lines
+
+
+def test_times_are_those_of_the_clock_on_the_wall(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = {"step": "received", "at": "2026-11-21T23:27:12.561699Z", "note": "63 bytes", "state": "done"}
+    envelope = {**ENVELOPE, "steps": [step], "asked_why": None, "replayed_at": "2026-11-21T23:31:35Z"}
+    lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
+    known = {"word": "C1", "envelopes": [envelope], "more": False, **lists}
+    _, said = run(monkeypatch, capsys, Answers(trace=known), "trace", "C1")
+    lines = [line.strip("│├└─ ") for line in said.splitlines()]
+    assert "✓ received 2026-11-22 07:27:12 63 bytes" in lines
+    assert "processed again at 2026-11-22 07:31:35" in lines
+    assert "by wang" in lines
+
+
+def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(trace_command, "find_hub", lambda *_: Answers(trace=known))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
+    long = "文" * 150
+    finding = {"code": "another", "text": long, "location": None, "rule": None}
+    known = {"word": "C1", "envelopes": [{**ENVELOPE, "findings": [finding]}], "more": False, **lists}
+    with pytest.raises(SystemExit):
+        main(["trace", "C1"])
+    assert any(line.endswith(f"finding another (open) : {long}") for line in capsys.readouterr().out.splitlines())
