@@ -65,7 +65,8 @@ class MllpConnection:
             raise NoAnswerError(f"{self._host}:{self._port}: {error.strerror or type(error).__name__}") from error
         if answer is None:
             await self.close()
-            raise NoAnswerError(f"{self._host}:{self._port} closed the connection instead of answering")
+            perhaps = "" if self._tls else " (does it want TLS? then mllps://; or are only others allowed?)"
+            raise NoAnswerError(f"{self._host}:{self._port} closed the connection instead of answering{perhaps}")
         return answer
 
     async def close(self) -> None:

@@ -164,8 +164,14 @@ async def _ask(connection: MllpConnection, message: FileMessage, where: str) -> 
     except ConformanceError as error:
         if message.may_go_unanswered and isinstance(error, NoAnswerError):
             return _unasked(message, where)
-        return _Line(False, _NO_CODE, _named(message), where, str(error))
+        return _Line(False, _NO_CODE, _named(message), where, _why(error))
     return _answered(message, answer, where, f"{(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+def _why(error: ConformanceError) -> str:
+    """Why nothing answered, and which option says whom to trust where that is the reason."""
+    untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+    return f"{error}; --ca names the file of who signed its certificate" if untrusted else str(error)
 
 
 async def _ask_batch(connection: MllpConnection, batch: FileBatch, where: str) -> list[_Line]:
@@ -174,7 +180,7 @@ async def _ask_batch(connection: MllpConnection, batch: FileBatch, where: str) -
     try:
         answers = answers_in(await connection.ask(batch.payload))
     except ConformanceError as error:
-        return [_Line(False, _NO_CODE, what, where, str(error))]
+        return [_Line(False, _NO_CODE, what, where, _why(error))]
     if len(answers) == 1 and not answers[0].value("MSA", 2) and not _is_positive(answers[0]):
         return [_Line(False, answers[0].value("MSA", 1) or _NO_CODE, what, where, _told(answers[0]))]
     lines = []

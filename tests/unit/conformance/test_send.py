@@ -284,7 +284,11 @@ def test_a_channel_behind_tls_is_reached_with_the_certificates_it_asks_for(
     with answering(accepted, context) as port:
         assert run(message, "--to", f"mllps://127.0.0.1:{port}", *papers, "--key", str(tmp_path / "ours.key")) == 0
         assert run(message, "--to", f"mllps://127.0.0.1:{port}") == 1
-        assert "is not trusted" in capsys.readouterr().out
+        untrusted = capsys.readouterr().out
+        assert "is not trusted" in untrusted
+        assert "--ca names the file of who signed its certificate" in untrusted
+        assert run(message, "--to", f"mllp://127.0.0.1:{port}") == 1
+        assert "does it want TLS? then mllps://" in capsys.readouterr().out
         assert run(message, "--to", f"mllps://127.0.0.1:{port}", *papers) != 0
         assert "expected --certificate and --key together" in capsys.readouterr().err
         assert run(message, "--to", f"mllp://127.0.0.1:{port}", *papers) != 0
