@@ -25,8 +25,8 @@ class What(StrEnum):
     VANISHED_FINDING = "vanished finding"
     OWED = "would be sent to"
     NOT_OWED = "would be sent no more to"
-    MAPPED = "field mapped now"
-    UNMAPPED = "field mapped no more"
+    MAPPED = "field unmapped no more"
+    UNMAPPED = "field unmapped now"
 
 
 @dataclass(frozen=True, slots=True, order=True)

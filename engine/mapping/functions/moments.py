@@ -57,7 +57,7 @@ def moment(text: str) -> Moment:
     match = _DTM.fullmatch(folded) or _DATE_AND_TIME_APART.fullmatch(folded) or _WRITTEN.fullmatch(folded)
     if match is None:
         return UNREADABLE
-    doubts: tuple[tuple[str, str], ...] = (("time-format", "a date or time in another form than YYYYMMDDHHMMSS"),)
+    doubts: tuple[tuple[str, str], ...] = (("time-format", "understood, though it is not written as YYYYMMDDHHMMSS"),)
     if match[8] == "Z":
         doubts += (("time-zone-doubtful", "marked as UTC; many systems write Z and mean local time"),)
     return _moment(match, doubts)

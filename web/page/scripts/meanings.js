@@ -57,7 +57,7 @@ const meanings = {
   "study-without-accession": "影像没有检查号，已保存，未关联申请",
   "study-without-order": "没有与影像检查号对应的申请，已保存，未关联",
   "time-format": "日期写法不是 YYYYMMDDHHMMSS，已按其含义读取",
-  "time-precision": "只有日期没有时间，此处未采用",
+  "time-precision": "时间精度不足，请看下面的说明",
   "time-reversed": "结束时间早于开始时间，结束时间未采用",
   "time-unreadable": "日期时间无法读取，未采用",
   "unlink-not-applied": "两位患者并非因关联而是同一人，未拆分",
