@@ -13,6 +13,7 @@ from engine.mapping.draft.shape import Shape
 from engine.mapping.mapped import Mapped
 
 Unlisted = Sequence[tuple[str, Sequence[tuple[str, int]]]]
+_ANYWHERE = "{rule: …, from: …, to: extension+, with: text_extension, as: 'urn:…'} (see mappings/README.md, Functions)"
 
 
 def mapping_text(
@@ -66,7 +67,9 @@ def overlay_text(
         lines.append("groups:")
         lines += [f"  {group}: {{holds: [{', '.join(segments)}]}}" for group, segments in held.items()]
     made = [(entry.group, entry.resource) for entry in definition.resources if not entry.says_more]
-    lines += [*_rows(columns, _owners(definition.groups, held, made), "# changes:"), *_codes(unlisted)]
+    needed = {each.needs[0]: each.resource for each in reversed(definition.resources) if len(each.needs) == 1}
+    owners = {**_owners(definition.groups, held, made), **needed}
+    lines += [*_rows(columns, owners, "# changes:"), *_codes(unlisted)]
     return "\n".join(lines) + "\n"
 
 
@@ -92,6 +95,7 @@ def _rows(columns: Iterable[Described], owners: Mapping[str, str], heading: str)
         return
     yield ""
     yield "# Fields that no row reads yet, and what they hold. Say where each goes, and take its mark off."
+    yield f"# What FHIR has no element for: {_ANYWHERE}"
     yield heading
     by_resource: dict[str, list[Described]] = {}
     for column in unknown:

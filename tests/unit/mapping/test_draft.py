@@ -106,6 +106,17 @@ def test_for_a_type_that_is_taken_only_the_differences_are_drafted(few: Path, ow
     assert failures(few, own) == []
 
 
+def test_a_field_is_drafted_below_the_resource_that_its_segment_becomes(few: Path, own: Path, drafted: Drafted) -> None:
+    numbered = [line.replace("PV1|1|O|门诊", "PV1|1|O|门诊|||||||||||||||MZ1|V3|") for line in REGISTRATION]
+    drafted(text_of(*numbered))
+    text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
+    by_resource = text.partition("# changes:")[2].split("#   Encounter:")
+    assert len(by_resource) == 2
+    assert "from: PV1-18" in by_resource[1]
+    assert "from: PID-31" not in by_resource[1]
+    assert failures(few, own) == []
+
+
 def test_no_file_holds_what_belongs_to_a_patient(own: Path, drafted: Drafted) -> None:
     made = drafted(text_of(*BILL, *REGISTRATION))
     written = "".join(path.read_text(encoding="utf-8") for path in own.rglob("*") if path.is_file())
