@@ -43,7 +43,11 @@ def show_difference(
     as_json: bool,
 ) -> bool:
     """Prints what would change, and returns whether anything would."""
-    running = _running(data, config_folder)
+    config_folder = config_folder or _config_of_hub(data)
+    if against.resolve() in (config_folder.resolve(), (config_folder / "mappings").resolve()):
+        told = f"--against {against}: this is the running configuration itself; change a copy of it and name that"
+        typer.echo(told, err=True)
+    running = _running(config_folder)
     changed = _changed(against, running.community)
     summary = _look(_database(data), looked, running, changed)
     if as_json:
@@ -53,9 +57,7 @@ def show_difference(
     return bool(summary.changed)
 
 
-def _running(data: Path | None, config_folder: Path | None) -> World:
-    if config_folder is None:
-        config_folder = _config_of_hub(data)
+def _running(config_folder: Path) -> World:
     community = config.load(config_folder)
     return World(community, mappings_of(community))
 

@@ -71,7 +71,7 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
     places = [_Place(folder, folder), *([_Place(own, own.parent)] if own is not None else [])]
     tables = Tables()
     for place in places:
-        tables = tables.with_tables(Tables.load(place.folder / "tables"))
+        tables = tables.with_tables(Tables.load(place.folder / "tables", place.root))
     known = Known(FUNCTIONS, ID_FUNCTIONS, tables)
     parts = {name: part for place in places for name, part in _parts(place, known, problems).items()}
     definitions = _definitions(places, parts, known, problems)
@@ -84,7 +84,8 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
                 file = overlay_folder.relative_to(place.root).as_posix()
                 problems.append(Problem(file, 0, "", f"'{code}' is no facility{nearest(code, facilities)}"))
                 continue
-            tables_of[code] = tables_of.get(code, tables).with_tables(Tables.load(overlay_folder / "tables"))
+            own_tables = Tables.load(overlay_folder / "tables", place.root)
+            tables_of[code] = tables_of.get(code, tables).with_tables(own_tables)
             overlays = _overlays(
                 overlay_folder, place.root, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
             )

@@ -21,14 +21,17 @@ class Tables:
     by_name: Mapping[str, Table] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path) -> Tables:
-        """Reads every CSV file of a folder; a folder that is not there holds no tables.
+    def load(cls, folder: Path, root: Path | None = None) -> Tables:
+        """Reads every CSV file of a folder; a folder that is not there holds no tables. Files are named from `root`.
 
         UTF-8, with or without a byte order mark (spreadsheet programs write one); the first line names the columns, of
         which `from` and `code` are required. Raises InvalidConfiguration with file and line.
         """
         problems: list[Problem] = []
-        tables = {path.stem: _read(path, problems) for path in sorted(folder.glob("*.csv"))}
+        tables = {
+            path.stem: _read(path, path.relative_to(root or folder.parent).as_posix(), problems)
+            for path in sorted(folder.glob("*.csv"))
+        }
         if problems:
             raise InvalidConfiguration(problems)
         return cls(tables)
@@ -60,12 +63,11 @@ class Tables:
         )
 
 
-def _read(path: Path, problems: list[Problem]) -> Table:
-    file = f"{path.parent.name}/{path.name}"
+def _read(path: Path, file: str, problems: list[Problem]) -> Table:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        problems.append(Problem(file, 0, "", f"expected UTF-8 text; byte {error.start} is not"))
+        problems.append(Problem(file, 0, "", f"expected UTF-8 text; byte {error.start} is not: save it as CSV UTF-8"))
         return Table(path.stem)
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
     missing = [column for column in _REQUIRED if column not in (reader.fieldnames or ())]

@@ -124,3 +124,9 @@ async def test_spans_cover_every_message_once_in_the_order_they_came(hub: Hub) -
         assert await spans(connection, Looked(begin, begin), 5) == []
     finally:
         await connection.close()
+
+
+async def test_whoever_names_the_running_configuration_itself_is_told(hub: Hub) -> None:
+    status, said, error = await against(hub, EXAMPLE)
+    assert (status, "nothing would change" in said) == (0, True), error
+    assert "this is the running configuration itself; change a copy of it" in error

@@ -142,6 +142,13 @@ def test_a_facility_changes_rows_by_their_id_and_nobody_else_notices(overlaid: P
     assert unchanged.unmapped == ["ZPD-1", "ZPD-2"]
 
 
+def test_what_is_wrong_with_a_table_of_a_facility_is_said_with_its_place(overlaid: Path) -> None:
+    (overlaid / "facilities/baishi/tables/sex.csv").write_bytes("from,code\n男,male\n".encode("gb18030"))
+    assert problems(overlaid, ["baishi"]) == [
+        "facilities/baishi/tables/sex.csv: expected UTF-8 text; byte 10 is not: save it as CSV UTF-8"
+    ]
+
+
 def test_a_changed_mapping_has_another_label(overlaid: Path) -> None:
     mappings = MappingSet.load(overlaid, ["baishi"])
     labels = {found.label for facility in ("baishi", "qingxi") if (found := mappings.find("ADT^A04", facility))}
