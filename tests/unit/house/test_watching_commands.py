@@ -107,12 +107,12 @@ def test_times_are_those_of_the_clock_on_the_wall(
 
 
 def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(trace_command, "find_hub", lambda *_: Answers(trace=known))
     monkeypatch.delenv("COLUMNS", raising=False)
     lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
     long = "文" * 150
     finding = {"code": "another", "text": long, "location": None, "rule": None}
     known = {"word": "C1", "envelopes": [{**ENVELOPE, "findings": [finding]}], "more": False, **lists}
+    monkeypatch.setattr(trace_command, "find_hub", lambda *_: Answers(trace=known))
     with pytest.raises(SystemExit):
         main(["trace", "C1"])
     assert any(line.endswith(f"finding another (open) : {long}") for line in capsys.readouterr().out.splitlines())
