@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def say(what: dict[str, str | int]) -> None:
 
 
 def main() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # whoever runs the tests in the background has them ignored
     server = EmbeddedPostgres(Path(sys.argv[1]))
     try:
         server.start()
