@@ -39,8 +39,9 @@ with chosen as (
     from chosen c where i.envelope = c.envelope
     returning i.envelope, i.lanes, i.taken_place
 ), waiting_again as (
-    insert into lane (key, envelope, taken_place)
-    select distinct key, envelope, taken_place from freed, unnest(lanes) key on conflict do nothing
+    insert into lane (key, envelope, taken_place, place)
+    select distinct key, envelope, taken_place, coalesce(taken_place, envelope) from freed, unnest(lanes) key
+    on conflict do nothing
 )
 insert into audit (at, actor, action, subject, detail)
 select $8, $6, 'release', 'Envelope/' || envelope, jsonb_build_object('reason', $7::text) from freed

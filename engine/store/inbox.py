@@ -169,7 +169,7 @@ async def leave(connection: Connection, envelopes: Sequence[UUID]) -> None:
 async def take_place(connection: Connection, correction: Envelope, place: UUID, by: str, why: str) -> None:
     """Queues a correction in the place that the envelope it stands for has left."""
     await connection.execute(
-        "insert into inbox (envelope, lanes, taken_place, asked_by, asked_why) values ($1, $2, $3, $4, $5)",
+        "insert into inbox (envelope, lanes, taken_place, place, asked_by, asked_why) values ($1, $2, $3, $3, $4, $5)",
         correction.id,
         list(correction.lanes),
         place,
@@ -177,7 +177,10 @@ async def take_place(connection: Connection, correction: Envelope, place: UUID, 
         why,
     )
     await connection.execute(
-        "insert into lane (key, envelope, taken_place) select distinct unnest($2::text[]), $1::uuid, $3::uuid",
+        """
+        insert into lane (key, envelope, taken_place, place)
+        select distinct unnest($2::text[]), $1::uuid, $3::uuid, $3::uuid
+        """,
         correction.id,
         list(correction.lanes),
         place,

@@ -24,9 +24,10 @@ with fresh as (
                          acknowledgment)
     select envelope, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from fresh
 ), queued as (
-    insert into inbox (envelope, lanes) select envelope, $14::text[] from fresh
+    insert into inbox (envelope, place, lanes) select envelope, envelope, $14::text[] from fresh
 ), ordered as (
-    insert into lane (key, envelope) select unnest($14::text[]), envelope from fresh on conflict do nothing
+    insert into lane (key, envelope, place) select unnest($14::text[]), envelope, envelope from fresh
+    on conflict do nothing
 )
 select envelope from fresh
 """

@@ -31,12 +31,12 @@ _CHOSEN = f"""
 
 _QUEUE = """
 with queued as (
-    insert into inbox (envelope, lanes, taken_place, replayed, redeliver, asked_by, asked_why)
-    values ($1, $2::text[], $3, true, $4, $5, $6) on conflict do nothing
-    returning envelope, taken_place
+    insert into inbox (envelope, lanes, taken_place, place, replayed, redeliver, asked_by, asked_why)
+    values ($1::uuid, $2::text[], $3::uuid, coalesce($3::uuid, $1::uuid), true, $4, $5, $6) on conflict do nothing
+    returning envelope, taken_place, place
 )
-insert into lane (key, envelope, taken_place)
-select distinct key, envelope, taken_place from queued, unnest($2::text[]) key
+insert into lane (key, envelope, taken_place, place)
+select distinct key, envelope, taken_place, place from queued, unnest($2::text[]) key
 """
 
 

@@ -72,7 +72,7 @@ class Scene:
     async def held(self, number: int, code: str = "no-mapping", channel: str = "qingxi-his") -> list[UUID]:
         ids = [self.ids.next(self.now) for _ in range(number)]
         await self.pool.executemany(
-            "insert into inbox (envelope, lanes, state) values ($1, '{}', 'held')", [(each,) for each in ids]
+            "insert into inbox (envelope, place, lanes, state) values ($1, $1, '{}', 'held')", [(each,) for each in ids]
         )
         await self.pool.executemany(
             """

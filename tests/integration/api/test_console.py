@@ -87,9 +87,11 @@ class Journal:
         )
         if state in ("accepted", "held"):
             await self.pool.execute(
-                "insert into inbox (envelope, state, lanes) values ($1, $2, $3)", number, state, list(lanes)
+                "insert into inbox (envelope, place, state, lanes) values ($1, $1, $2, $3)", number, state, list(lanes)
             )
-            await self.pool.executemany("insert into lane values ($1, $2)", [(key, number) for key in lanes])
+            await self.pool.executemany(
+                "insert into lane (key, envelope, place) values ($1, $2, $2)", [(key, number) for key in lanes]
+            )
         else:
             await self.pool.execute(
                 "insert into outcome (envelope, state, finished_at, mapping, resources, unmapped) "

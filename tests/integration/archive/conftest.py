@@ -68,7 +68,7 @@ class Archive:
             await self.database.execute("insert into past_lane values ('baishi|M1', $1)", number)
         else:
             await self.database.execute(
-                "insert into inbox (envelope, lanes, state) values ($1, '{baishi|M1}', $2)", number, state
+                "insert into inbox (envelope, place, lanes, state) values ($1, $1, '{baishi|M1}', $2)", number, state
             )
         return number
 

@@ -145,7 +145,7 @@ async def test_what_is_begun_while_the_month_is_dropped_stops_it(archive: Archiv
         transaction = replaying.transaction()
         await transaction.start()
         await replaying.fetch("select * from journal where id = $1", numbers[0])
-        await replaying.execute("insert into inbox (envelope, lanes) values ($1, '{}')", numbers[0])
+        await replaying.execute("insert into inbox (envelope, place, lanes) values ($1, $1, '{}')", numbers[0])
         dropping = asyncio.create_task(
             client.post(f"/api/journal/{OLD}/drop", json={"print": state["print"], "sha256": "0" * 64})
         )

@@ -238,7 +238,7 @@ async def test_an_undone_merge_stays_undone_when_its_message_is_processed_again(
     await undone(hub, 1)
     before = await standing(hub)
     envelope = await hub.pool.fetchval("delete from outcome returning envelope")
-    await hub.pool.execute("insert into inbox (envelope, lanes) values ($1, '{}')", envelope)
+    await hub.pool.execute("insert into inbox (envelope, place, lanes) values ($1, $1, '{}')", envelope)
     await hub.run()
     assert await standing(hub) == before
     assert await hub.open_findings() == ["merge-undone-before"]
@@ -332,7 +332,7 @@ async def test_many_workers_end_as_one_does(
         """
     )
     for row in received:  # one by one, in the order they came
-        await hub.pool.execute("insert into inbox (envelope, lanes) values ($1, '{}')", row["id"])
+        await hub.pool.execute("insert into inbox (envelope, place, lanes) values ($1, $1, '{}')", row["id"])
         await hub.run()
     assert await _without_findings_order(hub) == together
 

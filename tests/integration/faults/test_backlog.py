@@ -26,9 +26,9 @@ with arrived as (
                          acknowledgment)
     select id, 'hl7v2', 'his', 'baishi', '', now(), 'ADT^A08', '', '', '', 'AA' from arrived
 ), queued as (
-    insert into inbox (envelope, lanes) select id, array[lane] from arrived
+    insert into inbox (envelope, place, lanes) select id, id, array[lane] from arrived
 )
-insert into lane (key, envelope) select lane, id from arrived
+insert into lane (key, envelope, place) select lane, id, id from arrived
 """
 
 
