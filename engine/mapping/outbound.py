@@ -9,13 +9,14 @@ from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from engine.codecs.er7 import Er7Writer, Raw, Value
 from engine.config.problems import InvalidConfiguration, Problem
 from engine.errors import MappingError
 from engine.identifiers import DICOM_UID
 from engine.mapping.definition import Direction, FieldName, Line
+from engine.mapping.endpoint import Endpoint
 from engine.mapping.mapped import Resource
 from engine.mapping.reading import Node
 from engine.mapping.writing import WRITERS, Write, WriteOptions
@@ -27,23 +28,6 @@ _ROOTS = ("report", "order", "patient", "endpoint", "message", "each")
 _LISTS = ("observations",)
 _RULE_KEYS = ("rule", "from", "value", "to", "with", "as", "table", "since", "before")
 _VERSIONS = ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8")
-
-
-class Endpoint(Protocol):
-    """What must be known of the system that a message is written for."""
-
-    @property
-    def version(self) -> str: ...
-    @property
-    def charset(self) -> str: ...
-    @property
-    def sending_application(self) -> str: ...
-    @property
-    def sending_facility(self) -> str: ...
-    @property
-    def receiving_application(self) -> str: ...
-    @property
-    def receiving_facility(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
