@@ -43,21 +43,6 @@ def appointment_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(2, repeats=True)
-def appointment_order_id(options: Options) -> MakeId:
-    """From the facility and the order that is kept an appointment for: the placer's number, else the filler's."""
-    facility = options.facility
-
-    def make(placer: str, filler: str, within: str, scope: Scope) -> str | None:
-        orders = placer if scope.first(placer.split("~")[0]) else filler
-        if "~" in orders:
-            scope.doubt("repetition-not-mapped", "only the first of several orders is taken", 0, Severity.INFORMATION)
-        number = scope.first(orders.split("~")[0])
-        return resource_id("ServiceRequest", facility, number) if number else None
-
-    return make
-
-
 @function(parts={"value": 1})
 def appointment_number(options: Options) -> Apply:
     """A number of the appointment (Identifier); `as` says whose: PLAC the placer's, FILL the filler's."""

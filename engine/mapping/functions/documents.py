@@ -33,21 +33,6 @@ def document_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(2, repeats=True)
-def document_order_id(options: Options) -> MakeId:
-    """From the facility and the order that the document is about: the placer's number (TXA-14), else the filler's."""
-    facility = options.facility
-
-    def make(placer: str, filler: str, within: str, scope: Scope) -> str | None:
-        orders = placer if scope.first(placer.split("~")[0]) else filler
-        if "~" in orders:
-            scope.doubt("repetition-not-mapped", "only the first of several orders is taken", 0, Severity.INFORMATION)
-        number = scope.first(orders.split("~")[0])
-        return resource_id("ServiceRequest", facility, number) if number else None
-
-    return make
-
-
 def _number(raw: str, facility: str, scope: Scope) -> dict[str, Any] | None:
     parts = [*scope.components(raw), "", ""]
     if not parts[0]:

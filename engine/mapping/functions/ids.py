@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.finding import Severity
 from engine.identifiers import resource_id
 from engine.mapping.functions.patients import authority_of
 from engine.mapping.registry import MakeId, Options, makes_id
@@ -194,3 +195,18 @@ def _first_of(fields: tuple[str, ...], scope: Scope) -> str:
         if raw and (value := scope.first(raw)):
             return value
     return ""
+
+
+@makes_id(2, repeats=True)
+def mentioned_order_id(options: Options) -> MakeId:
+    """From the facility and the order that something is about: the placer's number, else the filler's; the first."""
+    facility = options.facility
+
+    def make(placer: str, filler: str, within: str, scope: Scope) -> str | None:
+        orders = placer if scope.first(placer.split("~")[0]) else filler
+        if "~" in orders:
+            scope.doubt("repetition-not-mapped", "only the first of several orders is taken", 0, Severity.INFORMATION)
+        number = scope.first(orders.split("~")[0])
+        return resource_id("ServiceRequest", facility, number) if number else None
+
+    return make
