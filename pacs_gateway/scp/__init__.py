@@ -1,0 +1,1 @@
+"""The service class provider: one listening port, the associations on it and the services they may use."""
