@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engine.finding import Severity
+from engine.mapping.functions.numbers import folded
 from engine.mapping.functions.times import period_of
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -37,6 +39,11 @@ _CONTACT_SYSTEM = {
     "MD": "other",
 }
 """HL7 table 0202."""
+_DIGIT = re.compile(r"\d", re.ASCII)
+_FEWEST_DIGITS = 3
+"""Of an extension inside a hospital, and of 120."""
+_NUMBER_IN_A_LIST = re.compile(r"(?!(?i:tel|ph|ext|x)\W?\d)[A-Za-z]+[-_/]?\d[\dA-Za-z]*", re.ASCII)
+"""Letters that lead a number, as in the numbers of people and of departments."""
 
 
 @function(parts={"line": 1, "city": 3, "state": 4, "postalCode": 5, "country": 6, "use": 7, "type": 7, "district": 9})
@@ -126,3 +133,11 @@ def _built(parts: list[str]) -> str:
     if country:
         number = f"+{country.lstrip('+')} {number}"
     return f"{number} x{extension}" if extension else number
+
+
+def reaches_somebody(value: str) -> bool:
+    """Whether a text can be a telephone number, an e-mail address or a URL: `D0112` is somebody's number in a list."""
+    text = folded(value)
+    if "@" in text or "://" in text:
+        return True
+    return len(_DIGIT.findall(text)) >= _FEWEST_DIGITS and not _NUMBER_IN_A_LIST.fullmatch(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.mapping.functions.codes import Concepts
 from engine.mapping.functions.numbers import folded, number, quantity
-from engine.mapping.functions.powers import whole_unit
+from engine.mapping.functions.powers import amount_and_unit, whole_unit
 from engine.mapping.registry import Options
 from engine.mapping.scope import Scope
 
@@ -37,8 +37,7 @@ class Amounts:
 
     def of_cq(self, raw: str, scope: Scope) -> Quantity | None:
         """The Quantity of a CQ: the amount, and a unit whose parts stand as subcomponents."""
-        parts = raw.split("^")
-        return self.read(parts[0], parts[1].replace("&", "^") if len(parts) > 1 else "", scope)
+        return self.read(*amount_and_unit(raw), scope)
 
     def unit(self, raw: str, scope: Scope) -> dict[str, str]:
         """Unit (CWE.2, else CWE.1), and system and code where CWE.3 says whose the code is."""

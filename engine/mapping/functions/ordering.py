@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import organization_id, resource_id
-from engine.mapping.functions.addresses import address, telecom
+from engine.mapping.functions.addresses import address, reaches_somebody, telecom
 from engine.mapping.functions.people import mention_organization, mention_practitioner, note
 from engine.mapping.functions.times import date_time
 from engine.mapping.mapped import Resource
@@ -93,11 +93,14 @@ def order_event(options: Options) -> Apply:
 
 @function()
 def callback(options: Options) -> Apply:
-    """The telephone by which to ask back about an order (extension)."""
+    """The telephone by which to ask back about an order (extension); what nobody could call or write to is none."""
     phone = telecom(options)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         value = phone(raw, scope)
+        if value is not None and not reaches_somebody(value["value"]):
+            scope.doubt("no-telephone", "neither a telephone number nor an address to write to; it is left out", 1)
+            return None
         return {"url": _CALLBACK, "valueContactPoint": value} if value is not None else None
 
     return apply

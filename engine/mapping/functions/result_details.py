@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engine.finding import Severity
@@ -122,6 +123,23 @@ def device(options: Options) -> Apply:
     return apply
 
 
+_PARTS_OF_A_PARENT = 3
+"""PRL: the code of the parent result, its sub-id, and its value in words."""
+_SHORTEST_CODE = 3
+"""Shorter ones are states and priorities of the fields beside OBR-26."""
+_TIME = re.compile(r"\d{8}(?:\d{4,6}(?:\.\d+)?(?:[+-]\d{4})?)?", re.ASCII)
+
+
+def _names_a_result(raw: str, parts: list[str]) -> bool:
+    """Whether a field can be a PRL: some system writes OBR one field off, with the state of the report here."""
+    code, *_ = raw.split("^")
+    if any(parts[_PARTS_OF_A_PARENT:]):
+        return False
+    if parts[2] or (parts[0] and "&" in code):
+        return True
+    return len(parts[0]) >= _SHORTEST_CODE and not _TIME.fullmatch(parts[0])
+
+
 @function(2)
 def parent_result(options: Options) -> Apply:
     """The result that this one came of (OBR-26, and OBR-29 for its order): the germ of a susceptibility."""
@@ -145,6 +163,9 @@ def parent_result(options: Options) -> Apply:
         ]
         if len(found) == 1:
             return {"reference": f"Observation/{found[0]}"}
+        if not _names_a_result(result, parts):
+            scope.doubt("no-parent-result", "what stands here cannot name a result; it is left out", 1)
+            return None
         scope.doubt(
             "parent-result-unknown", "the result that this one came of is not in the message", 0, Severity.INFORMATION
         )

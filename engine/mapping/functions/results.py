@@ -11,7 +11,7 @@ from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
 from engine.mapping.functions.embedded import EmbeddedUnreadable, embedded, pointer
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import compared, folded, number, quantity
-from engine.mapping.functions.powers import whole_unit
+from engine.mapping.functions.powers import amount_and_unit, whole_unit
 from engine.mapping.functions.texts import joined_lines
 from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, Options, function
@@ -104,12 +104,12 @@ def observation_value(options: Options) -> Apply:
 
 def _amount(raw: str, scope: Scope) -> dict[str, Any] | None:
     """CQ: a quantity that brings its unit."""
-    parts = raw.split("^")
-    exact = number(folded(scope.plain(parts[0])))
+    much, of_what = amount_and_unit(raw)
+    exact = number(folded(scope.plain(much)))
     if exact is None or "~" in raw:
         scope.doubt("number-unreadable", "a CQ that is no quantity; kept as text", 1)
         return _text(raw, scope)
-    unit = scope.first(parts[1]) if len(parts) > 1 else ""
+    unit = scope.first(of_what)
     return {"valueQuantity": quantity(exact, {"unit": unit} if unit else {})}
 
 

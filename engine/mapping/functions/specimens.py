@@ -8,6 +8,7 @@ from engine.identifiers import facility_system
 from engine.mapping.functions.codes import Concepts
 from engine.mapping.functions.numbers import folded, number, quantity
 from engine.mapping.functions.patients import typed
+from engine.mapping.functions.powers import amount_and_unit
 from engine.mapping.functions.times import period_of, read_moment
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -168,12 +169,12 @@ def amount(options: Options) -> Apply:
     """A quantity with its unit (CQ)."""
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
-        parts = raw.split("^")
-        exact = number(folded(scope.plain(parts[0])))
+        much, of_what = amount_and_unit(raw)
+        exact = number(folded(scope.plain(much)))
         if exact is None:
             scope.doubt("number-unreadable", "a quantity that is no number", 1)
             return None
-        unit = scope.first(parts[1]) if len(parts) > 1 else ""
+        unit = scope.first(of_what)
         return quantity(exact, {"unit": unit} if unit else {})
 
     return apply

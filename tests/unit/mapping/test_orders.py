@@ -181,3 +181,34 @@ def test_an_order_names_the_order_it_came_of(mapped: Map) -> None:
     result = mapped("OML^O21", pid(), "ORC|NW|O2", "OBR|1|O2||CULT^培养^L|||||||||||||||||||||||||P1^F1")
     order = next(r for r in result.resources if r["resourceType"] == "ServiceRequest")
     assert order["basedOn"][0]["identifier"]["value"] == "P1"
+
+
+@pytest.mark.parametrize(
+    ("stands", "value"),
+    [
+        ("^WPN^PH^^^0570^88001234", "0570-88001234"),
+        ("8012", "8012"),
+        ("120", "120"),
+        ("０５７０８８００１２３４", "０５７０８８００１２３４"),
+        ("13800138000 转 12", "13800138000 转 12"),
+        ("tel8801", "tel8801"),
+        ("护士站8012", "护士站8012"),
+        ("^NET^Internet^lab@example.org", "lab@example.org"),
+        ("https://example.org/call", "https://example.org/call"),
+        ("D11^李^医生", None),
+        ("D0112^李^医生", None),
+        ("K-0112", None),
+        ("李医生", None),
+        ("F", None),
+        ("12", None),
+    ],
+)
+def test_only_what_reaches_somebody_is_a_telephone_to_ask_back(mapped: Map, stands: str, value: str | None) -> None:
+    result = mapped("ORM^O01", pid(), "ORC|NW|1", obr(f17=stands))
+    found = next(each for each in result.resources if each["resourceType"] == "ServiceRequest")
+    telephones = [
+        each["valueContactPoint"]["value"] for each in found.get("extension", ()) if "valueContactPoint" in each
+    ]
+    findings = [(each.code, each.rule) for each in result.findings if each.code == "no-telephone"]
+    assert telephones == ([value] if value is not None else [])
+    assert findings == ([] if value is not None else [("no-telephone", "callback")])

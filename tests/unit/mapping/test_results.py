@@ -205,6 +205,30 @@ def test_a_germ_that_is_not_there_is_named_and_told(mapped: Map, parent: str, or
     assert (derived["display"], codes) == ("大肠埃希菌", ["parent-result-unknown"])
 
 
+@pytest.mark.parametrize(
+    ("stands", "is_parent"),
+    [
+        ("F", False),
+        ("CM", False),
+        ("^1", False),
+        ("20260401083000", False),
+        ("1^^^20260401^^R", False),
+        ("005454^王^医生^^^主任", False),
+        ("F&细菌&L", True),
+        ("600-7^9", True),
+        ("^^大肠埃希菌", True),
+    ],
+)
+def test_what_cannot_name_a_result_is_no_parent(mapped: Map, stands: str, is_parent: bool) -> None:
+    result = mapped("ORU^R01", pid(), obr(f26=stands), obx("NM", "5"))
+    (found,) = (each for each in result.resources if each["resourceType"] == "Observation")
+    assert ("derivedFrom" in found) is is_parent
+    expected = (
+        ("parent-result-unknown", "OBR-26", "parent") if is_parent else ("no-parent-result", "OBR-26[1].1", "parent")
+    )
+    assert expected in [(each.code, each.location, each.rule) for each in result.findings]
+
+
 def test_a_result_without_a_name_is_held(mapped: Map) -> None:
     with pytest.raises(MappingError) as held:
         mapped("ORU^R01", pid(), obr(), obx("NM", "5", f3=""))
