@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from engine.codecs.er7 import Raw, Value
+from engine.mapping.definition import Group
+from engine.mapping.grouping import grouped
 from engine.mapping.lens.back import raw
 from engine.mapping.lens.structures import Structure
 from engine.mapping.lens.tree import Fields, Node
@@ -16,31 +18,49 @@ _REQUIRED = (("RXA", 1, "0"), ("RXA", 2, "1"))
 Line = tuple[str, dict[int, Value]]
 
 
-def laid_out(root: Node, structure: Structure) -> list[Line]:
+def laid_out(root: Node, structure: Structure, groups: Mapping[str, Group]) -> list[Line]:
     """The segments below MSH in their order, each with its number among its like where it has one."""
-    counts: Counter[tuple[int, str]] = Counter()
-    return list(_lines(root, structure, -1, counts))
+    _begin(root)
+    return list(_Layout(structure, groups).lines(root, -1))
 
 
-def _lines(node: Node, structure: Structure, base: int, counts: Counter[tuple[int, str]]) -> Iterator[Line]:
-    first = _first(node)
-    base = _place(first, structure.order, base) if first else base
-    items: list[tuple[int, int, str | Node]] = []
-    for name in node.group.segments:
-        if name in node.segments:
-            items.append((base if name == first else _place(name, structure.order, base), len(items), name))
-    for inner in node.inner:
-        starts = _first(inner)
-        if starts:
-            items.append((_place(starts, structure.order, base), len(items), inner))
-    for item in _readable([item for _, _, item in sorted(items, key=lambda each: each[:2])]):
-        if isinstance(item, Node):
-            yield from _lines(item, structure, base, counts)
-            continue
-        for fields in node.segments[item]:
-            around = node.outer if item in node.group.starts and node.outer is not None else node
-            counts[id(around), item] += 1
-            yield item, _numbered(item, fields, counts[id(around), item], structure)
+class _Layout:
+    """Puts the segments of one message in their order, and counts them."""
+
+    def __init__(self, structure: Structure, groups: Mapping[str, Group]) -> None:
+        self._structure = structure
+        self._counts: Counter[tuple[int, str]] = Counter()
+        _, owners = grouped(structure.order, groups)
+        self._owners = [owner.group.name if owner is not None else "" for owner in owners]
+        """The group that takes a segment which stands in each place of the structure."""
+
+    def lines(self, node: Node, base: int) -> Iterator[Line]:
+        first = _first(node)
+        base = self._place(first, node, base) if first else base
+        items: list[tuple[int, int, str | Node]] = []
+        for name in node.group.segments:
+            if name in node.segments:
+                items.append((base if name == first else self._place(name, node, base), len(items), name))
+        for inner in node.inner:
+            if starts := _first(inner):
+                items.append((self._place(starts, inner, base), len(items), inner))
+        for item in _readable([item for _, _, item in sorted(items, key=lambda each: each[:2])]):
+            if isinstance(item, Node):
+                yield from self.lines(item, base)
+                continue
+            for fields in node.segments[item]:
+                around = node.outer if item in node.group.starts and node.outer is not None else node
+                self._counts[id(around), item] += 1
+                yield item, _numbered(item, fields, self._counts[id(around), item], self._structure)
+
+    def _place(self, segment: str, node: Node, after: int) -> int:
+        """Where a segment stands in the structure, after the beginning of its group: where its own group takes it.
+
+        Last where the structure lacks it.
+        """
+        places = [at for at, name in enumerate(self._structure.order) if at > after and name == segment]
+        own = next((at for at in places if self._owners[at] == node.group.name), None)
+        return own if own is not None else next(iter(places), len(self._structure.order))
 
 
 def _readable(items: list[str | Node]) -> list[str | Node]:
@@ -60,17 +80,17 @@ def _readable(items: list[str | Node]) -> list[str | Node]:
     return ordered
 
 
+def _begin(node: Node) -> None:
+    """A group that makes nothing itself begins with its segment wherever something of what is in it is written."""
+    for inner in node.inner:
+        _begin(inner)
+    if not node.made and node.group.starts and not _first(node) and any(_first(inner) for inner in node.inner):
+        node.segments[node.group.starts[0]] = [{}]
+
+
 def _first(node: Node) -> str:
     """The segment that a group begins with; empty for a group of which nothing is written."""
     return next((name for name in node.group.segments if name in node.segments), "")
-
-
-def _place(segment: str, order: tuple[str, ...], after: int) -> int:
-    """Where a segment stands in the structure, after the beginning of its group; last where the structure lacks it."""
-    try:
-        return order.index(segment, after + 1)
-    except ValueError:
-        return len(order)
 
 
 def _numbered(name: str, fields: Fields, number: int, structure: Structure) -> dict[int, Value]:

@@ -60,9 +60,11 @@ class Lens:
             raise MappingError(text, location="MSH-9", rule=self._definition.name, code="message-type-not-written")
         structure = Structure(context.message_type, context.endpoint.version)
         back = Back(resources, context.message_type, context.endpoint.version)
-        tree = Tree(self._definition, resources, structure)
         received = Context(self._facility, context.facility_name, "", context.at)
         pen = Pen(back, structure, Scope(received, context.endpoint.charset, b""))
+        tree = Tree(
+            self._definition, resources, structure, lambda entry, whole: pen.parts(self._ways[id(entry)], whole)
+        )
         for node in tree.root.all_inside():
             for entry, resource in node.made:
                 pen.write(self._ways[id(entry)], resource, node)
@@ -70,7 +72,7 @@ class Lens:
         return Written(payload, tuple(self._loss(payload, tree, resources, received, context)))
 
     def _payload(self, tree: Tree, structure: Structure, context: WriteContext) -> bytes:
-        lines = laid_out(tree.root, structure)
+        lines = laid_out(tree.root, structure, self._definition.groups)
         if not lines:
             text = f"nothing of these resources is written by {self._definition.name}"
             raise MappingError(text, location="MSH", rule=self._definition.name, code="nothing-written")

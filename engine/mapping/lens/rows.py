@@ -70,6 +70,21 @@ class Pen:
             elif lists[way.rule.to][0] is way:
                 self._write_list(lists[way.rule.to], resource, node)
 
+    def parts(self, ways: Sequence[Way], resource: Resource) -> list[Resource]:
+        """A resource cut into parts: each has one of the entries that these rows can write, and the rest of it."""
+        written: dict[str, list[Way]] = {}
+        for way in ways:
+            if not way.function.elements and len(way.path) == 1:
+                written.setdefault(way.rule.to, []).append(way)
+        rest = {name: value for name, value in resource.items() if name not in written}
+        parts: list[Resource] = []
+        for name, those in written.items():
+            value = resource.get(name)
+            for entry in value if isinstance(value, list) else [value]:
+                if entry is not None and any(self._put(way, entry) is not None for way in those):
+                    parts.append({**rest, name: [entry] if isinstance(value, list) else entry})
+        return parts
+
     def _write_one(self, way: Way, resource: Resource, node: Node) -> None:
         container = _container(resource, way.path[:-1])
         name = way.path[-1]

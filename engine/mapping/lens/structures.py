@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from hl7apy import SUPPORTED_LIBRARIES, load_library
 
@@ -49,12 +49,19 @@ class Structure:
         self.name = structure_name(message_type)
         self._segments = _library(version).SEGMENTS
         listed = list(_leaves(_library(version).MESSAGES.get(self.name)))
-        self.order = tuple(name for name, _ in listed)
+        self.order = tuple(leaf.name for leaf in listed)
         """Every segment in its place, as often as there are places for it. Empty for unknown messages."""
-        self._repeating = frozenset(name for name, repeats in listed if repeats) or _REPEATING
+        self._repeating = frozenset(leaf.name for leaf in listed if leaf.repeats) or _REPEATING
+        self._in_repeating = frozenset(leaf.name for leaf in listed if leaf.repeats or leaf.in_repeating)
 
     def segment_repeats(self, segment: str) -> bool:
         return segment in self._repeating
+
+    def places(self, segment: str) -> int | None:
+        """How often it may stand in a message at most; None where it, or a group around it, may repeat."""
+        if segment in self._in_repeating or segment not in self.order:
+            return None
+        return self.order.count(segment)
 
     def has_segment(self, segment: str) -> bool:
         """Whether the version knows it; a Z-segment is the facility's own affair."""
@@ -91,12 +98,21 @@ def _library(version: str) -> Any:
     return load_library(version if version in SUPPORTED_LIBRARIES else _USUAL_VERSION)
 
 
-def _leaves(reference: Any) -> Iterator[tuple[str, bool]]:
-    """The segments of a structure in their order, and whether each may repeat in its place."""
+class _Leaf(NamedTuple):
+    """A segment in its place: whether it may repeat there, and whether a group around it may."""
+
+    name: str
+    repeats: bool
+    in_repeating: bool
+
+
+def _leaves(reference: Any, in_repeating: bool = False) -> Iterator[_Leaf]:
+    """The segments of a structure in their order."""
     if reference is None:
         return
     for name, inner, (_, most), kind in reference[1]:
+        repeats = most not in (0, 1)
         if kind == "SEG":
-            yield name, most not in (0, 1)
+            yield _Leaf(name, repeats, in_repeating)
         else:
-            yield from _leaves(inner)
+            yield from _leaves(inner, in_repeating or repeats)

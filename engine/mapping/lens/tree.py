@@ -2,12 +2,15 @@
 
 A group stands for each resource of the first kind it makes. It stands in the group around it to whose resource it is
 linked, whichever of the two refers to the other: results to their report, specimens to their order.
+
+A group that only says more of a resource around it stands for each entry that it can say: each PRD for one provider of
+the referral. A group that makes nothing stands once, around those in it: RGS around what is booked.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,17 +44,31 @@ class Node:
         for node in self.inner:
             yield from node.all_inside()
 
+    def is_last(self) -> bool:
+        """Whether no other group of its kind comes after it in the group around it."""
+        if self.outer is None:
+            return True
+        return [each for each in self.outer.inner if each.group is self.group][-1] is self
+
     def holder(self, segment: str) -> Node:
         """The nearest group, from here outwards, that such a segment belongs to; the loader saw that it is there."""
         return next(node for node in self.outwards() if segment in node.group.segments)
 
 
+Slices = Callable[[ResourceRules, Resource], list[Resource]]
+"""Cuts a resource into parts, each with one entry of the lists that the rows of a mapping's entry write."""
+
+
 class Tree:
     """The groups of one message."""
 
-    def __init__(self, definition: Definition, resources: Sequence[Resource], structure: Structure) -> None:
+    def __init__(
+        self, definition: Definition, resources: Sequence[Resource], structure: Structure, slices: Slices
+    ) -> None:
         self._definition = definition
         self._structure = structure
+        self._slices = slices
+        self._making = {entry.group for entry in definition.resources}
         self._resources = list(resources)
         self._refers = {id(each): list(_references(each)) for each in self._resources}
         self._referred = Counter(to for refers in self._refers.values() for to in refers)
@@ -69,9 +86,12 @@ class Tree:
         for group in self._definition.groups.values():
             if group.inside != node.group.name or not self._stands_in_structure(group):
                 continue
-            for inner in self._instances(group, node, taken):
-                node.inner.append(inner)
+            made = [Node(group, node)] if group.name not in self._making else list(self._instances(group, node, taken))
+            made = made[: self._structure.places(group.starts[0])]
+            node.inner += made
+            for inner in made:
                 self._fill(inner)
+        node.inner = [inner for inner in node.inner if inner.made or inner.inner]
 
     def _stands_in_structure(self, group: Group) -> bool:
         order = self._structure.order
@@ -79,25 +99,61 @@ class Tree:
 
     def _instances(self, group: Group, outer: Node, taken: set[int]) -> Iterator[Node]:
         entries = [each for each in self._definition.resources if each.group == group.name and _writes(each)]
-        leads = [each for each in entries if not each.says_more]
+        leads = [each for each in entries if not self._says_more(each)]
         leads.sort(key=lambda each: each.only_if_missing)
-        if not leads:
-            return
-        lead = leads[0]
-        for resource in self._linked(lead, outer):
-            if id(resource) in taken:
-                continue
-            taken.add(id(resource))
+        if leads:
+            found = [(leads[0], each) for each in self._linked(leads[0], outer) if id(each) not in taken]
+            taken |= {id(each) for _, each in found}
+        else:
+            found = self._further(entries, outer)
+        for lead, resource in found:
             node = Node(group, outer, [(lead, resource)])
             for entry in entries:
                 if entry is not lead and (more := self._beside(entry, node)) is not None:
                     node.made.append((entry, more))
             yield node
 
+    def _says_more(self, entry: ResourceRules) -> bool:
+        """Whether it says more of a resource that a group around makes: what AIS says of the appointment."""
+        if entry.says_more:
+            return True
+        around, outer = set(), self._definition.groups[entry.group].inside
+        while outer is not None:
+            around.add(outer)
+            outer = self._definition.groups[outer].inside
+        return any(
+            other.group in around
+            and other.resource == entry.resource
+            and (other.id.function, other.id.sources) == (entry.id.function, entry.id.sources)
+            for other in self._definition.resources
+        )
+
+    def _further(self, entries: Sequence[ResourceRules], outer: Node) -> list[tuple[ResourceRules, Resource]]:
+        """What a group says more: each entry that the first of its kind can say; else a further kind, as a whole."""
+        for entry in entries:
+            whole = self._last_made(entry.resource, outer)
+            parts = self._slices(entry, whole) if whole is not None else []
+            if whole is not None and parts:
+                if entry is not entries[0]:
+                    parts = [whole]
+                self._refers |= {id(part): list(_references(part)) for part in parts}
+                return [(entry, part) for part in parts]
+        return []
+
+    def _last_made(self, kind: str, outer: Node) -> Resource | None:
+        """The nearest resource of a kind around a group; none in groups after which another of their kind comes."""
+        for around in outer.outwards():
+            for _, resource in around.made:
+                if resource["resourceType"] == kind:
+                    return resource
+            if not around.is_last():
+                break
+        return None
+
     def _beside(self, entry: ResourceRules, node: Node) -> Resource | None:
         """The resource that writes a further part of a group: the one that is there already, or one linked to it."""
         here = [resource for around in node.outwards() for _, resource in around.made]
-        if entry.says_more:
+        if self._says_more(entry):
             return next((each for each in here if each["resourceType"] == entry.resource), None)
         known = {id(each) for each in here}
         found = [each for each in self._linked(entry, node) if id(each) not in known]
