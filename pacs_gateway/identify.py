@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
@@ -10,7 +11,7 @@ from pydicom.datadict import tag_for_keyword
 from engine.errors import ParseError
 from engine.finding import Finding
 from pacs_gateway.charset import Charset, decode
-from pacs_gateway.elements import top_level
+from pacs_gateway.elements import Walk, walk_of
 
 _UIDS = {
     "sop_class": "SOPClassUID",
@@ -63,6 +64,16 @@ _TEXT_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Uids:
+    """Which instance of which study a data set says it is."""
+
+    sop_class: str
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """An object's identifying attributes; text is repaired, numbers that are none are absent.
 
@@ -80,21 +91,36 @@ class Identity:
     findings: tuple[Finding, ...]
 
 
-def identify(data: bytes, transfer_syntax: str) -> Identity:
-    """Reads the identity of an encoded data set.
+def identifying(transfer_syntax: str) -> Walk:
+    """A walk over an encoded data set that finds what `uids_of` and `identity_of` read."""
+    return walk_of(transfer_syntax, _WANTED)
 
-    Raises ParseError: `dicom-truncated` and `dicom-unparsable` for bytes that are no whole data set, `uid-missing`
-    and `uid-malformed` for one that does not say which instance of which study it is.
-    """
-    raw = top_level(data, transfer_syntax, _WANTED)
-    uids = {name: _uid(raw.get(_TAGS[keyword], b""), keyword) for name, keyword in _UIDS.items()}
+
+def identify(data: bytes, transfer_syntax: str) -> Identity:
+    """Reads the identity of an encoded data set at once. Raises as the walk and `uids_of` do."""
+    walk = identifying(transfer_syntax)
+    walk.feed(data)
+    return identity_of(walk.end())
+
+
+def uids_of(raw: Mapping[int, bytes]) -> Uids:
+    """Raises ParseError `uid-missing` and `uid-malformed` when a data set does not say which instance it is."""
+    return Uids(**{name: _uid(raw.get(_TAGS[keyword], b""), keyword) for name, keyword in _UIDS.items()})
+
+
+def identity_of(raw: Mapping[int, bytes]) -> Identity:
+    """Raises as `uids_of` does."""
+    uids = uids_of(raw)
     decoded = decode(
         raw.get(_TAGS[_CHARACTER_SET], b""),
         {name: value for name, keyword in _TEXTS.items() if (value := raw.get(_TAGS[keyword], b"")[:_TEXT_LIMIT])},
     )
     tags = {name: value for name, value in decoded.texts.items() if value}
     return Identity(
-        **uids,
+        sop_class=uids.sop_class,
+        sop_uid=uids.sop_uid,
+        study_uid=uids.study_uid,
+        series_uid=uids.series_uid,
         modality=tags.get("modality", ""),
         number=_integer(tags.get("number", "")),
         tags=tags,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
+from itertools import pairwise
 
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -20,7 +23,7 @@ from pydicom.uid import (
 
 from engine.errors import ParseError
 from pacs_gateway import elements
-from pacs_gateway.elements import top_level
+from pacs_gateway.elements import top_level, walk_of
 
 SOP_UID, STUDY_UID, PATIENT_NAME = 0x00080018, 0x0020000D, 0x00100010
 WANTED = frozenset({SOP_UID, STUDY_UID, PATIENT_NAME})
@@ -193,3 +196,50 @@ def _explicit(group: int, element: int, vr: bytes, value: bytes) -> bytes:
 def _deflated(data: bytes) -> bytes:
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
+
+
+@pytest.mark.parametrize("syntax", [*UNCOMPRESSED, DeflatedExplicitVRLittleEndian])
+@settings(max_examples=60, deadline=None)
+@given(cuts=st.lists(st.integers(0, 600), max_size=12), kept=st.integers(1, 600), padding=st.integers(0, 20))
+def test_a_data_set_is_walked_alike_however_it_is_cut_into_pieces(
+    syntax: str, cuts: list[int], kept: int, padding: int
+) -> None:
+    data = encoded(object_with_sequences(), syntax) + bytes(padding)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        data = _deflated(encoded(object_with_sequences(), ExplicitVRLittleEndian))
+    data = data[:kept]
+    assert _walked(data, syntax, sorted(cuts)) == _walked(data, syntax, [])
+
+
+def test_a_data_set_that_comes_byte_by_byte_is_walked() -> None:
+    data = encoded(object_with_sequences(), ExplicitVRLittleEndian) + bytes(9)
+    assert _walked(data, ExplicitVRLittleEndian, list(range(len(data)))) == _walked(data, ExplicitVRLittleEndian, [])
+
+
+def test_an_item_whose_length_looks_like_a_vr_is_an_item() -> None:
+    length = int.from_bytes(b"AE", "little")
+    sequence = (
+        struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+        + struct.pack("<HHI", 0xFFFE, 0xE000, length)
+        + bytes(length)
+        + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    )
+    data = sequence + _explicit(0x0010, 0x0010, b"PN", b"AA")
+    assert top_level(data, ExplicitVRLittleEndian, WANTED) == {PATIENT_NAME: b"AA"}
+
+
+def test_of_an_enormous_value_only_the_beginning_is_held() -> None:
+    value = struct.pack("<HH2sHI", 0x0010, 0x0010, b"UN", 0, 1_000_000) + b"A" * 1_000_000
+    found = top_level(value, ExplicitVRLittleEndian, WANTED)
+    assert found == {PATIENT_NAME: b"A" * elements.VALUE_LIMIT_BYTES}
+
+
+def _walked(data: bytes, syntax: str, cuts: list[int]) -> dict[int, bytes] | str:
+    walk = walk_of(syntax, WANTED)
+    edges = [0, *(min(cut, len(data)) for cut in cuts), len(data)]
+    try:
+        for start, stop in pairwise(edges):
+            walk.feed(memoryview(data)[start:stop])
+        return walk.end()
+    except ParseError as error:
+        return error.code
