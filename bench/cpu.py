@@ -19,7 +19,15 @@ def used_secs_with_children(pid: int) -> float:
     """The same with the children that it has and those it had: a PostgreSQL and its backends."""
     fields = _fields(pid)
     ended = (int(fields[13]) + int(fields[14])) / _TICKS
-    return used_secs(pid) + ended + sum(used_secs(child) for child in _children(pid))
+    return used_secs(pid) + ended + sum(_used_if_alive(child) for child in _children(pid))
+
+
+def _used_if_alive(pid: int) -> float:
+    """0 for a child that ended since it was listed: the next reading finds it among those its parent had."""
+    try:
+        return used_secs(pid)
+    except FileNotFoundError:
+        return 0
 
 
 def _children(pid: int) -> list[int]:

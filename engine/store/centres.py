@@ -17,7 +17,7 @@ from engine.store.tokens import of_reference, of_system_and_value, of_value
 
 _REQUESTS = """
 select type, id, version, last_updated, body from resource
-where type = 'Task' and tokens && $1 and body @> any($2::jsonb[])
+where type = 'Task' and tokens && $1 and body::jsonb @> any($2::jsonb[])
 """
 _MOST_URGENT_FIRST = """
 order by array_position(array['stat', 'asap', 'urgent', 'routine'], body->>'priority'), body->>'authoredOn', id limit $3
@@ -48,7 +48,7 @@ async def count_by_state(
         """
         select state, count(*) as requests
         from resource, unnest(tokens) as state
-        where type = 'Task' and tokens && $1 and state = any($1) and body @> any($2::jsonb[])
+        where type = 'Task' and tokens && $1 and state = any($1) and body::jsonb @> any($2::jsonb[])
         group by state
         """,
         _state_tokens(wanted),

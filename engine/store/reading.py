@@ -1,28 +1,31 @@
 """What does the record say, word for word? Resources and their versions as JSON text, for handing on unparsed.
 
-PostgreSQL's jsonb keeps every digit of a number (5.10 stays 5.10), and nothing here turns one into a float.
+The members of a resource are handed on as they were written: 5.10 stays 5.10, and nothing here turns one into a float.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from engine.codecs import fhir_json
 from engine.store.database import Connection, Pool
 
 _STATEMENT_TIMEOUT = "20s"
 """A question that takes longer is answered with a refusal: it would hold up the intake of messages."""
 
-COLUMNS = """
-    r.type, r.id, r.version, r.last_updated, (r.body - '{resourceType,id,meta}'::text[])::text as rest,
-    ((r.body -> 'meta') - '{versionId,lastUpdated}'::text[])::text as meta,
-    coalesce(r.body #>> '{subject,reference}', r.body #>> '{for,reference}', r.body #>> '{patient,reference}') as person
-"""
+COLUMNS = "r.type, r.id, r.version, r.last_updated, r.body"
 """What `of_row` needs of a row `r` of resource or resource_history."""
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_REFERENCE = msgspec.json.Decoder(dict[str, Any])
+_WHOSE = ("subject", "for", "patient")
+"""Elements that refer to the Patient, the first that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,17 @@ async def same_person(connection: Connection, patients: Iterable[str]) -> list[s
 def of_row(row: Any) -> Text:
     """Puts a row selected by COLUMNS back together, the type and id first, where a person looks for them."""
     resource_type, resource_id = row["type"], row["id"]
-    meta = _joined(
-        f'"versionId":"{row["version"]}","lastUpdated":"{instant(row["last_updated"])}"', row["meta"] or "{}"
-    )
-    head = f'"resourceType":{_quoted(resource_type)},"id":{_quoted(resource_id)},"meta":{meta}'
-    person = f"Patient/{resource_id}" if resource_type == "Patient" else row["person"]
-    return Text(resource_type, resource_id, row["version"], row["last_updated"], _joined(head, row["rest"]), person)
+    members = _MEMBERS.decode(row["body"])
+    person = f"Patient/{resource_id}" if resource_type == "Patient" else _person(members)
+    meta = {"versionId": _raw(str(row["version"])), "lastUpdated": _raw(instant(row["last_updated"]))}
+    said = _MEMBERS.decode(members["meta"]) if "meta" in members else {}
+    whole = {
+        "resourceType": _raw(resource_type),
+        "id": _raw(resource_id),
+        "meta": _joined(meta | {name: text for name, text in said.items() if name not in meta}),
+    }
+    text = _joined(whole | {name: text for name, text in members.items() if name not in whole})
+    return Text(resource_type, resource_id, row["version"], row["last_updated"], str(text, "utf-8"), person)
 
 
 def instant(at: datetime) -> str:
@@ -137,9 +145,16 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _joined(members: str, rest: str) -> str:
-    return "{" + members + ("," if rest != "{}" else "") + rest[1:]
+def _person(members: dict[str, msgspec.Raw]) -> str | None:
+    for element in _WHOSE:
+        if element in members and (reference := _REFERENCE.decode(members[element]).get("reference")):
+            return str(reference)
+    return None
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _joined(members: dict[str, msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(fhir_json.dumps(members))
+
+
+def _raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(fhir_json.dumps(text))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from asyncpg import Record
+import asyncpg
 
 from engine.codecs import fhir_json
 from engine.errors import Disposition, RecordError
@@ -22,13 +22,15 @@ Resource = dict[str, Any]
 # driver takes an array apart element by element, and that costs more than making the JSON.
 _PART, _TOKEN = "\x1e", "\x1f"
 
+_NUL, _BACKSLASH = rb"\u0000", rb"\\"  # as JSON writes them
+
 
 def _parts(*numbers: int) -> str:
     return ", ".join(f"string_to_array(${number}::text, E'\\x1e')" for number in numbers)
 
 
 _READ = f"""
-select r.type, r.id, r.version, r.last_updated, r.body
+select r.type, r.id, r.version, r.last_updated, r.body, r.envelope
 from resource r join unnest({_parts(1, 2)}) wanted(type, id) on r.type = wanted.type and r.id = wanted.id
 order by r.type, r.id
 """
@@ -52,16 +54,15 @@ _ORIGIN = "nullif(c.envelope, '')::uuid, nullif(c.actor, ''), nullif(c.mapping, 
 _REPLACE = f"""
 update resource r
 set (version, last_updated, body, tokens, envelope, actor, mapping)
-    = (c.version::int, $9, c.body::jsonb, {_TOKENS}, {_ORIGIN})
+    = (c.version::int, $9, c.body::json, {_TOKENS}, {_ORIGIN})
 from {_CHANGED}
 where r.type = c.type and r.id = c.id and r.version = c.version::int - 1
 """
 
 _CREATE = f"""
 insert into resource (type, id, version, last_updated, body, tokens, envelope, actor, mapping)
-select c.type, c.id, c.version::int, $9, c.body::jsonb, {_TOKENS}, {_ORIGIN}
+select c.type, c.id, c.version::int, $9, c.body::json, {_TOKENS}, {_ORIGIN}
 from {_CHANGED}
-on conflict (type, id) do nothing
 """
 
 
@@ -74,13 +75,17 @@ class VersionConflict(RecordError):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A current resource. `body` has no meta.versionId and meta.lastUpdated: they are the columns."""
+    """A current resource. `body` has no meta.versionId and meta.lastUpdated: they are the columns.
+
+    envelope  whose version this is; None for one that a person or hutong itself wrote
+    """
 
     type: str
     id: str
     version: int
     last_updated: datetime
     body: Resource
+    envelope: UUID | None = None
 
     @property
     def reference(self) -> str:
@@ -142,7 +147,7 @@ async def find(connection: Connection, resource_type: str, token: str) -> list[S
     """Current resources of a type that carry a search token; few are expected."""
     rows = await connection.fetch(
         """
-        select type, id, version, last_updated, body from resource
+        select type, id, version, last_updated, body, envelope from resource
         where type = $1 and tokens @> array[$2] order by id limit 100
         """,
         resource_type,
@@ -199,19 +204,33 @@ async def write(connection: Connection, changes: Sequence[Change], at: datetime)
 
 
 async def _run(connection: Connection, statement: str, changes: Sequence[Change], at: datetime) -> None:
-    status = await connection.execute(
-        statement,
+    try:
+        status = await connection.execute(statement, *_columns(changes), at)
+    except asyncpg.UniqueViolationError:
+        raise VersionConflict("a resource was created by another transaction") from None
+    _all_of(changes, status)
+
+
+def _columns(changes: Sequence[Change]) -> tuple[str, ...]:
+    return (
         _PART.join([c.resource["resourceType"] for c in changes]),
         _PART.join([c.resource["id"] for c in changes]),
         _PART.join([str((c.expect_version or 0) + 1) for c in changes]),
-        _PART.encode().join([fhir_json.dumps(c.resource) for c in changes]).decode(),
+        _PART.join([_body(c) for c in changes]),
         _PART.join([_TOKEN.join(tokens_of(c.resource)) for c in changes]),
         _PART.join([str(c.envelope or "") for c in changes]),
         _PART.join([c.actor or "" for c in changes]),
         _PART.join([c.mapping or "" for c in changes]),
-        at,
     )
-    _all_of(changes, status)
+
+
+def _body(change: Change) -> str:
+    """The resource as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
+    text = fhir_json.dumps(change.resource)
+    if _NUL in text and _NUL in text.replace(_BACKSLASH, b""):
+        reference = "/".join(_key(change))
+        raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
+    return text.decode()
 
 
 def _all_of(changes: Sequence[Change], status: str) -> None:
@@ -220,8 +239,9 @@ def _all_of(changes: Sequence[Change], status: str) -> None:
         raise VersionConflict("a resource was changed by another transaction")
 
 
-def _stored(row: Record) -> Stored:
-    return Stored(row["type"], row["id"], row["version"], row["last_updated"], fhir_json.loads(row["body"]))
+def _stored(row: asyncpg.Record) -> Stored:
+    body = fhir_json.loads(row["body"])
+    return Stored(row["type"], row["id"], row["version"], row["last_updated"], body, row["envelope"])
 
 
 def _key(change: Change) -> tuple[str, str]:

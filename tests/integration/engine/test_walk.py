@@ -55,7 +55,7 @@ async def test_decimals_keep_their_digits_into_the_record(hub: Hub) -> None:
     await hub.send("baishi-his", result(value="5.10"))
     await hub.run()
     body = await hub.pool.fetchval("select body::text from resource where type = 'Observation'")
-    assert '"value": 5.10' in body
+    assert '"value":5.10' in body
 
 
 async def test_a_late_preliminary_result_never_replaces_the_final_one(hub: Hub) -> None:

@@ -103,7 +103,7 @@ async def every_message_is_processed_once(hub: Served, load: Load) -> None:
             select id, version, body->'telecom'->0->>'value' as phone
             from (select type, id, version, body from resource union all
                   select type, id, version, body from resource_history) every
-            where type = 'Patient' and not body ? 'link' and starts_with(body->'identifier'->0->>'value', $1)
+            where type = 'Patient' and body->'link' is null and starts_with(body->'identifier'->0->>'value', $1)
             order by id, version
             """,
             load.key,
