@@ -11,8 +11,8 @@ from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
-_KIND = "http://hl7.org/fhir/StructureDefinition/annotationType"
-_CODES = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
+KIND = "http://hl7.org/fhir/StructureDefinition/annotationType"
+CODES = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
 
 
 class Annotations:
@@ -29,7 +29,7 @@ class Annotations:
             return None
         note: dict[str, Any] = {}
         sort = self._concept(kind, scope) if kind else None
-        said = [(_KIND, sort), (_CODES, code)]
+        said = [(KIND, sort), (CODES, code)]
         if extensions := [{"url": url, "valueCodeableConcept": value} for url, value in said if value is not None]:
             note["extension"] = extensions
         if author and (person := self._people.read(author, scope)):

@@ -13,10 +13,10 @@ from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
-_CONTACT = "urn:hutong:appointment-contact"
+CONTACT = "urn:hutong:appointment-contact"
 """HL7 has no codes for the contact persons of SCH-12 and SCH-16."""
-_ENTERER = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-_ACCEPTED = "accepted"
+ENTERER = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+ACCEPTED = "accepted"
 _SUBJECT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.subject"
 _FIELDS = 11
 
@@ -28,7 +28,7 @@ class Reads(Protocol):
 @function(0)
 def accepted(options: Options) -> Apply:
     """That somebody takes part (participant.status accepted); a row after it says who."""
-    return lambda scope: {"status": _ACCEPTED}
+    return lambda scope: {"status": ACCEPTED}
 
 
 @function(0)
@@ -41,13 +41,13 @@ def subject_extension(options: Options) -> Apply:
 def appointment_contact(options: Options) -> Apply:
     """Someone to ask about the appointment (XCN); `as` says who: placer-contact, filler-contact, enterer."""
     people, part = People(options), options.argument or "placer-contact"
-    system = _ENTERER if part == "enterer" else _CONTACT
+    system = ENTERER if part == "enterer" else CONTACT
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         person = people.read(raw, scope)
         if person is None:
             return None
-        return {"type": [{"coding": [{"system": system, "code": part}]}], "actor": person, "status": _ACCEPTED}
+        return {"type": [{"coding": [{"system": system, "code": part}]}], "actor": person, "status": ACCEPTED}
 
     return apply
 
@@ -132,7 +132,7 @@ def _booked(options: Options, reads: Reads) -> Apply:
             found["actor"] = who
         stated = scope.first(status)
         row = looked_up(statuses, stated, scope) if stated else None
-        found["status"] = row["code"] if row is not None and row["code"] else _ACCEPTED
+        found["status"] = row["code"] if row is not None and row["code"] else ACCEPTED
         if period := slots.read(start, amount, unit, offset, offset_unit, begins, quantity, scope):
             found["period"] = period
         return found

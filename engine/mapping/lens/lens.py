@@ -63,7 +63,10 @@ class Lens:
         received = Context(self._facility, context.facility_name, "", context.at)
         pen = Pen(back, structure, Scope(received, context.endpoint.charset, b""))
         tree = Tree(
-            self._definition, resources, structure, lambda entry, whole: pen.parts(self._ways[id(entry)], whole)
+            self._definition,
+            resources,
+            structure,
+            lambda entry, whole: pen.parts(self._ways[id(entry)], whole, self._definition.groups[entry.group].starts),
         )
         for node in tree.root.all_inside():
             for entry, resource in node.made:

@@ -70,11 +70,11 @@ class Pen:
             elif lists[way.rule.to][0] is way:
                 self._write_list(lists[way.rule.to], resource, node)
 
-    def parts(self, ways: Sequence[Way], resource: Resource) -> list[Resource]:
-        """A resource cut into parts: each has one of the entries that these rows can write, and the rest of it."""
+    def parts(self, ways: Sequence[Way], resource: Resource, starts: Sequence[str]) -> list[Resource]:
+        """A resource cut into parts: each has one of the entries that a group's first segment says, and the rest."""
         written: dict[str, list[Way]] = {}
         for way in ways:
-            if not way.function.elements and len(way.path) == 1:
+            if way.rule.fields[0].segment in starts and not way.function.elements and len(way.path) == 1:
                 written.setdefault(way.rule.to, []).append(way)
         rest = {name: value for name, value in resource.items() if name not in written}
         parts: list[Resource] = []
@@ -190,7 +190,7 @@ class Pen:
             already = fields[number]
             if isinstance(already, dict):
                 continue
-            if raw(already) == raw(value):
+            if raw(already) == raw(value) or raw(value) in (raw(each) for each in _repetitions(already)):
                 return True
             if way.rule.many and not way.function.repeats and self._structure.field_repeats(name.segment, number):
                 fields[number] = [*_repetitions(already), *_repetitions(value)]
