@@ -173,6 +173,7 @@ def _watch_of(community: Community, data: Path, database_url: str) -> Watch:
 
 async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Maps, records and routes what was accepted until it is cancelled."""
+    from engine import pinyin
     from engine.pipeline import Pipeline
     from engine.recording.facilities import record_facilities
 
@@ -183,6 +184,7 @@ async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[
         await record_facilities(connection, community, now())
     finally:
         await connection.close()
+    pinyin.readings("石")  # loads its dictionary, a quarter of a second, now rather than with the first patient
     _collect_seldom()
     ready({})
     await pipeline.run()
@@ -254,6 +256,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             intake,
             data / "objects",
             now,
+            listener_context(channel.tls, folder) if channel.tls else None,
         )
         for channel in community.dicom_channels
     ]

@@ -216,7 +216,7 @@ def _columns(changes: Sequence[Change]) -> tuple[str, ...]:
         _PART.join([c.resource["resourceType"] for c in changes]),
         _PART.join([c.resource["id"] for c in changes]),
         _PART.join([str((c.expect_version or 0) + 1) for c in changes]),
-        _PART.join([_body(c) for c in changes]),
+        _bodies(changes),
         _PART.join([_TOKEN.join(tokens_of(c.resource)) for c in changes]),
         _PART.join([str(c.envelope or "") for c in changes]),
         _PART.join([c.actor or "" for c in changes]),
@@ -224,13 +224,16 @@ def _columns(changes: Sequence[Change]) -> tuple[str, ...]:
     )
 
 
-def _body(change: Change) -> str:
-    """The resource as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
-    text = fhir_json.dumps(change.resource)
-    if _NUL in text and _NUL in text.replace(_BACKSLASH, b""):
-        reference = "/".join(_key(change))
-        raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
-    return text.decode()
+def _bodies(changes: Sequence[Change]) -> str:
+    """The resources as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
+    bodies = [fhir_json.dumps(change.resource) for change in changes]
+    together = _PART.encode().join(bodies)
+    if _NUL in together:
+        for change, body in zip(changes, bodies, strict=True):
+            if _NUL in body.replace(_BACKSLASH, b""):
+                reference = "/".join(_key(change))
+                raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
+    return together.decode()
 
 
 def _all_of(changes: Sequence[Change], status: str) -> None:
