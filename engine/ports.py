@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from uuid import UUID
 
 from engine.codecs.er7_header import Header
@@ -76,9 +75,33 @@ class Sender(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished object on its way into the object store.
+
+    key      relative path without `..`
+    data_at  how many bytes stand before its data set
+    sha256   of the data set, which is the rest
+    opened   opens its file, to be read from the first byte
+    """
+
+    key: str
+    length: int
+    data_at: int
+    sha256: bytes
+    opened: Callable[[], BinaryIO]
+
+
 class ObjectStore(Protocol):
-    """Where finished objects live. Keys are relative paths without `..`."""
+    """Where finished objects live. Blocking: its methods belong in threads."""
 
-    async def put(self, key: str, source: Path) -> None: ...
+    def put(self, objects: Sequence[Finished]) -> None:
+        """On return every object stands there, durable, read back and of its hash; one that stood there is left.
 
-    async def path(self, key: str) -> Path: ...
+        Raises StorageError (no room, unreachable, another hash); some of them may stand then.
+        """
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """An object's file. Raises NotFoundError."""
+        ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 
@@ -81,8 +81,30 @@ class StepQuery:
     to_at: time | None = None
 
 
-_INSTANCE_COLUMNS = """sop_uid, facility, sha256, study_uid, series_uid, sop_class, transfer_syntax, modality, number,
-    bytes, location, tags, charset, peer, stored_at, conflict"""
+_COLUMN_TYPES = {
+    "sop_uid": "text",
+    "facility": "text",
+    "sha256": "bytea",
+    "study_uid": "text",
+    "series_uid": "text",
+    "sop_class": "text",
+    "transfer_syntax": "text",
+    "modality": "text",
+    "number": "int",
+    "bytes": "bigint",
+    "location": "text",
+    "tags": "jsonb",
+    "charset": "jsonb",
+    "peer": "text",
+    "stored_at": "timestamptz",
+    "conflict": "boolean",
+}
+_INSTANCE_COLUMNS = ", ".join(_COLUMN_TYPES)
+_INSERT = (
+    f"insert into instance ({_INSTANCE_COLUMNS}) select * from unnest("
+    + ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMN_TYPES.values(), 1))
+    + ")"
+)
 _STEP_COLUMNS = ", ".join(field.name for field in fields(Step))
 
 
@@ -90,6 +112,7 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
     """Adds instances in the caller's transaction and says, in the same order, what each of them is.
 
     The rows of their studies are locked first and in one order, so that two gateways storing one study take turns.
+    Each statement serves all of the instances.
     """
     await _lock_studies(connection, channel, instances)
     known = await _known_contents(connection, instances)
@@ -101,11 +124,11 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
             standings.append(Standing.REPEAT)
             continue
         standings.append(Standing.CONFLICT if contents else Standing.NEW)
+        added.append(replace(instance, conflict=bool(contents)))
         contents.add(instance.sha256)
-        added.append(instance)
-    conflicts = [standing is Standing.CONFLICT for standing in standings if standing is not Standing.REPEAT]
-    await _insert(connection, added, conflicts)
-    await _count(connection, added)
+    if added:
+        await connection.execute(_INSERT, *([getattr(i, name) for i in added] for name in _COLUMN_TYPES))
+        await _count(connection, added)
     return standings
 
 
@@ -114,12 +137,19 @@ async def _lock_studies(connection: Connection, channel: str, instances: Sequenc
     for instance in instances:
         firsts.setdefault((instance.study_uid, instance.facility), instance)
     ordered = [firsts[key] for key in sorted(firsts)]
-    await connection.executemany(
+    await connection.execute(
         """
         insert into study (uid, facility, channel, peer, first_stored_at, last_stored_at, revision)
-        values ($1, $2, $3, $4, $5, $5, 0) on conflict do nothing
+        select uid, facility, $1, peer, stored_at, stored_at, 0
+        from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) with ordinality
+             as one (uid, facility, peer, stored_at, place)
+        order by place on conflict do nothing
         """,
-        [(i.study_uid, i.facility, channel, i.peer, i.stored_at) for i in ordered],
+        channel,
+        [i.study_uid for i in ordered],
+        [i.facility for i in ordered],
+        [i.peer for i in ordered],
+        [i.stored_at for i in ordered],
     )
     await connection.fetch(
         """
@@ -146,46 +176,22 @@ async def _known_contents(connection: Connection, instances: Sequence[Instance])
     return known
 
 
-async def _insert(connection: Connection, added: Sequence[Instance], conflicts: Sequence[bool]) -> None:
-    await connection.executemany(
-        f"insert into instance ({_INSTANCE_COLUMNS}) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16)",
-        [
-            (
-                i.sop_uid,
-                i.facility,
-                i.sha256,
-                i.study_uid,
-                i.series_uid,
-                i.sop_class,
-                i.transfer_syntax,
-                i.modality,
-                i.number,
-                i.bytes,
-                i.location,
-                i.tags,
-                i.charset,
-                i.peer,
-                i.stored_at,
-                conflict,
-            )
-            for i, conflict in zip(added, conflicts, strict=True)
-        ],
-    )
-
-
 async def _count(connection: Connection, added: Sequence[Instance]) -> None:
     counts: dict[tuple[str, str], tuple[int, datetime]] = {}
     for instance in added:
         key = (instance.study_uid, instance.facility)
         number, last = counts.get(key, (0, instance.stored_at))
         counts[key] = (number + 1, max(last, instance.stored_at))
-    await connection.executemany(
+    await connection.execute(
         """
-        update study set revision = revision + $3, last_stored_at = greatest(last_stored_at, $4)
-        where uid = $1 and facility = $2
+        update study set revision = revision + more.number, last_stored_at = greatest(last_stored_at, more.at)
+        from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[]) as more (uid, facility, number, at)
+        where study.uid = more.uid and study.facility = more.facility
         """,
-        [(uid, facility, number, last) for (uid, facility), (number, last) in counts.items()],
+        [uid for uid, _ in counts],
+        [facility for _, facility in counts],
+        [number for number, _ in counts.values()],
+        [last for _, last in counts.values()],
     )
 
 

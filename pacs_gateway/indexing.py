@@ -1,0 +1,168 @@
+"""When is an object in the index? At once after its flush, its row in one commit with those that came meanwhile.
+
+An object that was answered 0000 gets its row whatever happens: while the database is away rows wait, and what a
+process that ends leaves without one is found in the spool by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from engine.errors import StorageError
+from engine.store import imaging
+from engine.store.database import FAILED, end_if_cancelled
+from engine.store.imaging import Instance
+from pacs_gateway.identify import identity_of
+from pacs_gateway.location import location
+from pacs_gateway.receiving import Kept
+
+BATCH_LIMIT = 256
+"""Rows of one transaction."""
+WAITING_LIMIT = 10_000
+"""Objects without a row, at some kilobytes of memory each. The next ones are refused until the database is back."""
+GATHER_SECS = 0.02
+"""Waited for more rows before a commit: no sender waits for it, and one for sixteen costs little more than for one."""
+COMMIT_TIMEOUT_SECS = 30.0
+RETRY_SECS = 1.0
+CLOSE_SECS = 5.0
+"""Waited for rows when the gateway ends; what has none then gets it at the next start."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """An object and its row."""
+
+    kept: Kept
+    row: Instance
+
+
+class Index:
+    """The index of one channel. `on_committed` is told of objects whose rows are there."""
+
+    def __init__(self, pool: asyncpg.Pool, channel: str, on_committed: Callable[[Sequence[Indexed]], None]) -> None:
+        self._pool = pool
+        self._channel = channel
+        self._on_committed = on_committed
+        self._waiting: list[Indexed] = []
+        self._naming: set[asyncio.Task[None]] = set()
+        self._arrived = asyncio.Event()
+        self._emptied = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        return len(self._waiting) + len(self._naming) >= WAITING_LIMIT
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"dicom index {self._channel}")
+
+    async def close(self) -> None:
+        """Commits what is queued within a grace period, then stops."""
+        if self._task is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECS):
+                await asyncio.gather(*self._naming)
+                async with self._emptied:
+                    await self._emptied.wait_for(lambda: not self._waiting)
+        except TimeoutError:
+            _log.warning("channel %s: objects wait in the spool for their index rows", self._channel)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    def add(self, kept: Kept, digest: Awaitable[bytes]) -> None:
+        """Queues an object's row, once its digest is known."""
+        naming = asyncio.create_task(self._name(kept, digest))
+        self._naming.add(naming)
+        naming.add_done_callback(self._naming.discard)
+
+    async def commit(self, found: Sequence[Indexed]) -> list[Indexed]:
+        """Adds rows of objects that an earlier process left; those that have one now. Raises StorageError."""
+        try:
+            return await self._record(found)
+        except FAILED as error:
+            end_if_cancelled()
+            raise StorageError(f"the index cannot be completed: {type(error).__name__}") from error
+
+    async def _name(self, kept: Kept, digest: Awaitable[bytes]) -> None:
+        try:
+            sha256 = await digest
+            kept.segment.name(kept.head, sha256)
+        except StorageError as error:
+            _log.error("an object stays in the spool without an index row until the next start: %s", error.message)
+            return
+        self._waiting.append(Indexed(kept, row_of(kept, sha256)))
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(GATHER_SECS)
+            batch = self._waiting[:BATCH_LIMIT]
+            try:
+                committed = await self._record(batch)
+            except FAILED as error:
+                end_if_cancelled()
+                _log.warning("channel %s: objects wait for the index: %s", self._channel, type(error).__name__)
+                await asyncio.sleep(RETRY_SECS)
+                continue
+            del self._waiting[: len(batch)]
+            if not self._waiting:
+                self._arrived.clear()
+                async with self._emptied:
+                    self._emptied.notify_all()
+            self._on_committed(committed)
+
+    async def _record(self, batch: Sequence[Indexed]) -> list[Indexed]:
+        """Commits rows together, or, when one of them cannot be written at all, without that one."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECS):
+                await self._commit(batch)
+        except (asyncpg.DataError, ValueError) as error:  # ValueError: it cannot even be sent
+            if len(batch) == 1:
+                _log.error("an object stays in the spool, its row cannot be written: %s", type(error).__name__)
+                return []
+            half = len(batch) // 2
+            return await self._record(batch[:half]) + await self._record(batch[half:])
+        return list(batch)
+
+    async def _commit(self, batch: Sequence[Indexed]) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await imaging.record(connection, self._channel, [indexed.row for indexed in batch])
+
+
+def row_of(kept: Kept, sha256: bytes) -> Instance:
+    """The index row of an object."""
+    head, identity = kept.head, identity_of(kept.raw)
+    charset = {
+        "declared": identity.charset.declared,
+        "used": identity.charset.used,
+        "doubtful": identity.charset.doubtful,
+        "findings": {finding.code: finding.text for finding in identity.findings},
+    }
+    return Instance(
+        sop_uid=identity.sop_uid,
+        facility=head.facility,
+        sha256=sha256,
+        study_uid=identity.study_uid,
+        series_uid=identity.series_uid,
+        sop_class=identity.sop_class,
+        transfer_syntax=head.transfer_syntax,
+        modality=identity.modality,
+        number=identity.number,
+        bytes=head.length,
+        location=location(head.facility, identity.study_uid, sha256),
+        tags=json.dumps(identity.tags, ensure_ascii=False),
+        charset=json.dumps(charset, ensure_ascii=False),
+        peer=head.peer,
+        stored_at=kept.received_at,
+    )

@@ -1,0 +1,65 @@
+"""How do the parts behind C-STORE hang together? One channel's spool, from the first byte of an object to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+
+from engine.clock import Clock
+from pacs_gateway.indexing import Index, Indexed
+from pacs_gateway.receiving import SpoolReception
+from pacs_gateway.recovery import complete_index
+from pacs_gateway.segments.spool import Draw, Spool
+from pacs_gateway.shelf import Shelf
+from pacs_gateway.shelving import Shelver
+
+FLUSHES = 8
+"""At once; the kernel asks the device once for all that wait."""
+HASHES = 2
+
+
+class Keeping:
+    """Keeps what arrives on one channel.
+
+    objects    the object folder: spool and store are in it
+    on_stored  called when something was added to the index
+    """
+
+    def __init__(
+        self, channel: str, pool: asyncpg.Pool, objects: Path, clock: Clock, draw: Draw, on_stored: Callable[[], None]
+    ) -> None:
+        self._channel = channel
+        self._store = objects / "store"
+        self._on_stored = on_stored
+        self._spool = Spool(objects, channel, draw)
+        self._shelver = Shelver(self._spool)
+        self._index = Index(pool, channel, self._committed)
+        self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
+        self._hashing = ThreadPoolExecutor(HASHES, thread_name_prefix=f"dicom hash {channel}")
+        self.reception = SpoolReception(self._spool, self._index, self._flushing, self._hashing, clock)
+
+    async def start(self) -> None:
+        """Settles what earlier processes left; then `reception` may be used.
+
+        Raises ConfigurationError (too many processes) and StorageError (disk, database).
+        """
+        await asyncio.to_thread(self._spool.open)
+        self._shelver.shelve(await complete_index(self._spool, self._index))
+        self._shelver.start(Shelf(self._store, f"{self._channel}-{self._spool.number}"))
+        self._index.start()
+
+    async def close(self) -> None:
+        """After the last object was answered. What is not done yet is left to the next start."""
+        await self._index.close()
+        await self._shelver.close()
+        await asyncio.to_thread(self._flushing.shutdown)
+        await asyncio.to_thread(self._hashing.shutdown)
+        self._spool.close()
+
+    def _committed(self, objects: Sequence[Indexed]) -> None:
+        self._shelver.shelve(objects)
+        self._on_stored()

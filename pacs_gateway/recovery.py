@@ -1,0 +1,80 @@
+"""What did an earlier process leave in the spool? Whole objects get their index rows; anything else never was one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
+
+from engine.errors import ParseError
+from pacs_gateway.identify import identifying
+from pacs_gateway.indexing import Index, Indexed, row_of
+from pacs_gateway.receiving import Kept
+from pacs_gateway.segments.record import Head, NoRecordError
+from pacs_gateway.segments.segment import Segment
+from pacs_gateway.segments.spool import Spool
+
+BATCH_LIMIT = 64
+_BUFFER_BYTES = 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+_Left = tuple[Segment, Head]
+
+
+async def complete_index(spool: Spool, index: Index) -> list[Indexed]:
+    """Adds the rows of every whole object that is in an opened spool, and returns those objects.
+
+    Raises StorageError when disk or database say no; then nothing may be received yet.
+    """
+    left = await asyncio.to_thread(list, spool.left_behind())
+    spool.use_what_is_empty()
+    indexed: list[Indexed] = []
+    for start in range(0, len(left), BATCH_LIMIT):
+        whole, torn = await asyncio.to_thread(_read_again, left[start : start + BATCH_LIMIT])
+        indexed += await index.commit(whole)
+        for segment in torn:
+            spool.release(segment)
+    return indexed
+
+
+def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
+    """Objects that are whole, with their rows, and the segments of those that are not, once for each."""
+    whole: list[Indexed] = []
+    torn: list[Segment] = []
+    for segment, head in left:
+        try:
+            raw, sha256 = _whole(segment, head)
+            kept = Kept(segment, head, raw)
+            whole.append(Indexed(kept, row_of(kept, sha256)))
+        except (NoRecordError, ParseError):
+            _log.warning("an object that was never answered is dropped from the spool: it is not whole")
+            torn.append(segment)
+        else:
+            segment.name(head, sha256)
+    return whole, torn
+
+
+def _whole(segment: Segment, head: Head) -> tuple[Mapping[int, bytes], bytes]:
+    """The identifying elements and the SHA-256 of an object.
+
+    Raises NoRecordError and ParseError when its data set is not what it was when its head was written.
+    """
+    walk = identifying(head.transfer_syntax)
+    digest, crc = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(_BUFFER_BYTES))
+    left, at = head.length, head.data_at
+    while left:
+        taken = segment.read(buffer[:left], at)
+        if not taken:
+            raise NoRecordError
+        piece = buffer[:taken]
+        digest.update(piece)
+        crc = zlib.crc32(piece, crc)
+        walk.feed(piece)
+        left, at = left - taken, at + taken
+    if crc != head.crc:
+        raise NoRecordError
+    return walk.end(), digest.digest()

@@ -1,0 +1,198 @@
+"""How is an object written into a segment, so that what is whole can be told after any end of the process?
+
+A segment begins with a page that holds its generation: 16 random bytes, drawn anew whenever the segment is used again.
+Records follow, each from a page border, so that none shares a page with an object that was answered before:
+
+    0     page     the head, written after the data set and flushed with it: an object exists when its head stands
+    4096  data set, as it was on the wire
+    …     nothing up to the next page border
+
+The head:
+
+    0     8   magic
+    8     16  generation of the segment; old heads, and heads that a sender hides in its pixels, have another one
+    24    8   place of the head in the segment
+    32    8   length of the data set
+    40    4   CRC-32 of the data set
+    44    8   received_at, microseconds since 1970
+    52    2   length of the texts
+    54    2   length of the file head
+    56    4   CRC-32 of the whole page, this field and the name taken as zeros
+    60        texts: SOP class, SOP instance, transfer syntax, facility, peer; UTF-8, each behind its length in 2 bytes
+    2560  52  the name: SHA-256 of the data set with a CRC-32 and its own magic; written later, not flushed, worked out
+              again where it is missing
+    …4096     file head: preamble and file meta information, right before the data set, so that a file of PS3.10 is
+              one stretch of the segment
+
+All numbers are little endian.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+PAGE = 4096
+GENERATION_BYTES = 16
+NAME_AT = 2560
+
+_SEGMENT_MAGIC = b"HTSEG\0\0\1"
+_HEAD_MAGIC = b"HTOBJ\0\0\1"
+_NAME_MAGIC = b"HTNAME\0\1"
+_SEGMENT = struct.Struct("<8s16sI")
+_HEAD = struct.Struct("<8s16sQQIqHHI")
+_CRC_AT = 56
+_NAME = struct.Struct("<8s32sI")
+_TEXT_LENGTH = struct.Struct("<H")
+_CRC = struct.Struct("<I")
+
+
+class NoRecordError(Exception):
+    """These bytes are not what was to be written there: they are older, torn or somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a record before its data set is read.
+
+    place        where the head is in the segment
+    crc          CRC-32 of the data set
+    received_at  microseconds since 1970, UTC
+    peer         `AET@host:port`
+    file_head    what stands before the data set in a file
+    """
+
+    place: int
+    length: int
+    crc: int
+    received_at: int
+    sop_class: str
+    sop_uid: str
+    transfer_syntax: str
+    facility: str
+    peer: str
+    file_head: bytes
+
+    @property
+    def data_at(self) -> int:
+        """Where the data set begins in the segment."""
+        return self.place + PAGE
+
+    @property
+    def file_at(self) -> int:
+        """Where the file begins in the segment."""
+        return self.data_at - len(self.file_head)
+
+    @property
+    def file_length(self) -> int:
+        return len(self.file_head) + self.length
+
+    @property
+    def after(self) -> int:
+        """Where the next record may begin."""
+        return next_page(self.data_at + self.length)
+
+
+def next_page(at: int) -> int:
+    """The first page border at or after a place."""
+    return -(-at // PAGE) * PAGE
+
+
+def segment_page(generation: bytes) -> bytes:
+    """The first page of a segment."""
+    return _SEGMENT.pack(_SEGMENT_MAGIC, generation, zlib.crc32(generation)).ljust(PAGE, b"\0")
+
+
+def generation_of(page: bytes) -> bytes:
+    """Raises NoRecordError when this is no segment's first page."""
+    if len(page) < _SEGMENT.size:
+        raise NoRecordError
+    magic, generation, crc = _SEGMENT.unpack_from(page)
+    if magic != _SEGMENT_MAGIC or crc != zlib.crc32(generation):
+        raise NoRecordError
+    return bytes(generation)
+
+
+def head_page(head: Head, generation: bytes) -> bytes:
+    """Raises NoRecordError when the texts do not fit in front of the name; no sender that was let in has such."""
+    texts = b"".join(
+        _TEXT_LENGTH.pack(len(encoded)) + encoded
+        for encoded in (
+            text.encode() for text in (head.sop_class, head.sop_uid, head.transfer_syntax, head.facility, head.peer)
+        )
+    )
+    if _HEAD.size + len(texts) > NAME_AT or len(head.file_head) > PAGE - NAME_AT - _NAME.size:
+        raise NoRecordError
+    page = bytearray(PAGE)
+    _HEAD.pack_into(
+        page,
+        0,
+        _HEAD_MAGIC,
+        generation,
+        head.place,
+        head.length,
+        head.crc,
+        head.received_at,
+        len(texts),
+        len(head.file_head),
+        0,
+    )
+    page[_HEAD.size : _HEAD.size + len(texts)] = texts
+    page[PAGE - len(head.file_head) :] = head.file_head
+    _CRC.pack_into(page, _CRC_AT, zlib.crc32(page))
+    return bytes(page)
+
+
+def head_of(page: bytes, generation: bytes, place: int) -> Head:
+    """The head that stands in a page at a place of a segment. Raises NoRecordError when none does."""
+    if len(page) != PAGE or page[:8] != _HEAD_MAGIC:
+        raise NoRecordError
+    _, written_by, written_at, length, crc, received_at, texts_length, file_head_length, checksum = _HEAD.unpack_from(
+        page
+    )
+    bare = bytearray(page)
+    _CRC.pack_into(bare, _CRC_AT, 0)
+    bare[NAME_AT : NAME_AT + _NAME.size] = bytes(_NAME.size)
+    if (written_by, written_at, checksum) != (generation, place, zlib.crc32(bare)):
+        raise NoRecordError
+    sop_class, sop_uid, transfer_syntax, facility, peer = _texts(page[_HEAD.size : _HEAD.size + texts_length])
+    return Head(
+        place=place,
+        length=length,
+        crc=crc,
+        received_at=received_at,
+        sop_class=sop_class,
+        sop_uid=sop_uid,
+        transfer_syntax=transfer_syntax,
+        facility=facility,
+        peer=peer,
+        file_head=page[PAGE - file_head_length :],
+    )
+
+
+def name(generation: bytes, place: int, sha256: bytes) -> bytes:
+    """What is written at NAME_AT of a head once the data set has been hashed."""
+    return _NAME.pack(_NAME_MAGIC, sha256, _name_crc(generation, place, sha256))
+
+
+def sha256_of(page: bytes, generation: bytes, place: int) -> bytes:
+    """The SHA-256 that a head is named by. Raises NoRecordError when it has no name yet."""
+    magic, sha256, crc = _NAME.unpack_from(page, NAME_AT)
+    if magic != _NAME_MAGIC or crc != _name_crc(generation, place, sha256):
+        raise NoRecordError
+    return bytes(sha256)
+
+
+def _name_crc(generation: bytes, place: int, sha256: bytes) -> int:
+    return zlib.crc32(generation + place.to_bytes(8, "little") + sha256)
+
+
+def _texts(encoded: bytes) -> list[str]:
+    texts, at = [], 0
+    while at < len(encoded):
+        (length,) = _TEXT_LENGTH.unpack_from(encoded, at)
+        at += _TEXT_LENGTH.size
+        texts.append(encoded[at : at + length].decode())
+        at += length
+    return texts

@@ -1,0 +1,97 @@
+"""When does an object leave the spool? Once it is indexed and stands verified in the store; while nobody sends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from itertools import islice
+from typing import BinaryIO, cast
+
+from engine.errors import StorageError
+from engine.ports import Finished, ObjectStore
+from pacs_gateway.indexing import Indexed
+from pacs_gateway.segments.spool import Spool
+
+QUIET_SECS = 0.25
+"""Senders go first: copying takes from the same disk."""
+PRESSURE_BYTES = 512 * 1024 * 1024
+"""With this much in the spool, objects are moved whether somebody sends or not, while they are in the page cache."""
+BATCH_LIMIT = 16
+RETRY_SECS = 5.0
+"""After the store said no."""
+
+_log = logging.getLogger(__name__)
+
+
+class Shelver:
+    """Empties one spool into an object store, outside of any association."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._queue: deque[Indexed] = deque()
+        self._arrived = asyncio.Event()
+        self._last_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, store: ObjectStore) -> None:
+        self._task = asyncio.create_task(self._run(store), name="dicom shelver")
+
+    async def close(self) -> None:
+        """What is still queued stays in the spool, readable, for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def shelve(self, objects: Iterable[Indexed]) -> None:
+        """Queues objects whose rows are committed."""
+        self._queue.extend(objects)
+        self._last_at = asyncio.get_running_loop().time()
+        self._arrived.set()
+
+    async def _run(self, store: ObjectStore) -> None:
+        at_once = BATCH_LIMIT
+        while True:
+            await self._arrived.wait()
+            await self._quiet()
+            batch = list(islice(self._queue, at_once))
+            try:
+                await asyncio.to_thread(store.put, [_finished(one) for one in batch])
+            except StorageError as error:
+                _log.warning("objects stay in the spool: %s", error.message)
+                self._queue.rotate(-len(batch))  # one that cannot be moved does not hold back the others
+                at_once = 1
+                await asyncio.sleep(RETRY_SECS)
+                continue
+            at_once = BATCH_LIMIT
+            for one in batch:
+                self._queue.popleft()
+                self._spool.release(one.kept.segment)
+            if not self._queue:
+                self._arrived.clear()
+
+    async def _quiet(self) -> None:
+        """Returns while nothing arrives, or when too much has arrived to wait any longer."""
+        loop = asyncio.get_running_loop()
+        wait_secs = QUIET_SECS
+        while wait_secs > 0 and self._spool.kept_bytes < PRESSURE_BYTES:
+            await asyncio.sleep(wait_secs)
+            wait_secs = self._last_at + QUIET_SECS - loop.time()
+
+
+def _finished(one: Indexed) -> Finished:
+    head = one.kept.head
+    return Finished(
+        key=one.row.location,
+        length=head.file_length,
+        data_at=len(head.file_head),
+        sha256=one.row.sha256,
+        opened=partial(_opened, one),
+    )
+
+
+def _opened(one: Indexed) -> BinaryIO:
+    return cast(BinaryIO, one.kept.segment.stretch(one.kept.head))
