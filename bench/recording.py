@@ -1,12 +1,13 @@
 """How fast does the journal become records? `python -m bench.recording`: pipeline workers beside bare inserts by COPY.
 
 The floor copies the same resources, made beforehand, into a table of the same columns: no parsing, no merging, no
-identity, no history, no lanes.
+identity, no history, no lanes. The whole walk is measured with new messages becoming durable while the workers record.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -56,13 +57,17 @@ def main() -> None:
         uvloop.run(workers.fill(url, MESSAGES, _message))
         postmaster = int(next(folder.rglob("postmaster.pid")).read_text().split()[0])
         hub = _drain(url, folder, postmaster)
+        walk = _walk(url, folder, postmaster)
         Console().print(
             f"Journal → recorded and routed, {resources} resources a message, {PROCESSES} processes\n"
             f"  floor (COPY of ready rows in batches of {BATCH})  {floor:8,.0f} messages/s\n"
             f"  hutong                                       {hub.per_sec:8,.0f} messages/s   "
             f"hutong : floor {hub.per_sec / floor:.2f}\n"
             f"  processor time of a message   Python {hub.python_ms:.2f} ms   PostgreSQL {hub.postgres_ms:.2f} ms   "
-            f"so two idle cores do {hub.on_two_cores:,.0f} messages/s"
+            f"so two idle cores do {hub.on_two_cores:,.0f} messages/s\n"
+            f"Durable intake → recorded and routed           {walk.per_sec:8,.0f} messages/s   "
+            f"Python {walk.python_ms:.2f} ms   PostgreSQL {walk.postgres_ms:.2f} ms   "
+            f"so two idle cores do {walk.on_two_cores:,.0f} messages/s"
         )
 
 
@@ -106,6 +111,21 @@ def _drain(url: str, folder: Path, postmaster: int) -> Spent:
         begun = time.perf_counter()
         python, database = sum(map(cpu.used_secs, pids)), cpu.used_secs_with_children(postmaster)
         uvloop.run(workers.emptied(url, MESSAGES))
+        return Spent(
+            MESSAGES / (time.perf_counter() - begun),
+            (sum(map(cpu.used_secs, pids)) - python) / MESSAGES * 1000,
+            (cpu.used_secs_with_children(postmaster) - database) / MESSAGES * 1000,
+        )
+
+
+def _walk(url: str, folder: Path, postmaster: int) -> Spent:
+    """As many messages again, with the workers there from the first: until the last of them is recorded and routed."""
+    with workers.pipelines(url, folder, PROCESSES) as pids:
+        pids = [*pids, os.getpid()]
+        begun = time.perf_counter()
+        python, database = sum(map(cpu.used_secs, pids)), cpu.used_secs_with_children(postmaster)
+        uvloop.run(workers.fill(url, MESSAGES, lambda number: _message(MESSAGES + number)))
+        uvloop.run(workers.emptied(url, 2 * MESSAGES))
         return Spent(
             MESSAGES / (time.perf_counter() - begun),
             (sum(map(cpu.used_secs, pids)) - python) / MESSAGES * 1000,
