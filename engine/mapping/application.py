@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.codecs.er7 import Message
 from engine.errors import HutongError, MappingError
@@ -17,10 +17,9 @@ from engine.mapping.places import Places
 from engine.mapping.planning import Job, Plan
 from engine.mapping.scope import Scope
 from engine.mapping.sources import SourceTrail
-from engine.mapping.unread import Unread
 
 
-class _Refers(NamedTuple):
+class _Refers:
     """What a set of references comes to in this message.
 
     elements  by name, those that stand in the resource itself
@@ -28,16 +27,18 @@ class _Refers(NamedTuple):
     entries   name of a list, the part of its entries that holds a reference, the references
     """
 
-    elements: Resource
-    deeper: list[tuple[tuple[str, ...], Any]]
-    entries: list[tuple[str, str, list[Resource]]]
+    __slots__ = ("deeper", "elements", "entries")
 
+    def __init__(self) -> None:
+        self.elements: Resource = {}
+        self.deeper: list[tuple[tuple[str, ...], Any]] = []
+        self.entries: list[tuple[str, str, list[Resource]]] = []
 
-def _refer_deeper(resource: Resource, refers: _Refers) -> None:
-    for path, found in refers.deeper:
-        put(resource, path, found)
-    for name, part, those in refers.entries:
-        resource[name] = entries_with(resource.get(name) or [], part, those)
+    def put_deeper(self, resource: Resource) -> None:
+        for path, found in self.deeper:
+            put(resource, path, found)
+        for name, part, those in self.entries:
+            resource[name] = entries_with(resource.get(name) or [], part, those)
 
 
 class Application:
@@ -46,7 +47,9 @@ class Application:
     __slots__ = (
         "_findings",
         "_frames",
+        "_given",
         "_ids",
+        "_jobs",
         "_made",
         "_mentioned",
         "_plan",
@@ -61,13 +64,15 @@ class Application:
         self, plan: Plan, message: Message, rows: Sequence[Fields], context: Context, trail: SourceTrail | None
     ) -> None:
         self._plan = plan
+        self._given = rows
         self._rows = plan.filled_up(rows)
+        self._jobs = plan.jobs_of(self._rows)
         self._scope = Scope(context, message.charset, message.payload)
         self._trail = trail
         self._findings: list[Finding] = []
-        self._frames: list[Frame] = []
-        self._ids: list[str | None] = []
-        self._references: list[Resource | None] = []
+        self._frames: list[Frame] = [()] * len(plan.jobs)
+        self._ids: list[str | None] = [None] * len(plan.jobs)
+        self._references: list[Resource | None] = [None] * len(plan.jobs)
         self._refers: list[_Refers | None] = [None] * len(plan.refers)
         self._made: dict[str, Resource] = {}
         self._mentioned: list[str] = []
@@ -82,7 +87,7 @@ class Application:
                 self._mentioned.append(reference)
         return Mapped(
             list(self._made.values()),
-            self._unmapped(),
+            self._plan.unread.filled(self._given, self._rows),
             self._findings,
             frozenset(self._mentioned),
             self._trail.sources if self._trail is not None else [],
@@ -95,42 +100,42 @@ class Application:
         return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids, strict=True)]
 
     def _identify_all(self) -> None:
-        rows, scope, ids, references = self._rows, self._scope, self._ids, self._references
-        given, frames = scope.ids, self._frames
-        for job in self._plan.jobs:
-            frame = job.frame(rows)
-            frames.append(frame)
+        rows, scope, ids, references, frames = self._rows, self._scope, self._ids, self._references, self._frames
+        given, doubts = scope.ids, scope.doubts
+        for job in self._jobs:
+            number = job.number
+            frame = frames[number] = job.frame(rows)
             within = (ids[job.within] or "") if job.within >= 0 else ""
             try:
                 identity = job.identify(frame, within, scope)
             except Exception as error:  # a function met something nobody thought of: say where, hold the message
                 raise self._failed(job, job.resource.rules.id, error) from error
-            if scope.doubts:
+            if doubts:
                 self._settle(job, job.resource.rules.id)
-            ids.append(identity)
-            if identity is None:
-                references.append(None)
-                if job.resource.rules.id.needed:
-                    raise self._not_identified(job)
-                continue
-            references.append({"reference": job.prefix + identity})
-            given.add(identity)
-            if self._trail is not None:
-                self._trail.ran.add(job.resource.rules.id)
+            if identity is not None:
+                ids[number] = identity
+                references[number] = {"reference": job.prefix + identity}
+                given.add(identity)
+            elif job.resource.rules.id.needed:
+                raise self._not_identified(job)
+        if self._trail is not None:
+            self._trail.ran.update(job.resource.rules.id for job in self._jobs if ids[job.number] is not None)
 
     def _make_all(self) -> None:
-        made = self._made
-        for job, identity, frame, known in zip(self._plan.jobs, self._ids, self._frames, self._references, strict=True):
+        made, ids, frames, references = self._made, self._ids, self._frames, self._references
+        for job in self._jobs:
+            number = job.number
+            identity, known = ids[number], references[number]
             if identity is None or known is None:
                 continue
             reference: str = known["reference"]
-            resource = self._filled(job, identity, frame, made.get(reference) if job.says_more else None)
+            resource = self._filled(job, identity, frames[number], made.get(reference) if job.says_more else None)
             refers = self._refers[job.refers]
             if refers is None:
                 refers = self._refers[job.refers] = self._references_of(job)
             resource.update(refers.elements)
             if refers.deeper or refers.entries:
-                _refer_deeper(resource, refers)
+                refers.put_deeper(resource)
             for name in job.needed:
                 if resource.get(name) is None:
                     raise self._missing(job, name)
@@ -185,7 +190,7 @@ class Application:
 
     def _references_of(self, job: Job) -> _Refers:
         """The elements that refer to other resources; jobs of one group have the same ones."""
-        refers = _Refers({}, [], [])
+        refers = _Refers()
         for pointer in self._plan.refers[job.refers]:
             found = [known for number in pointer.targets if (known := self._references[number])]
             if len(found) > 1:  # several entries of a mapping may say something of one resource
@@ -206,17 +211,6 @@ class Application:
                 text = f"there is no {rule.refer} that this {made.resource} could refer to"
                 raise MappingError(text, location=self._location(job, made.id), rule=rule.id, code="not-identified")
         return refers
-
-    def _unmapped(self) -> list[str]:
-        """Each field once: what one OBX was found to hold is not looked for in the next."""
-        found: dict[str, None] = {}
-        narrowed: dict[Unread, Unread] = {}
-        for row, unread in zip(self._rows, self._plan.unread, strict=False):
-            sought = narrowed.get(unread, unread) if narrowed else unread
-            if numbers := sought.filled(row):
-                narrowed[unread] = sought.without(numbers)
-                found |= dict.fromkeys(f"{row[0]}-{number}" for number in numbers)
-        return list(found)
 
     def _location(self, job: Job, rule: Rule) -> str:
         names = [row[0] for row in self._rows[:-1]]

@@ -26,13 +26,14 @@ class CompiledResource:
     references: tuple[Rule, ...]
     identify: Identify
     needed: tuple[CompiledRule, ...]
-    _fills: dict[frozenset[str], Fill] = field(default_factory=dict)
+    _fills: dict[tuple[frozenset[str], frozenset[str]], Fill] = field(default_factory=dict)
 
-    def fill(self, repeated: frozenset[str]) -> Fill:
-        """Runs all rules where these segments stand several times in the group."""
-        found = self._fills.get(repeated)
+    def fill(self, repeated: frozenset[str], missing: frozenset[str]) -> Fill:
+        """Runs all rules where some segments stand several times in the group, and some are missing."""
+        found = self._fills.get((repeated, missing))
         if found is None:
-            found = self._fills[repeated] = straight_fill(self.compiled, self.segments, repeated)
+            found = straight_fill(self.compiled, self.segments, repeated, missing)
+            self._fills[repeated, missing] = found
         return found
 
     def complete(self, out: Resource) -> None:

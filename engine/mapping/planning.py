@@ -5,16 +5,18 @@ The shape is the order of the segments' names; a mapping plans once for each and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import add, itemgetter
+from typing import NamedTuple
 
 from engine.mapping.compiled import CompiledResource
 from engine.mapping.definition import Definition, Rule
 from engine.mapping.frame import Fields, Frame
 from engine.mapping.grouping import Instance, grouped
+from engine.mapping.registry import ID_FUNCTIONS
 from engine.mapping.straight import Fill, Identify
-from engine.mapping.unread import Unread, UnreadFields
+from engine.mapping.unread import UnreadFields, UnreadRows
 
 _Made = dict[int, dict[str, list[int]]]
 """Jobs by the group they belong to and the resource they make."""
@@ -34,6 +36,7 @@ class Pointer:
 class Job:
     """One resource to be made in a message of this shape; much of it is the resource's, at hand for the fast path.
 
+    number   its place among the jobs
     prefix   what stands before its id in a reference to it
     needed   elements without which it cannot be
     rows     position of the segment for each place of the frame; -1 where there is none
@@ -43,6 +46,7 @@ class Job:
     refers   which of the plan's sets of references it has
     """
 
+    number: int
     resource: CompiledResource
     kind: str
     prefix: str
@@ -58,30 +62,49 @@ class Job:
     refers: int
 
 
+class Seldom(NamedTuple):
+    """Jobs that there are only where a field begins with one of a few texts: OBX-2 with ED or RP.
+
+    positions  the segments that decide it
+    """
+
+    only: tuple[str, ...]
+    number: int
+    positions: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a shape of message asks for.
 
     jobs    those of outer groups first
+    usual   the same without those that `seldom` is about
     refers  the distinct sets of references; jobs of one group share theirs
-    unread  by segment, which fields nobody reads
+    unread  which fields nobody reads
     blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
     """
 
     jobs: tuple[Job, ...]
+    usual: tuple[Job, ...]
+    seldom: tuple[Seldom, ...]
     refers: tuple[tuple[Pointer, ...], ...]
-    unread: tuple[Unread, ...]
+    unread: UnreadRows
     blanks: tuple[list[str], ...]
 
     def filled_up(self, rows: Sequence[Fields]) -> list[Fields]:
-        """The rows of a message, each as long as any rule looks; at position -1 a segment that is missing."""
+        """The rows of a message, each at least as long as any rule looks; at position -1 a segment that is missing."""
         blanks = self.blanks
-        long = [
-            fields + blank[len(fields) :] if len(fields) < len(blank) else fields
-            for fields, blank in zip(rows, blanks, strict=False)
-        ]
+        long = list(map(add, rows, blanks))
         long.append(blanks[-1])
         return long
+
+    def jobs_of(self, rows: Sequence[Fields]) -> tuple[Job, ...]:
+        """The jobs that a message may need."""
+        for only, number, positions in self.seldom:
+            for text in {rows[at][number] for at in positions}:
+                if text.startswith(only):
+                    return self.jobs
+        return self.usual
 
 
 class Planner:
@@ -108,8 +131,10 @@ class Planner:
         jobs = tuple(_job(number, *each, made, refers) for number, each in enumerate(listed))
         return Plan(
             jobs=jobs,
+            usual=tuple(job for job in jobs if _decided_by(job) is None),
+            seldom=_seldom(jobs),
             refers=tuple(refers),
-            unread=tuple(
+            unread=UnreadRows(
                 self._unread.of(owner.group.name if owner else "", name)
                 for name, owner in zip(names, owners, strict=True)
             ),
@@ -133,6 +158,7 @@ def _job(
     rows = tuple(found[0] if found else -1 for found in positions)
     more = tuple((place, tuple(found[1:])) for place, found in enumerate(positions) if len(found) > 1)
     return Job(
+        number=number,
         resource=resource,
         kind=resource.rules.resource,
         prefix=f"{resource.rules.resource}/",
@@ -140,13 +166,33 @@ def _job(
         only_if_missing=resource.rules.only_if_missing,
         needed=tuple(each.target for each in resource.needed),
         identify=resource.identify,
-        fill=resource.fill(frozenset(resource.segments[place] for place, _ in more)),
+        fill=resource.fill(
+            frozenset(resource.segments[place] for place, _ in more),
+            frozenset(segment for segment, found in zip(resource.segments, positions, strict=True) if not found),
+        ),
         rows=rows,
         frame=itemgetter(*rows, -1, -1),  # of two or more it makes a tuple
         more=more,
         within=within,
         refers=refers.setdefault(tuple(_pointers(resource, instance, made)), len(refers)),
     )
+
+
+def _decided_by(job: Job) -> tuple[tuple[str, ...], int, int] | None:
+    """The texts with which a field must begin for this job, its number and its segment; None where there may be any."""
+    rule = job.resource.rules.id
+    only = ID_FUNCTIONS[rule.function or ""].only
+    if not only or rule.needed:
+        return None
+    decides = rule.sources[0]
+    return only, decides.number, job.rows[job.resource.segments.index(decides.segment)]
+
+
+def _seldom(jobs: Iterable[Job]) -> tuple[Seldom, ...]:
+    found: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    for only, number, position in filter(None, map(_decided_by, jobs)):
+        found.setdefault((only, number), []).append(position)
+    return tuple(Seldom(only, number, tuple(positions)) for (only, number), positions in found.items())
 
 
 def _pointers(resource: CompiledResource, instance: Instance, made: _Made) -> Iterator[Pointer]:

@@ -53,6 +53,7 @@ class Function:
     gathers   True where it takes every segment of the group: each field as the list of what stands in them, in order
     remember  True where the same text always gives the same, and the texts are few: codes, times, units; no names
     mentions  the same where a text names resources too: people of the facility, its places
+    only      texts one of which its first field begins with, or there is no id: any other is not asked about
     says      one line for the people who write mappings
     put       builds the way back for one rule; None where the function only reads
     inverts   True where the way back looks into the rule's table by its codes
@@ -68,6 +69,7 @@ class Function:
     gathers: bool = False
     remember: bool = False
     mentions: bool = False
+    only: tuple[str, ...] = ()
     says: str = ""
     put: Callable[[Options], Put] | None = None
     inverts: bool = False
@@ -103,7 +105,7 @@ def function(
             gathers,
             remember,
             mentions,
-            says,
+            says=says,
         )
         return make
 
@@ -122,13 +124,13 @@ def puts(*names: str, inverts: bool = False) -> Callable[[Callable[[Options], Pu
 
 
 def makes_id(
-    fields: int | None, *, repeats: bool = False
+    fields: int | None, *, repeats: bool = False, only: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
     """Registers a maker of functions that make ids."""
 
     def register(make: Callable[[Options], MakeId]) -> Callable[[Options], MakeId]:
         ID_FUNCTIONS[make.__name__] = Function(
-            make.__name__, fields, make, repeats=repeats, says=(make.__doc__ or "").split("\n", 1)[0]
+            make.__name__, fields, make, repeats=repeats, only=only, says=(make.__doc__ or "").split("\n", 1)[0]
         )
         return make
 

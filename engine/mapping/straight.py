@@ -35,7 +35,7 @@ field, which were checked when the file was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -61,6 +61,9 @@ Fill = Callable[[Frame, "More | None", Scope, Resource], None]
 Identify = Callable[[Frame, str, Scope], "str | None"]
 """The id of a resource within another one (empty: none)."""
 
+_EMPTY = "''"
+"""What is written for a field of a segment that is missing."""
+
 _SAME_FOR_ALL = {
     "NULL": NULL,
     "Unusual": Unusual,
@@ -72,13 +75,21 @@ _SAME_FOR_ALL = {
 }
 
 
-def straight_fill(rules: Sequence[CompiledRule], segments: Sequence[str], repeated: frozenset[str]) -> Fill:
-    """The function for these rules in frames of these segments, of which those `repeated` stand in `more` too."""
+def straight_fill(
+    rules: Sequence[CompiledRule],
+    segments: Sequence[str],
+    repeated: frozenset[str],
+    missing: frozenset[str] = frozenset(),
+) -> Fill:
+    """The function for these rules in frames of these segments.
+
+    Those `repeated` stand in `more` too; of those `missing` there is none, so nobody need look into them.
+    """
     names: dict[str, Any] = {}
     for number, each in enumerate(rules):
         names |= {f"run_{number}": each.run, f"path_{number}": each.path}
         names |= {f"apply_{number}": each.apply, f"known_{number}": each.known}
-    made: Fill = _made("fill", fill_text(rules, segments, repeated), names)
+    made: Fill = _made("fill", fill_text(rules, segments, repeated, missing), names)
     return made
 
 
@@ -94,10 +105,17 @@ def straight_identify(rule: Rule, segments: Sequence[str], facility: str, tables
     return made
 
 
-def fill_text(rules: Sequence[CompiledRule], segments: Sequence[str], repeated: frozenset[str]) -> str:
-    lines = [*_unpacked(segments)]
+def fill_text(
+    rules: Sequence[CompiledRule],
+    segments: Sequence[str],
+    repeated: frozenset[str],
+    missing: frozenset[str] = frozenset(),
+) -> str:
+    lines = [*_unpacked(segments, {name.segment for each in rules for name in each.rule.fields} - missing)]
     for number, each in enumerate(rules):
-        lines.extend(_rule(number, each, repeated))
+        there = tuple(name for name in each.rule.fields if name.segment not in missing)
+        if there or not each.rule.fields:
+            lines.extend(_rule(number, each, there, repeated))
     for number, each in enumerate(rules):
         lines.extend(_default(number, each))
     return _written("fill(frame, more, scope, out)", lines or ["pass"])
@@ -105,8 +123,9 @@ def fill_text(rules: Sequence[CompiledRule], segments: Sequence[str], repeated: 
 
 def identify_text(sources: Sequence[FieldName], segments: Sequence[str], *, whole: bool) -> str:
     carefully = "return make(*read(frame), within, scope)"
-    lines = [*_unpacked(segments)]
+    lines: list[str] = []
     if sources and all(name.component is None for name in sources):
+        lines.extend(_unpacked(segments, {name.segment for name in sources}))
         raws = [f"raw_{number}" for number in range(len(sources))]
         lines.extend(f"{raw} = {_field(name)}" for raw, name in zip(raws, sources, strict=True))
         lines.append(f"if not ({_unusual(raws, whole=whole)}):")
@@ -114,7 +133,8 @@ def identify_text(sources: Sequence[FieldName], segments: Sequence[str], *, whol
     return _written("identify(frame, within, scope)", [*lines, carefully])
 
 
-def _rule(number: int, compiled: CompiledRule, repeated: frozenset[str]) -> Iterator[str]:
+def _rule(number: int, compiled: CompiledRule, there: Sequence[FieldName], repeated: frozenset[str]) -> Iterator[str]:
+    """`there` are those of its fields whose segments are not missing: all, some, or none where it needs none."""
     rule, function = compiled.rule, compiled.function
     itself = f"run_{number}(frame, more, scope, out)"
     yield f"# {rule.id!r}"
@@ -124,23 +144,24 @@ def _rule(number: int, compiled: CompiledRule, repeated: frozenset[str]) -> Iter
     elif not rule.sources:
         yield f"if (value := apply_{number}(scope)) is not None:"
         yield from _indented(_put(number, compiled))
-    elif (rule.many or function.gathers) and any(name.segment in repeated for name in rule.fields):
+    elif (rule.many or function.gathers) and any(name.segment in repeated for name in there):
         yield itself
-    elif function.gathers or any(name.component for name in rule.fields):
-        yield f"if {_any_of(rule.fields)}:"
+    elif function.gathers or any(name.component for name in there):
+        yield f"if {_any_of(there)}:"
         yield f"    {itself}"
     elif len(rule.sources) > 1:
-        raws = [f"raw_{at}" for at in range(len(rule.sources))]
-        yield from (f"{raw} = {_field(name)}" for raw, name in zip(raws, rule.sources, strict=True))
-        yield f"if {' or '.join(raws)}:"
-        yield from _indented(_read(number, compiled, raws, whole=function.repeats))
+        raws = [f"raw_{at}" if name in there else _EMPTY for at, name in enumerate(rule.sources)]
+        read = [(raw, name) for raw, name in zip(raws, rule.sources, strict=True) if name in there]
+        yield from (f"{raw} = {_field(name)}" for raw, name in read)
+        yield f"if {' or '.join(raw for raw, _ in read)}:"
+        yield from _indented(_read(number, compiled, raws, last=True))
     else:
-        yield f"if raw := {_any_of(rule.fields)}:"
-        yield from _indented(_read(number, compiled, ["raw"], whole=function.repeats))
+        yield f"if raw := {_any_of(there)}:"
+        yield from _indented(_read(number, compiled, ["raw"], last=len(there) == 1))
 
 
-def _read(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:
-    """What becomes of texts of which one at least says something."""
+def _read(number: int, compiled: CompiledRule, raws: Sequence[str], *, last: bool) -> Iterator[str]:
+    """What becomes of texts of which one at least says something; unless they are the last, another field may."""
     if compiled.known is not None:
         # What is remembered was read once: it is no null, and has no repetitions unless they are part of it.
         yield "try:"
@@ -150,21 +171,18 @@ def _read(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bo
         yield "else:"
         yield "    if value is not None:"
         yield from _indented(_put(number, compiled), 2)
-        if compiled.rule.otherwise:
+        if not last:
             yield "    else:"
             yield "        raise Unusual"
         return
-    yield from _usual(number, compiled, raws, whole=whole)
-    if compiled.rule.otherwise:
-        yield "else:"
-        yield "    raise Unusual"
-
-
-def _usual(number: int, compiled: CompiledRule, raws: Sequence[str], *, whole: bool) -> Iterator[str]:
-    yield f"if {_unusual(raws, whole=whole)}:"
+    assert compiled.function is not None
+    yield f"if {_unusual(raws, whole=compiled.function.repeats)}:"
     yield f"    run_{number}(frame, more, scope, out)"
     yield f"elif (value := apply_{number}({', '.join(raws)}, scope)) is not None:"
     yield from _indented(_put(number, compiled))
+    if not last:
+        yield "else:"
+        yield "    raise Unusual"
 
 
 def _put(number: int, compiled: CompiledRule) -> Iterator[str]:
@@ -198,9 +216,10 @@ def _default(number: int, compiled: CompiledRule) -> Iterator[str]:
         yield f"    out[{name!r}] = {default!r}"
 
 
-def _unpacked(segments: Sequence[str]) -> Iterator[str]:
+def _unpacked(segments: Sequence[str], used: Collection[str]) -> Iterator[str]:
     for place, name in enumerate(segments):
-        yield f"{name} = frame[{place}]"
+        if name in used:
+            yield f"{name} = frame[{place}]"
 
 
 def _field(name: FieldName) -> str:
@@ -212,7 +231,8 @@ def _any_of(names: Sequence[FieldName]) -> str:
 
 
 def _unusual(raws: Sequence[str], *, whole: bool) -> str:
-    """A null; or repetitions, where only one is taken."""
+    """A null; or repetitions, where only one is taken. A field of a segment that is missing is neither."""
+    raws = [raw for raw in raws if raw != _EMPTY]
     repetitions = [] if whole else [f"'~' in {raw}" for raw in raws]
     return " or ".join((*repetitions, *(f"{raw} == NULL" for raw in raws)))
 

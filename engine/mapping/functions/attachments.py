@@ -18,7 +18,7 @@ in the result alone, and the report says how long it is and its hash."""
 _EMBEDDED, _POINTER = "ED", "RP"
 
 
-@makes_id(1)
+@makes_id(1, only=(_EMBEDDED, _POINTER))
 def the_attached(options: Options) -> MakeId:
     """The resource named by `within`, of which an ED or RP (OBX-2) says more; none for any other type of value."""
 
