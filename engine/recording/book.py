@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from engine.codecs import fhir_json
+from engine.envelope import arrived_at
 from engine.store import records
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
 
 Resource = dict[str, Any]
+
+_NOW = datetime.max.replace(tzinfo=UTC)
+_NOBODY = UUID(int=0)
 
 
 class _Version(NamedTuple):
@@ -28,12 +32,14 @@ class _Version(NamedTuple):
 class _Page:
     """A resource as it was read (version 0: not there), and the versions that follow.
 
-    seen  how many of the new versions there were when an envelope last said something of it
+    envelope  whose version it was
+    seen      how many of the new versions there were when an envelope last said something of it
     """
 
     stored: Resource | None
     version: int = 0
     last_updated: datetime | None = None
+    envelope: UUID | None = None
     new: list[_Version] = field(default_factory=list)
     seen: dict[UUID, int] = field(default_factory=dict)
 
@@ -63,7 +69,9 @@ class Book:
         stored = await records.read_many(self._connection, missing)
         for reference in missing:
             found = stored.get(reference)
-            self._pages[reference] = _Page(found.body, found.version, found.last_updated) if found else _Page(None)
+            self._pages[reference] = (
+                _Page(found.body, found.version, found.last_updated, found.envelope) if found else _Page(None)
+            )
 
     def get(self, reference: str) -> Resource | None:
         """The resource as this transaction sees it; it must have been loaded."""
@@ -86,10 +94,16 @@ class Book:
     def changed(self, reference: str) -> bool:
         return bool(self._pages[reference].new)
 
-    def last_updated(self, reference: str) -> datetime | None:
-        """When the resource was last written before this transaction; None when this one writes it, or nobody did."""
+    def said_at(self, reference: str) -> tuple[datetime, UUID]:
+        """When what a resource says was said: when the envelope of its last version came, whenever that was processed.
+
+        Of a version that a person wrote: when it was written. Sorted by it, the latest word comes last.
+        """
         page = self._pages[reference]
-        return None if page.new else page.last_updated
+        envelope = page.new[-1].envelope if page.new else page.envelope
+        if envelope is not None:
+            return arrived_at(envelope), envelope
+        return (None if page.new else page.last_updated) or _NOW, _NOBODY
 
     def label(self, reference: str, envelope: UUID) -> str:
         """`Patient/…@3`: the version that an envelope wrote, or found to be so already."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from engine.identity import Person, golden_patient, replaced_golden
 from engine.recording.book import Book
 
 
 def person(book: Book, golden: str, sources: Sequence[str]) -> Person:
-    """A person of sources that the book holds, the latest written first."""
+    """A person of sources that the book holds, the one first that was spoken of last.
 
-    def age(source: str) -> tuple[float, str]:
-        """Smaller is younger; what this transaction writes is the youngest."""
-        written_at = book.last_updated(f"Patient/{source}")
-        return -(written_at or datetime.max.replace(tzinfo=UTC)).timestamp(), source
-
-    return Person(
-        golden, [patient for source in sorted(sources, key=age) if (patient := book.get(f"Patient/{source}"))]
-    )
+    By when messages came, not by when they were processed: messages of different lanes may overtake each other.
+    """
+    latest_first = sorted(sources, key=lambda source: (book.said_at(f"Patient/{source}"), source), reverse=True)
+    return Person(golden, [patient for source in latest_first if (patient := book.get(f"Patient/{source}"))])
 
 
 async def write_goldens(book: Book, members: Mapping[str, Sequence[str]], replaced: Mapping[str, str]) -> None:

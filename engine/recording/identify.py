@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,19 +11,22 @@ from uuid import UUID
 from engine.finding import Finding
 from engine.identity import (
     Decision,
+    Join,
     Person,
     PersonalKey,
     card_changed,
     decide,
     golden_id,
     personal_keys,
+    persons,
     same_evidence,
 )
 from engine.recording.book import Book
 from engine.recording.goldens import person, write_goldens
-from engine.store import people
+from engine.store import joins, people
 from engine.store.database import Connection
 from engine.store.people import Standing
+from engine.store.records import VersionConflict
 
 Resource = dict[str, Any]
 
@@ -42,45 +45,50 @@ class Identified:
 
 
 async def identify(
-    connection: Connection, book: Book, sources: Sequence[tuple[str, UUID]], at: datetime
+    connection: Connection, book: Book, sources: Sequence[tuple[str, UUID]], at: datetime, joined: Collection[str] = ()
 ) -> list[Identified]:
     """Decides and links every source Patient of `sources` (id, envelope), which the book holds already.
 
     A personal identifier is locked before it is judged, so two messages that bring one person from two facilities
-    at the same moment are judged one after the other.
+    at the same moment are judged one after the other. Judged is by identifiers alone (`home`); who is one person
+    because somebody stated it follows from the statements: whether a merge or a card came first makes no difference.
+
+    joined  source Patients that are joined or parted afterwards: their persons are locked here, whole, because locks
+            that are taken one after the other are waited for in a circle
+    Raises VersionConflict when somebody joined one of these persons at this moment: begin again.
     """
-    if not sources:
+    if not sources and not joined:
         return []
-    known = await _known_people(connection, book, [source for source, _ in sources])
+    known = await _known_people(connection, book, [source for source, _ in sources], joined)
     decided = [Identified(source, envelope, await known.judge(source)) for source, envelope in sources]
-    await people.link(connection, known.new_links, at)
-    await known.write_goldens()
+    await known.write(at)
     return decided
 
 
-async def _known_people(connection: Connection, book: Book, sources: Sequence[str]) -> _People:
+async def _known_people(connection: Connection, book: Book, sources: Sequence[str], joined: Collection[str]) -> _People:
     patients = {source: book.get(f"Patient/{source}") or {} for source in sources}
     before = {source: book.stored(f"Patient/{source}") or {} for source in sources}
     keys = {source: personal_keys(patient) for source, patient in patients.items()}
-    links = await people.hold_links(connection, sources)
-    claims: dict[people.Key, Standing] = {}
+    wanted: dict[PersonalKey, str] = {}
     for source in sources:
         # What a source no longer has is locked with the rest: it may be released.
         for key in (*keys[source], *personal_keys(before[source])):
-            claims.setdefault(key, links.get(source) or _own(source))
+            wanted.setdefault(key, source)
+    whole = bool(joined) or await people.any_joined(connection, sources, wanted)
+    if whole:
+        await people.hold_people(connection, {*sources, *joined}, wanted)
+    links = await people.hold_links(connection, sources)
+    claims = {key: links.get(source) or people.own_standing(source) for key, source in wanted.items()}
     holders = await people.hold_keys(connection, claims)
     goldens = {standing.golden for standing in (*links.values(), *holders.values())}
     # Before their sources are read: whoever changes these persons meanwhile makes this transaction start again.
     await book.load(f"Patient/{golden}" for golden in goldens)
-    members: dict[str, list[str]] = {golden: [] for golden in goldens}
-    members |= await people.sources_of(connection, goldens)
-    await book.load(f"Patient/{source}" for linked in members.values() for source in linked)
-    return _People(connection, book, keys, links, holders, members)
-
-
-def _own(source: str) -> Standing:
-    """Of a source Patient that is nobody we know."""
-    return Standing(golden_id(source), golden_id(source))
+    members = await people.members_of(connection, goldens)
+    if not whole and any(standing.golden != standing.home for standing in members.values()):
+        raise VersionConflict("a person was joined with another one before it could be locked")
+    await book.load(f"Patient/{source}" for source in members)
+    stated = [one.join for one in await joins.about(connection, members) if one.stands] if whole else []
+    return _People(connection, book, keys, holders, members, stated)
 
 
 class _People:
@@ -91,82 +99,93 @@ class _People:
         connection: Connection,
         book: Book,
         keys: dict[str, list[PersonalKey]],
-        links: dict[str, Standing],
         holders: dict[PersonalKey, Standing],
-        members: dict[str, list[str]],
+        members: dict[str, Standing],
+        stated: Sequence[Join],
     ) -> None:
+        """`members` is everybody of these persons, and `stated` what holds of them in its order."""
         self._connection = connection
         self._book = book
         self._keys = keys
-        self._links = links
         self._holders = holders
-        self._members = members
-        self._changed: set[str] = set()
-        self._replaced: dict[str, str] = {}
-        self.new_links: list[people.Link] = []
+        self._before = members
+        self._homes = {source: standing.home for source, standing in members.items()}
+        self._stated = stated
+        self._reasons: dict[str, Sequence[str]] = {}
+        self._judged: set[str] = set()
 
     async def judge(self, source: str) -> Decision:
         """Decides, and moves links and identifiers as decided. A doubt that was told before is not told again."""
         patient, stored = self._book.get(f"Patient/{source}") or {}, self._book.stored(f"Patient/{source}")
-        standing = self._links.get(source)
-        linked = standing.golden if standing is not None else None
+        home = self._homes.get(source)
+        owners = {key: self._holders[key].home for key in self._keys[source]}
         decision = decide(
             patient,
             own=golden_id(source),
-            linked=linked,
-            owners={key: self._holders[key].golden for key in self._keys[source]},
-            people={golden: self._person(golden) for golden in self._members},
+            linked=home,
+            owners=owners,
+            people={known: self._person(known) for known in {*owners.values(), home} if known is not None},
         )
-        await self._move(source, linked, decision)
-        if stored is not None and linked is not None:
+        if decision.findings and self._is_joined_with_all(source):
+            decision = replace(decision, findings=())
+        await self._move(source, home, decision)
+        if stored is not None and home is not None:
             if same_evidence(stored, patient):
                 decision = replace(decision, findings=())
             elif changed := card_changed(stored, patient):
                 decision = replace(decision, findings=(*decision.findings, changed))
-            await self._release(decision.golden, personal_keys(stored))
+            await self._release(source, personal_keys(stored))
         return decision
 
-    async def _move(self, source: str, linked: str | None, decision: Decision) -> None:
-        golden = decision.golden
-        if linked != golden:
-            standing = Standing(golden, self._home(source, golden))
-            self.new_links.append(people.Link(source, golden, standing.home, decision.reasons))
-            self._links[source] = standing
-        if linked is not None and linked != golden:
-            self._members[linked].remove(source)
-            self._changed.add(linked)
+    def _is_joined_with_all(self, source: str) -> bool:
+        """Whether somebody stated already that a source is the person of everybody who holds an identifier of it."""
+        standing = self._before.get(source)
+        return standing is not None and {self._holders[key].golden for key in self._keys[source]} <= {standing.golden}
+
+    async def _move(self, source: str, before: str | None, decision: Decision) -> None:
+        home = decision.golden
+        if before != home:
+            self._homes[source] = home
+            self._reasons[source] = decision.reasons
+        self._judged.add(source)
         # It claimed what nobody held for the golden Patient of its own, which stays empty when it belongs to another.
-        held = {holder.golden for holder in self._holders.values()}
-        for left in {linked, golden_id(source)} - {None, golden}:
+        held = {holder.home for holder in self._holders.values()}
+        for left in {before, golden_id(source)} - {None, home}:
             assert left is not None
-            if not self._members.get(left) and (left == linked or left in held):
-                to = self._links[source]
+            if left not in self._homes.values() and (left == before or left in held):
+                to = next((holder for holder in self._holders.values() if holder.home == home), Standing(home, home))
                 await people.move_keys(self._connection, left, to)
-                self._holders = {key: to if was.golden == left else was for key, was in self._holders.items()}
-                self._replaced[left] = golden
-        members = self._members.setdefault(golden, [])
-        if source not in members:
-            members.append(source)
-        self._changed.add(golden)
+                self._holders = {key: to if was.home == left else was for key, was in self._holders.items()}
 
-    def _home(self, source: str, golden: str) -> str:
-        """Where a source stands by its identifiers: with those of them that led to the golden Patient."""
-        holders = (self._holders[key] for key in self._keys[source])
-        return next((holder.home for holder in holders if holder.golden == golden), golden)
+    async def _release(self, source: str, before: Iterable[PersonalKey]) -> None:
+        person = self._goldens()
+        others = [other for other, golden in person.items() if golden == person[source]]
+        kept = {key for other in others for key in personal_keys(self._book.get(f"Patient/{other}") or {})}
+        homes = {self._homes[other] for other in others}
+        lost = [key for key in before if key not in kept and key in self._holders and self._holders[key].home in homes]
+        await people.release_keys(self._connection, lost)
 
-    async def _release(self, golden: str, before: Iterable[PersonalKey]) -> None:
-        kept = {key for member in self._person(golden).sources for key in personal_keys(member)}
-        lost = [key for key in before if key not in kept and self._is_held(key, golden)]
-        await people.release_keys(self._connection, golden, lost)
+    async def write(self, at: datetime) -> None:
+        """Links who was identified, and writes the golden Patients of all persons that are other than they were."""
+        goldens = self._goldens()
+        moved = [
+            people.Link(source, goldens[source], self._homes[source], why) for source, why in self._reasons.items()
+        ]
+        await people.link(self._connection, moved, at)
+        if self._stated:
+            await people.regroup(self._connection, {self._homes[source]: goldens[source] for source in goldens})
+        before = {source: standing.golden for source, standing in self._before.items()}
+        changed = [source for source in goldens if source in self._judged or goldens[source] != before[source]]
+        touched = {
+            golden for source in changed for golden in (goldens[source], before.get(source)) if golden is not None
+        }
+        replaced = {before[source]: golden for source, golden in goldens.items() if source in before}
+        members = {golden: [source for source, of in goldens.items() if of == golden] for golden in touched}
+        await write_goldens(self._book, members, replaced)
 
-    def _is_held(self, key: PersonalKey, golden: str) -> bool:
-        holder = self._holders.get(key)
-        return holder is not None and holder.golden == golden
+    def _goldens(self) -> dict[str, str]:
+        return persons(self._homes, self._stated)
 
-    async def write_goldens(self) -> None:
-        await write_goldens(
-            self._book, {golden: self._members.get(golden, ()) for golden in self._changed}, self._replaced
-        )
-
-    def _person(self, golden: str) -> Person:
-        return person(self._book, golden, self._members.get(golden, ()))
+    def _person(self, home: str) -> Person:
+        """Whoever is one person by identifiers alone."""
+        return person(self._book, home, [source for source, of in self._homes.items() if of == home])

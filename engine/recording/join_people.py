@@ -27,6 +27,12 @@ DOUBTFUL = "merge-doubtful"
 _KINDS = {Doing.MERGE: JoinKind.MERGE, Doing.LINK: JoinKind.LINK}
 
 
+def joined_by(walks: Iterable[Understood]) -> set[str]:
+    """Ids of the source Patients that these messages join or part."""
+    joining = (act for walk in walks for act in walk.acts if act.doing is Doing.UNLINK or act.doing in _KINDS)
+    return {_id(end) for act in joining for end in (act.of, act.to) if end}
+
+
 async def join_people(work: Work, walks: Sequence[Understood]) -> None:
     """Does what these messages state of persons, one after the other; their source Patients are identified already."""
     for walk in walks:
@@ -64,7 +70,7 @@ async def _join(work: Work, walk: Understood, act: Act) -> None:
     if not join.to:
         work.find(_alone(act), walk, act.of)
         return
-    held = await _held(work, (join.joined, join.to))
+    held = await _members(work, (join.joined, join.to))
     stated = await joins.about(work.connection, held)
     standing = [one.join for one in stated if one.stands]
     before = [one for one in stated if one.join == join]
@@ -95,23 +101,23 @@ async def _unlink(work: Work, walk: Understood, act: Act) -> None:
     if not other:
         work.find(_alone(act), walk, act.of)
         return
-    held = await _held(work, (one, other))
+    held = await _members(work, (one, other))
     pairs = {Join(JoinKind.LINK, one, other), Join(JoinKind.LINK, other, one)}
     links = [each for each in await joins.about(work.connection, held) if each.stands and each.join in pairs]
     for each in links:
         await joins.take_back(work.connection, each.id, None, walk.envelope.id, "unlinked by a message", work.at)
     if links:
         await regroup(work.connection, work.book, held, lambda patient: work.put(patient, walk))
-        held = await _held(work, (one, other))
+        held = await _members(work, (one, other))
     if held[one].golden == held[other].golden:
         work.find(_still_one(act), walk, act.of)
     elif not links:
         work.find(_were_not_linked(act), walk, act.of)
 
 
-async def _held(work: Work, sources: Iterable[str]) -> dict[str, Standing]:
-    """Everybody of these persons, locked; their golden Patients are read first, so that a change of them is noticed."""
-    held = await people.hold_people(work.connection, sources)
+async def _members(work: Work, sources: Iterable[str]) -> dict[str, Standing]:
+    """Everybody of these persons, who are held since they were identified."""
+    held = await people.members(work.connection, sources)
     await work.book.load(f"Patient/{standing.golden}" for standing in held.values())
     await work.book.load(f"Patient/{source}" for source in held)
     return held

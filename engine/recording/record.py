@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from engine.envelope import EnvelopeIds, Kind
 from engine.recording.book import Book
 from engine.recording.change_visits import change_visits
 from engine.recording.identify import identify
-from engine.recording.join_people import join_people
+from engine.recording.join_people import join_people, joined_by
 from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
 from engine.recording.merge import merge
@@ -53,7 +53,7 @@ async def record(
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
     await change_visits(work, walks)
     await place_moved_orders(work)
-    await _identify_patients(work)
+    await _identify_patients(work, joined_by(walks))
     await join_people(work, walks)
     _raise_own_findings(work, walks)
 
@@ -105,9 +105,9 @@ def _too_late(work: Work, walk: Understood) -> set[str]:
     return left
 
 
-async def _identify_patients(work: Work) -> None:
+async def _identify_patients(work: Work, joined: Collection[str]) -> None:
     """Only patients that this transaction changes: what is unchanged was identified when it was written."""
-    for one in await identify(work.connection, work.book, work.changed_patients(), work.at):
+    for one in await identify(work.connection, work.book, work.changed_patients(), work.at, joined):
         for finding in one.findings:
             work.raised.append(findings.Raised(finding, one.envelope, f"Patient/{one.source}"))
 

@@ -44,7 +44,10 @@ class Stated:
 async def about(connection: Connection, sources: Iterable[str]) -> list[Stated]:
     """Every statement about one of these source Patients, those that were taken back too, in the order they hold."""
     rows = await connection.fetch(
-        f"select {_COLUMNS} from patient_join where joined = any($1) or joined_to = any($1) order by stated_at, id",
+        f"""
+        select {_COLUMNS} from patient_join where joined = any($1) or joined_to = any($1)
+        order by stated_at, envelope, id
+        """,
         sorted(set(sources)),
     )
     return [_stated(row) for row in rows]
