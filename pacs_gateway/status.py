@@ -5,14 +5,13 @@ Codes are those of PS3.4 table B.2-1 (storage) and annex K (worklist), and the g
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
-
 from engine.errors import HutongError
 
 SUCCESS = 0x0000
 PENDING = 0xFF00
 CANCELLED = 0xFE00
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+UNRECOGNIZED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
 DATA_SET_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -34,18 +33,10 @@ _COMMENT_LIMIT = 64
 """Error Comment (0000,0902) is an LO."""
 
 
-def success() -> Dataset:
-    return _status(SUCCESS)
+def status_of(error: HutongError) -> int:
+    return _BY_CODE.get(error.code, CANNOT_UNDERSTAND)
 
 
-def failure(error: HutongError) -> Dataset:
-    """The status of an error and, as its comment, what it says; an error holds no patient data."""
-    status = _status(_BY_CODE.get(error.code, CANNOT_UNDERSTAND))
-    status.ErrorComment = error.message.replace("\\", "/")[:_COMMENT_LIMIT]
-    return status
-
-
-def _status(code: int) -> Dataset:
-    status = Dataset()
-    status.Status = code
-    return status
+def comment_of(error: HutongError) -> str:
+    """What the error says, as an Error Comment; an error holds no patient data."""
+    return error.message.replace("\\", "/")[:_COMMENT_LIMIT]

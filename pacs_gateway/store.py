@@ -12,7 +12,6 @@ from engine.errors import ParseError, StorageError
 from engine.store.imaging import Instance, Standing
 from pacs_gateway import part10
 from pacs_gateway.identify import Identity, identify
-from pacs_gateway.services import STORAGE_CLASSES
 from pacs_gateway.spool import Key, Spool
 
 
@@ -56,8 +55,6 @@ class Store:
         Raises ParseError (no whole data set, or not the one the command announced) and StorageError (disk or
         database); then nothing of it is visible.
         """
-        if sent.sop_class not in STORAGE_CLASSES:
-            raise ParseError("SOP class not supported", code="sop-class-unknown")
         identity = identify(sent.data, sent.transfer_syntax)
         _as_announced(sent, identity)
         digest = hashlib.sha256(sent.data).digest()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.config.transport import Network, allows
+from engine.config.transport import Network, allows, certificate_names
 
 HANDSHAKE_SECS = 10.0
 """A client that connects and says nothing must not hold a socket for long."""
@@ -40,15 +39,6 @@ class Door:
         """The reason to close the connection at once, or None."""
         if not allows(self.networks, client.address):
             return "its address is not in allow_from"
-        if self.names and not {name.lower() for name in self.names} & set(_names(client.certificate or {})):
+        if self.names and not {name.lower() for name in self.names} & set(certificate_names(client.certificate or {})):
             return "its certificate carries none of client_names"
         return None
-
-
-def _names(certificate: Certificate) -> Iterator[str]:
-    for _, name in certificate.get("subjectAltName", ()):
-        yield name.lower()
-    for relative in certificate.get("subject", ()):
-        for key, value in relative:
-            if key == "commonName":
-                yield value.lower()

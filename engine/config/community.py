@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from engine.config.alerts import Alerts
 from engine.config.model import Model
-from engine.config.transport import Allowed, EndpointTls, ListenerTls
+from engine.config.transport import Allowed, CertificateName, EndpointTls, ListenerTls
 
 DICOM_PORT = 11112
 MLLP_LIMIT_BYTES = 16 * 1024 * 1024
@@ -157,6 +157,10 @@ class AeEntry(Model):
     facility: Name
     address: Text | None = None
     """Host it must call from; None takes it from anywhere."""
+    client_names: tuple[CertificateName, ...] = ()
+    """One of these names must stand in the certificate it shows; none named asks for no particular one."""
+    private_classes: bool = False
+    """True: it may store objects of classes that its maker has invented."""
 
 
 class DicomChannel(Model):
@@ -167,12 +171,26 @@ class DicomChannel(Model):
     ae_title: AeTitle
     port: Port = DICOM_PORT
     host: Text = "127.0.0.1"
-    max_associations: Annotated[int, Field(ge=1, le=1000)] = 50
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 200
+    idle_timeout_secs: Secs = 300.0
+    """Between requests; an association silent for longer is aborted."""
+    stall_timeout_secs: Secs = 60.0
+    """Within a request, such as an object half sent."""
     quiet_secs: Secs = 1.0
     """A study with no new object for this long goes on its way."""
     ae_entries: tuple[AeEntry, ...] = ()
     default_facility: Name | None = None
     """Where an AE title that stands in no entry is counted; None refuses it."""
+    tls: ListenerTls | None = None
+
+    @model_validator(mode="after")
+    def _names_need_an_authority(self) -> DicomChannel:
+        named = any(entry.client_names for entry in self.ae_entries)
+        if named and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError(
+                "expected tls.client_ca, because client_names can only be read from a verified certificate"
+            )
+        return self
 
 
 Channel = MllpChannel | FolderChannel | DicomChannel

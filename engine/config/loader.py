@@ -138,9 +138,10 @@ class _Reading:
         return tuple(route for route in built if route is not None)
 
     def _tls_contexts(self, community: Community) -> dict[str, Callable[[], SSLContext]]:
+        channels: tuple[MllpChannel | DicomChannel, ...] = (*community.mllp_channels, *community.dicom_channels)
         listeners = {
             f"{CHANNELS}/{channel.name}.yaml": partial(listener_context, channel.tls, self.folder)
-            for channel in community.mllp_channels
+            for channel in channels
             if channel.tls is not None
         }
         endpoints = {

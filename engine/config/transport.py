@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -82,3 +83,13 @@ def allows(networks: tuple[Network, ...], address: str) -> bool:
         return False
     mapped = getattr(peer, "ipv4_mapped", None)
     return any((mapped or peer) in network for network in networks)
+
+
+def certificate_names(certificate: dict[str, Any]) -> Iterator[str]:
+    """In lower case, the names a certificate carries as `ssl` reports it: those of its SAN and its common name."""
+    for _, name in certificate.get("subjectAltName", ()):
+        yield name.lower()
+    for relative in certificate.get("subject", ()):
+        for key, value in relative:
+            if key == "commonName":
+                yield value.lower()

@@ -181,7 +181,7 @@ async def test_status_0000_leaves_only_after_the_object_its_name_and_its_row_are
     flushed = _only(lines, r"fsync\(\d+<[^>]*/spool/imaging/[0-9a-f]+\.part>")
     renamed = _only(lines, r"rename\w*\(.*\.part.*\.dcm")
     named = _last(lines, r"fsync\(\d+<[^>]*/spool/imaging>", before=len(lines))
-    # pynetdicom's answer is one P-DATA-TF (type 04) on a socket of our port
+    # the answer is one P-DATA-TF (type 04) on a socket of our port
     answered = _last(
         lines, rf'(?:sendto|write|sendmsg)\(\d+<TCP[^>]*:{child.port}->[^>]*>, .*"\\4\\0', before=len(lines)
     )

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 
 from pacs_gateway.gateway import Gateway
-from pacs_gateway.services import STORAGE_CLASSES
+from pacs_gateway.storage_classes import STORAGE_CLASSES
 from tests.integration.gateway.conftest import RecordingIntake, Run, Start, Write
 from tests.integration.gateway.sending import SUCCESS, bytes_of, data_set_of, real, send_raw, stored
 
@@ -200,6 +200,6 @@ async def test_one_object_sent_by_many_at_once_is_stored_once(
 def test_every_storage_class_that_the_libraries_know_is_accepted() -> None:
     from pynetdicom import AllStoragePresentationContexts
 
-    assert {str(context.abstract_syntax) for context in AllStoragePresentationContexts} <= STORAGE_CLASSES
+    assert {str(context.abstract_syntax) for context in AllStoragePresentationContexts} <= set(STORAGE_CLASSES)
     assert "1.2.840.10008.5.1.4.1.1.9.1.1" in STORAGE_CLASSES  # 12-lead ECG
     assert "1.2.840.10008.5.1.4.1.1.6" in STORAGE_CLASSES  # ultrasound, retired in 1995 and still sent

@@ -14,8 +14,8 @@ from pynetdicom import AE
 
 from engine.store import worklist
 from engine.store.worklist import Step
-from pacs_gateway import acceptor
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.scp import worklist as find_service
 from tests.integration.gateway.conftest import Run
 from tests.integration.gateway.sending import DATA_SET_MISMATCH, OUT_OF_RESOURCES, SUCCESS
 
@@ -169,7 +169,7 @@ async def test_a_date_that_is_none_is_refused(gateway: Gateway, scheduled: None)
 async def test_more_matches_than_one_answer_holds_are_refused_and_not_cut(
     gateway: Gateway, scheduled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "MATCH_LIMIT", 2)
+    monkeypatch.setattr(find_service, "MATCH_LIMIT", 2)
     answers = await asyncio.to_thread(find, gateway.port, query())
     assert [status for status, _ in answers] == [OUT_OF_RESOURCES]
     assert await accessions(gateway, Modality="CT") == ["A0002"]

@@ -1,0 +1,360 @@
+"""What happens on one connection? Bytes to the codec, requests to services one at a time, their answers back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, cast
+
+from pacs_gateway.scp.callers import Caller, Callers
+from pacs_gateway.scp.limits import Limits
+from pacs_gateway.scp.negotiation import answer_to, refusal_of
+from pacs_gateway.scp.service import Operation, Request, Services
+from pacs_gateway.scp.unrecognized import Unrecognized
+from pacs_gateway.upper_layer.association import Association, State
+from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
+from pacs_gateway.upper_layer.errors import AbortReason, UpperLayerError
+from pacs_gateway.upper_layer.events import (
+    Aborted,
+    AssociationRequested,
+    CommandReceived,
+    DataReceived,
+    Event,
+    ReleaseRequested,
+)
+from pacs_gateway.upper_layer.pdus import (
+    CALLING_AE_TITLE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
+    AAssociateRJ,
+    AAssociateRQ,
+)
+
+_log = logging.getLogger(__name__)
+
+_WRITE_BUFFER_BYTES = 256 * 1024
+"""Answers that a peer has not read; beyond it the service waits."""
+
+
+class Listener(Protocol):
+    """What a connection knows of whoever accepted it."""
+
+    channel: str
+    services: Services
+    callers: Callers
+    limits: Limits
+
+    def joined(self, connection: Connection) -> bool:
+        """Counts it in; False when it is one too many."""
+        ...
+
+    def left(self, connection: Connection) -> None: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None], connection: Connection) -> None:
+        """Runs it to its end, whatever becomes of the connection; `failed` is told of what it raises."""
+        ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One association as its acceptor. It is also the `Answers` of the request that is being performed."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._limits = listener.limits
+        self._loop = loop
+        self._association = Association()
+        self._transport: asyncio.Transport | None = None
+        self._one_too_many = False
+        self._host = ""
+        self._peer = ""
+        self._caller: Caller | None = None
+        self._called_ae = ""
+        self._abstract_syntaxes: dict[int, str] = {}
+        # The request under way: its operation while it arrives, then whether it is being answered.
+        self._operation: Operation | None = None
+        self._command: CommandSet | None = None
+        self._context_id = 0
+        self._answering = False
+        self._cancelled = False
+        # What came while a request was being answered, and waits for the end of that; meanwhile nothing is read.
+        self._held: Event | None = None
+        self._reading = True
+        self._ending = False
+        self._heard_at = loop.time()
+        self._unread_at: float | None = None  # since when the peer does not read
+        self._closed_at: float | None = None  # since when there is no association any more
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # What the loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):
+            self._host = str(name[0])
+            self._peer = f"{name[0]}:{name[1]}"
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            # A response is small: Nagle's algorithm would hold it back until the peer acknowledges what came before.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._one_too_many = not self._listener.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None and self._association.within_message:
+            self._warn("left within a request")
+        self._transport = None
+        self._abandon()
+        self._writable.set()
+        self._listener.left(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._association.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard_at = self._loop.time()
+        self._association.received(nbytes)
+        self._take()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+        self._unread_at = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        self._unread_at = None
+
+    # What the listener tells.
+
+    def check_time(self, now: float) -> None:
+        """Ends a connection whose peer has been silent, or has not read, for too long."""
+        limits, silent_secs = self._limits, now - self._heard_at
+        if self._closed_at is not None:
+            if now - self._closed_at > limits.artim_secs:
+                self.drop()
+        elif self._unread_at is not None and now - self._unread_at > limits.stall_timeout_secs:
+            self._abort("does not read its answers")
+        elif self._association.state is State.AWAITING_REQUEST:
+            if silent_secs > limits.artim_secs:
+                self.drop()
+        elif self._busy:
+            return
+        elif self._association.within_message:
+            if silent_secs > limits.stall_timeout_secs:
+                self._abort("fell silent within a request")
+        elif silent_secs > limits.idle_timeout_secs:
+            self._abort("was idle for too long")
+
+    def end(self) -> None:
+        """Lets a request that has begun be answered, then ends the association."""
+        self._ending = True
+        if not self._busy and not self._association.within_message:
+            self._part()
+
+    def failed(self, error: BaseException) -> None:
+        """A service broke: its peer must not wait for an answer that never comes."""
+        self._abort(f"met a fault of ours: {type(error).__name__}")
+
+    def drop(self) -> None:
+        """Closes at once, without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The `Answers` of the request being performed.
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled or self._transport is None
+
+    async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
+        for pdu in self._association.message(self._context_id, response, data_set):
+            self._write(pdu)
+        if data_set:
+            await asyncio.sleep(0)  # many answers must not keep others from theirs, nor a cancellation from coming in
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    # Events.
+
+    @property
+    def _busy(self) -> bool:
+        """Whether something is being decided or answered, so that what comes next has to wait."""
+        return self._answering or self._association.state is State.DECIDING
+
+    def _take(self) -> None:
+        """Acts on everything that is there, until something must wait."""
+        try:
+            while self._transport is not None and self._association.state is not State.DECIDING:
+                event, self._held = self._held or self._association.next_event(), None
+                if event is None:
+                    break
+                if self._answering and not _interrupts(event):
+                    self._held = event
+                    break
+                self._act(event)
+        except UpperLayerError as error:
+            self._abort(f"broke the protocol: {error.message}", error)
+        self._read_or_wait()
+
+    def _act(self, event: Event) -> None:
+        match event:
+            case DataReceived(pieces, last):
+                self._data(pieces, last)
+            case CommandReceived(context_id, command):
+                self._request(context_id, command)
+            case AssociationRequested(request):
+                self._listener.spawn(self._decide(request), self)
+            case ReleaseRequested():
+                self._abandon()
+                self._write(self._association.release_response())
+                self._closed_at = self._loop.time()
+            case Aborted():
+                self._abandon()
+                self.drop()
+            case _:
+                raise UpperLayerError(f"{type(event).__name__} is nothing to an acceptor", AbortReason.UNEXPECTED_PDU)
+
+    async def _decide(self, request: AAssociateRQ) -> None:
+        """Answers A-ASSOCIATE-RQ."""
+        self._peer = f"{_printable(request.calling_ae_title)}@{self._peer}"
+        refusal = refusal_of(request)
+        if self._one_too_many:
+            self._reject(LOCAL_LIMIT_EXCEEDED, "one too many")
+        elif refusal is not None:
+            self._reject(refusal, "of another protocol")
+        else:
+            await self._admit(request)
+        self._heard_at = self._loop.time()
+        self._take()
+
+    async def _admit(self, request: AAssociateRQ) -> None:
+        if self._transport is None:
+            return
+        certificate = self._transport.get_extra_info("peercert")
+        caller = await self._listener.callers.admit(request.calling_ae_title, self._host, certificate)
+        if self._association.state is not State.DECIDING:
+            return  # it was ended meanwhile
+        if caller is None:
+            self._reject(CALLING_AE_TITLE_NOT_RECOGNIZED, "in no entry")
+            return
+        self._caller = caller
+        self._called_ae = request.called_ae_title
+        self._abstract_syntaxes = {one.context_id: one.abstract_syntax for one in request.presentation_contexts}
+        self._write(self._association.accept(answer_to(request, caller, self._listener.services), request))
+        if self._ending:
+            self._part()
+
+    def _request(self, context_id: int, command: CommandSet) -> None:
+        if not command.is_request:
+            raise UpperLayerError("a response comes where nothing was asked")
+        if command.field == CommandField.C_CANCEL_RQ:
+            self._cancel(command)
+            return
+        assert self._caller is not None, "a request comes from somebody who was let in"
+        sop_class = self._abstract_syntaxes[context_id]
+        service = self._listener.services.find(command.field, sop_class, self._caller)
+        self._context_id = context_id
+        self._command = command
+        self._cancelled = False
+        if service is None:
+            self._operation = Unrecognized(command)
+        else:
+            transfer_syntax = self._association.transfer_syntaxes[context_id]
+            self._operation = service.begin(
+                Request(command, sop_class, transfer_syntax, self._caller, self._called_ae, self._peer)
+            )
+        if not command.has_data_set:
+            self._perform()
+
+    def _data(self, pieces: Sequence[memoryview], last: bool) -> None:
+        assert self._operation is not None, "a data set belongs to a request"
+        if pieces:
+            self._operation.write(pieces)
+        if last:
+            self._perform()
+
+    def _perform(self) -> None:
+        assert self._operation is not None, "a request is performed by an operation"
+        operation, self._operation = self._operation, None
+        self._answering = True
+        self._listener.spawn(self._answer(operation), self)
+
+    async def _answer(self, operation: Operation) -> None:
+        await operation.answer(self)
+        self._answering = False
+        self._heard_at = self._loop.time()
+        if self._ending:
+            self._part()
+        else:
+            self._take()
+
+    def _cancel(self, command: CommandSet) -> None:
+        """Of a request that is already answered nothing is left to cancel."""
+        asked = command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO)
+        if self._answering and self._command is not None and asked == self._command.number(Element.MESSAGE_ID):
+            self._cancelled = True
+
+    # Ends.
+
+    def _reject(self, answer: AAssociateRJ, why: str) -> None:
+        """The peer closes the connection: were we to, what it has sent meanwhile could cost it the answer."""
+        self._warn(f"is rejected: {why}")
+        self._write(self._association.reject(answer))
+        self._closed_at = self._loop.time()
+
+    def _abort(self, why: str, error: UpperLayerError | None = None) -> None:
+        """Here too the peer closes."""
+        if self._closed_at is None:
+            self._warn(f"is aborted: it {why}")
+            self._abandon()
+            self._write(self._association.abort(error))
+            self._closed_at = self._loop.time()
+            self._read_or_wait()
+
+    def _part(self) -> None:
+        """Ends an association of which nothing is expected any more."""
+        if self._transport is not None and self._closed_at is None:
+            self._write(self._association.abort())
+            self._closed_at = self._loop.time()
+            self._transport.close()
+
+    def _abandon(self) -> None:
+        self._held = None
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.abandon()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and self._closed_at is None:
+            self._transport.write(data)
+
+    def _read_or_wait(self) -> None:
+        """Reads, or does not, as the state asks. Once closed it reads on, for the peer's end of the connection."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        reading = self._held is None and self._association.state is not State.DECIDING
+        if reading != self._reading:
+            self._reading = reading
+            (transport.resume_reading if reading else transport.pause_reading)()
+
+    def _warn(self, what: str) -> None:
+        _log.warning("channel %s: %s %s", self._listener.channel, self._peer, what)
+
+
+def _interrupts(event: Event) -> bool:
+    """Whether it is acted on although a request is being answered."""
+    if isinstance(event, CommandReceived):
+        return event.command.field == CommandField.C_CANCEL_RQ
+    return isinstance(event, Aborted)
+
+
+def _printable(ae_title: str) -> str:
+    """As it may stand in a log: a stranger chose it."""
+    return "".join(character if character.isprintable() else "?" for character in ae_title)

@@ -1,0 +1,82 @@
+"""What do we answer to an A-ASSOCIATE-RQ from somebody who may call? Context by context, role by role."""
+
+from __future__ import annotations
+
+from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs_gateway.scp.callers import Caller
+from pacs_gateway.scp.service import Services
+from pacs_gateway.transfer_syntaxes import choose
+from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH
+from pacs_gateway.upper_layer.items import (
+    AsynchronousOperationsWindow,
+    ContextResult,
+    PresentationContextAC,
+    PresentationContextRQ,
+    RoleSelection,
+    UserInformation,
+)
+from pacs_gateway.upper_layer.pdus import (
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    DICOM_APPLICATION_CONTEXT,
+    PROTOCOL_VERSION,
+    PROTOCOL_VERSION_NOT_SUPPORTED,
+    AAssociateAC,
+    AAssociateRJ,
+    AAssociateRQ,
+)
+
+_ONE_AT_A_TIME = AsynchronousOperationsWindow(1, 1)
+
+
+def refusal_of(request: AAssociateRQ) -> AAssociateRJ | None:
+    """Why no such association can be, whoever asks; None when it can. By what name it calls us does not matter."""
+    if not request.protocol_version & PROTOCOL_VERSION:
+        return PROTOCOL_VERSION_NOT_SUPPORTED
+    if request.application_context_name != DICOM_APPLICATION_CONTEXT:
+        return APPLICATION_CONTEXT_NOT_SUPPORTED
+    return None
+
+
+def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAssociateAC:
+    """Accepts what our services provide to this caller, and says of the rest why not.
+
+    Of the user information, roles and a window of operations are answered; extended negotiation is not, which leaves
+    each service at its default, and a user identity is not, because it is not checked.
+    """
+    asked = request.user_information
+    roles = {role.sop_class_uid: role for role in asked.role_selections}
+    return AAssociateAC(
+        called_ae_title=request.called_ae_title,
+        calling_ae_title=request.calling_ae_title,
+        presentation_contexts=tuple(
+            _context(context, roles.get(context.abstract_syntax), caller, services)
+            for context in request.presentation_contexts
+        ),
+        user_information=UserInformation(
+            maximum_length=MAXIMUM_LENGTH,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+            asynchronous_operations_window=_ONE_AT_A_TIME if asked.asynchronous_operations_window else None,
+            role_selections=tuple(
+                RoleSelection(uid, scu=role.scu, scp=False)
+                for uid, role in roles.items()
+                if services.transfer_syntaxes(uid, caller)
+            ),
+        ),
+    )
+
+
+def _context(
+    proposed: PresentationContextRQ, role: RoleSelection | None, caller: Caller, services: Services
+) -> PresentationContextAC:
+    accepted = services.transfer_syntaxes(proposed.abstract_syntax, caller)
+    chosen = choose(proposed.transfer_syntaxes, accepted)
+    if not accepted:
+        result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+    elif chosen is None:
+        result = ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
+    elif role is not None and not role.scu:
+        result = ContextResult.USER_REJECTION  # it would be the provider only, and we use nobody's services here
+    else:
+        return PresentationContextAC(proposed.context_id, ContextResult.ACCEPTANCE, chosen)
+    return PresentationContextAC(proposed.context_id, result, proposed.transfer_syntaxes[0])
