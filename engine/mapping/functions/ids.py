@@ -11,6 +11,11 @@ from engine.mapping.scope import Scope
 
 _OWN_TYPES = frozenset({"MR", "PI"})
 _NEXT_TYPE = "PT"
+_NO_VISIT = "N"
+_UNIDENTIFIED = (
+    "nothing says which visit this is, so none was recorded and nothing refers to it: its number (PV1-19) is needed, "
+    "or the time of admission (PV1-44); if the sender writes the number elsewhere, give its facility a row visit-id"
+)
 
 
 def patient_key(field: str, scope: Scope) -> tuple[str, str] | None:
@@ -53,17 +58,30 @@ def patient_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(2)
+@makes_id(None)
 def visit_id(options: Options) -> MakeId:
-    """From the facility and the number of the visit, else from the patient and the time of admission."""
+    """From the facility and the number of the visit, else from the patient and the time of admission.
+
+    The third field is the class of the visit (PV1-2), where N says that there is none, the fourth the event (MSH-9):
+    whoever tells of a visit without saying which one (A01 to A17) loses it, and should be told.
+    """
     facility = options.facility
 
-    def make(number: str, admitted: str, within: str, scope: Scope) -> str | None:
+    def make(*said: object) -> str | None:
+        *fields, within, scope = said
+        assert isinstance(scope, Scope)
+        number, admitted, kind, message_type = [*map(str, fields), "", "", ""][:4]
         visit = scope.first(number)
         if visit:
             return resource_id("Encounter", facility, visit)
         at = scope.first(admitted)
-        return resource_id("Encounter", facility, within, at) if at and within else None
+        if at and within:
+            return resource_id("Encounter", facility, str(within), at)
+        if scope.first(kind).upper() != _NO_VISIT:
+            event = ([*scope.components(message_type), ""])[1]
+            severity = Severity.WARNING if "A01" <= event <= "A17" else Severity.INFORMATION
+            scope.doubt("visit-unidentified", _UNIDENTIFIED, severity=severity)
+        return None
 
     return make
 
