@@ -49,6 +49,7 @@ class Remembered:
     def write(self, pieces: Sequence[memoryview]) -> None:
         for piece in pieces:
             self.data += piece
+        self.reception.note()
         if self.reception.fails_writing is not None and len(self.data) > 1000:
             raise self.reception.fails_writing
 

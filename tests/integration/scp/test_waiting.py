@@ -76,7 +76,7 @@ async def test_waiting_for_the_disk_is_not_idle(start: Start, call: Call, recept
     await peer.associate()
     reception.open.clear()
     peer.ask(3, store_request(), OBJECT)
-    await reception.until(lambda reception: len(reception.arrived) == 1)
+    await reception.until(lambda reception: sum(len(one.data) for one in reception.arrived) == len(OBJECT))
     (connection,) = acceptor._connections
     connection.check_time(asyncio.get_running_loop().time() + 3600)
     reception.open.set()
