@@ -35,6 +35,10 @@ def channel(folder: Path, more: str) -> None:
     (folder / "channels" / "his.yaml").write_text(CHANNEL + more, encoding="utf-8")
 
 
+def imaging(folder: Path, more: str) -> None:
+    (folder / "channels" / "imaging.yaml").write_text("type: dicom\nae_title: HUTONG\n" + more, encoding="utf-8")
+
+
 def endpoint(folder: Path, more: str) -> None:
     text = "type: mllp\nfacility: baishi\naddress: mllp://127.0.0.1:2575\n" + more
     (folder / "endpoints" / "his.yaml").write_text(text, encoding="utf-8")
@@ -75,6 +79,32 @@ def test_what_cannot_be_used_is_told_with_its_line(folder: Path, written: str) -
     told = problem(folder)
     assert told.startswith("channels/his.yaml:4: ")
     assert WRONG[written] in told
+
+
+NAMED = "ae_entries: [{ae_title: CT, facility: baishi, client_names: [ct.example]}]\n"
+
+
+def test_dicom_is_protected_with_the_same_keys(folder: Path) -> None:
+    imaging(folder, NAMED + "tls: {certificate: ../hub.pem, key: ../hub.key, client_ca: ../ca.pem}")
+    (channel,) = load(folder).dicom_channels
+    assert channel.tls is not None
+    assert channel.ae_entries[0].client_names == ("ct.example",)
+
+
+# what stands below an entry that asks for a certificate → what is said of it
+UNPROTECTED = {
+    "": "expected tls.client_ca, because client_names can only be read from a verified certificate",
+    "tls: {certificate: ../hub.pem, key: ../hub.key}": "expected tls.client_ca, because client_names",
+    "tls: {certificate: ../absent.pem, key: ../hub.key, client_ca: ../ca.pem}": ":4: tls.certificate: expected a file",
+}
+
+
+@pytest.mark.parametrize("written", UNPROTECTED)
+def test_an_entry_can_ask_for_a_certificate_only_where_one_is_shown(folder: Path, written: str) -> None:
+    imaging(folder, NAMED + written)
+    told = problem(folder)
+    assert told.startswith("channels/imaging.yaml")
+    assert UNPROTECTED[written] in told
 
 
 def test_an_endpoint_s_certificate_comes_with_its_key(folder: Path) -> None:
