@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 
+from engine.store import imaging_index
 from engine.store.database import Connection
+from engine.store.patterns import like
 from engine.store.worklist import Step
 
 
@@ -129,6 +131,8 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
     if added:
         await connection.execute(_INSERT, *([getattr(i, name) for i in added] for name in _COLUMN_TYPES))
         await _count(connection, added)
+    if searchable := [instance for instance in added if not instance.conflict]:
+        await imaging_index.add(connection, searchable)
     return standings
 
 
@@ -290,12 +294,12 @@ async def scheduled_steps(
         order by scheduled_at, accession limit $13
         """,
         facility,
-        _like(query.station_ae) if query.station_ae else _like(calling_ae),
-        _like(query.patient_name),
-        _like(query.patient_id),
-        _like(query.accession),
-        _like(query.modality),
-        _like(query.procedure_code),
+        like(query.station_ae) if query.station_ae else like(calling_ae),
+        like(query.patient_name),
+        like(query.patient_id),
+        like(query.accession),
+        like(query.modality),
+        like(query.procedure_code),
         list(query.study_uids),
         query.from_on,
         query.to_on,
@@ -304,12 +308,3 @@ async def scheduled_steps(
         limit,
     )
     return [Step(**row) for row in rows]
-
-
-def _like(pattern: str) -> str:
-    """A DICOM matching pattern as one for `like`, whose own wildcards are taken literally."""
-    if not pattern:
-        return "%"
-    for literal in ("\\", "%", "_"):
-        pattern = pattern.replace(literal, f"\\{literal}")
-    return pattern.replace("*", "%").replace("?", "_")

@@ -29,9 +29,9 @@ def spellings(name: str) -> tuple[str, ...]:
     text = folded(name)
     found = dict.fromkeys(_beginnings(text))
     if not text.isascii():
-        for syllables in _readings(text):
-            found.update(dict.fromkeys(_beginnings("".join(syllables))))
-            found.update(dict.fromkeys(_beginnings("".join(syllable[0] for syllable in syllables))))
+        for spoken in syllables(text):
+            found.update(dict.fromkeys(_beginnings("".join(spoken))))
+            found.update(dict.fromkeys(_beginnings("".join(syllable[0] for syllable in spoken))))
     return tuple(found)
 
 
@@ -42,7 +42,7 @@ def _beginnings(text: str) -> Iterator[str]:
         yield text
 
 
-def _readings(text: str) -> Iterator[tuple[str, ...]]:
+def syllables(text: str) -> Iterator[tuple[str, ...]]:
     """Readings of the whole, the first character's all before the second reading of another: surnames vary most."""
     # Character by character: among words, a surname such as 单 would get only the reading it has as a word.
     of_each = readings(text, all_readings=len(text) <= _LONGEST_READ)
