@@ -151,6 +151,16 @@ def performed(step: Step) -> Step:
     return replace(step, state="performed")
 
 
+def following(step: Step, order: Resource, *, without_result: bool = False) -> Step:
+    """The step as the state of its order asks, whoever said so; one that was performed stays so.
+
+    without_result  a report says that the examination was called off, whatever its order says
+    """
+    if step.state == "performed":
+        return step
+    return replace(step, state="cancelled" if without_result else _state(order))
+
+
 def latin_name(name: Resource) -> str:
     """A name in pinyin for a modality that shows no Chinese: 张三 is `Zhang^San`. A Latin name stays as it is."""
     family, given = name.get("family", ""), "".join(name.get("given", ()))

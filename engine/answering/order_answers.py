@@ -7,7 +7,7 @@ what the filler could not do becomes a finding about it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,8 @@ from engine.answering.order_response import numbers_of
 from engine.codecs import er7
 from engine.finding import Finding, Severity
 from engine.identifiers import facility_system
-from engine.store import audit, records, sent_orders
+from engine.orders import following
+from engine.store import audit, records, sent_orders, worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
 from engine.store.records import Change
@@ -81,7 +82,15 @@ async def apply(
             changes = [change for change in changes if change.resource["id"] != order["id"]]
             changes.append(Change(order, envelope, actor, ORDER_ANSWER))
     written = await records.put_many(connection, changes, at) if changes else []
+    await _follow(connection, [change.resource for change in changes])
     return [f"{one.type}/{one.id}@{one.version}" for one in written], raised
+
+
+async def _follow(connection: Connection, orders: Sequence[Resource]) -> None:
+    """What the filler called off leaves the modality worklist."""
+    steps = await worklist.by_order(connection, [order["id"] for order in orders]) if orders else {}
+    followed = [following(steps[order["id"]], order) for order in orders if order["id"] in steps]
+    await worklist.put(connection, [step for step in followed if step != steps[step.service_request]])
 
 
 def _meant(orc: er7.Segment, orders: dict[str, Resource]) -> str | None:

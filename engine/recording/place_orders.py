@@ -26,7 +26,7 @@ from engine.orders import (
 from engine.recording.tell_centre import tell_centre
 from engine.recording.work import Work
 from engine.store import records, worklist
-from engine.store.tokens import of_system_and_value
+from engine.store.tokens import of_reference, of_system_and_value
 from engine.store.worklist import Step
 from engine.studies import differs_in_name, is_of_patient, linked
 from engine.understanding import Understood
@@ -91,7 +91,7 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     if cut and known is None:
         work.find(_shortened(cut), walk, f"ServiceRequest/{order['id']}")
     study = await _study_that_came_first(work, walk, order, step)
-    if step.state != "cancelled" and (study is not None or (known is not None and known.state == "performed")):
+    if step.state != "cancelled" and (study is not None or await _was_performed(work, order, known)):
         step = performed(step)
     work.steps[order["id"]] = step
     await tell_centre(work, walk, order, study, "ORC-1")
@@ -169,6 +169,16 @@ async def _study_that_came_first(work: Work, walk: Understood, order: Resource, 
                 work.find(differs, walk, stored.reference)
             return study
     return None
+
+
+async def _was_performed(work: Work, order: Resource, known: Step | None) -> bool:
+    """Whether the examination took place already, also where its order was cancelled since and now is wanted again."""
+    if known is None or known.state not in ("performed", "cancelled"):
+        return False
+    if known.state == "performed":
+        return True
+    token = of_reference("based-on", f"ServiceRequest/{order['id']}")
+    return bool(await records.find(work.connection, "ImagingStudy", token))
 
 
 def _no_accession() -> Finding:

@@ -13,6 +13,7 @@ from engine.config import Community
 from engine.envelope import EnvelopeIds, Kind
 from engine.recording.book import Book
 from engine.recording.change_visits import change_visits
+from engine.recording.follow_orders import follow_orders
 from engine.recording.identify import identify
 from engine.recording.join_people import join_people, joined_by
 from engine.recording.late import NOBODY, Late, Newer
@@ -50,6 +51,7 @@ async def record(
     work = Work(connection, community, Book(connection), at, late)
     await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
+    await follow_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
     await change_visits(work, walks)
     await place_moved_orders(work)

@@ -18,7 +18,7 @@ def register(
         f"MSH|^~\\&|HIS|{sender}|HUTONG|HUB|20261121083000||ADT^{event}|{control_id}|P|2.4",
         f"EVN|{event}|20261121083000",
         f"PID|1||{identifiers}||{name}||{born}|F|||白石乡柳树村3组||13900000001",
-        "PV1|1|O|门诊^^^BSXWSY|||||||||||||||||V0001|||||||||||||||||||||||||20261121082000",
+        "PV1|1|N|门诊^^^BSXWSY|||||||||||||||||V0001|||||||||||||||||||||||||20261121082000",
     )
 
 
@@ -39,7 +39,7 @@ def order(
     return _message(
         f"MSH|^~\\&|HIS|{sender}|HUTONG|HUB|20261121083500||ORM^O01|{control_id}|P|2.4",
         f"PID|1||{patient}^^^BSHIS^MR||{name}||19630512|F",
-        "PV1|1|O|门诊^^^BSXWSY|||||||||||||||||V0001",
+        "PV1|1|N|门诊^^^BSXWSY|||||||||||||||||V0001",
         f"ORC|{control}|{placer}|||{status}||||20261121083500|||{doctor}",
         f"OBR|1|{placer}||{code}^{text}^L|||||||||咳嗽两周|||{doctor}||{accession}||||||DX",
     )

@@ -142,3 +142,36 @@ async def test_an_answer_to_an_order_nobody_knows_is_said(hub: Hub) -> None:
     assert await hub.findings() == ["order-answer-unmatched"]
     assert await hub.value("select state from outcome") == "processed"
     assert await hub.resources("ServiceRequest") == []
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "step"),
+    [
+        ("OC", "", "cancelled"),
+        ("CR", "", "cancelled"),
+        ("OD", "DC", "cancelled"),
+        ("OH", "", "on-hold"),
+        ("UC", "", "scheduled"),
+        ("OK", "IP", "scheduled"),
+    ],
+)
+async def test_what_a_filler_calls_off_leaves_the_modality_worklist(
+    hub: Hub, control: str, status: str, step: str
+) -> None:
+    await hub.send("clinic", order("ORM^O01", "M7", "ORC|NW|A1^HIS", XRAY))
+    await hub.run()
+    await hub.send("filler", response(control, answers="M7", status=status))
+    await hub.run()
+    assert await hub.value("select state from worklist") == step
+    await hub.send("clinic", order("ORM^O01", "M8", "ORC|NW|A1^HIS", XRAY))
+    await hub.run()
+    assert await hub.value("select state from worklist") == "scheduled", "it is asked for again"
+
+
+async def test_what_was_performed_stays_so_whatever_a_filler_answers(hub: Hub) -> None:
+    await hub.send("clinic", order("ORM^O01", "M7", "ORC|NW|A1^HIS", XRAY))
+    await hub.run()
+    await hub.pool.execute("update worklist set state = 'performed'")
+    await hub.send("filler", response("OC", answers="M7"))
+    await hub.run()
+    assert await hub.value("select state from worklist") == "performed"
