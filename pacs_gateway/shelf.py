@@ -58,7 +58,7 @@ class Shelf:
     def _write(self, one: Finished, number: int) -> Path:
         path = self._unfinished / str(number)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        with one.opened() as source, open(descriptor, "wb", buffering=0) as target:
+        with one.opened() as source, open(descriptor, "wb") as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
         return path
 

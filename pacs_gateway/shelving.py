@@ -62,6 +62,7 @@ class Shelver:
                 await asyncio.to_thread(store.put, [_finished(one) for one in batch])
             except StorageError as error:
                 _log.warning("objects stay in the spool: %s", error.message)
+                self._spool.drop_spare()  # where spool and store share a full disk, this is the room that is needed
                 self._queue.rotate(-len(batch))  # one that cannot be moved does not hold back the others
                 at_once = 1
                 await asyncio.sleep(RETRY_SECS)

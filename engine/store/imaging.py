@@ -199,17 +199,6 @@ async def _count(connection: Connection, added: Sequence[Instance]) -> None:
     )
 
 
-async def is_indexed(connection: Connection, facility: str, study_uid: str, sha256: bytes) -> bool:
-    """Whether an object found in the spool has its row; one without was never answered 0000."""
-    found: bool = await connection.fetchval(
-        "select exists (select 1 from instance where study_uid = $1 and facility = $2 and sha256 = $3)",
-        study_uid,
-        facility,
-        sha256,
-    )
-    return found
-
-
 async def unnoticed_studies(connection: Connection, channel: str, quiet_since: datetime, limit: int) -> list[Study]:
     """Studies whose last object came at or before quiet_since and whose newest manifest is not in the journal."""
     rows = await connection.fetch(

@@ -123,6 +123,13 @@ class Spool:
             self._read.remove(waiting)
             self._empty(waiting)
 
+    def drop_spare(self) -> None:
+        """Gives the disk back what empty segments take of it."""
+        for segment in [one for one in self._free if not one.kept]:
+            self._free.remove(segment)
+            self._segments.remove(segment)
+            segment.remove()
+
     @property
     def kept_bytes(self) -> int:
         """How much of the spool waits to be moved, counted by whole segments' contents."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 LONGEST_STRING = 262_144
-CALLS = "pwrite64,fsync,fdatasync,write,writev,sendto,sendmsg,rename"
+CALLS = "pwrite64,pwritev,pwritev2,fsync,fdatasync,write,writev,sendto,sendmsg,rename"
 
 
 def strace(output: Path) -> list[str | Path]:
@@ -49,8 +49,9 @@ class Call:
 
     @property
     def offset(self) -> int:
-        """Where pwrite64 wrote to."""
-        return int(self.arguments.rpartition(", ")[2])
+        """Where pwrite64, pwritev or pwritev2, which has flags behind it, wrote to."""
+        arguments = self.arguments.rpartition(", ")[0] if self.name == "pwritev2" else self.arguments
+        return int(arguments.rpartition(", ")[2])
 
 
 def read_calls(output: Path, *, start: int) -> list[Call]:

@@ -21,6 +21,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 from engine import clock
 from engine.config import AeEntry, DicomChannel
 from engine.ports import Accepted
+from pacs_gateway import indexing, shelving
 from pacs_gateway.gateway import Gateway
 
 
@@ -113,16 +114,24 @@ def objects(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
+    """A file system of 6 MB."""
     if os.geteuid() != 0:
         pytest.skip("mounting a file system needs root")
     mount_point = tmp_path / "small"
     mount_point.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount_point], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", mount_point], check=True)
     try:
         yield mount_point
     finally:
         subprocess.run(["umount", "--lazy", mount_point], check=True)
+
+
+@pytest.fixture(autouse=True)
+def moved_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spool is emptied, and what failed is tried again, without waiting for a quiet moment."""
+    monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
+    monkeypatch.setattr(shelving, "RETRY_SECS", 0.01)
+    monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
 
 
 @pytest.fixture

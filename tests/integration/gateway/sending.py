@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from pydicom.data import get_testdata_file
 from pydicom.filereader import _read_file_meta_info, read_file_meta_info
 from pynetdicom import AE, _config, build_context
 
-from pacs_gateway.spool import open_object
+from pacs_gateway.location import open_object
+from pacs_gateway.segments.record import GENERATION_BYTES
+from pacs_gateway.segments.segment import SUFFIX, Segment
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -57,7 +60,28 @@ def send_raw(port: int, files: Sequence[Path], calling: str = "DR_BAISHI") -> li
     return statuses
 
 
-async def stored(pool: asyncpg.Pool) -> dict[str, asyncpg.Record]:
+async def until(reached: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for a condition that another process brings about."""
+    async with asyncio.timeout(20):
+        while not await reached():  # noqa: ASYNC110 - another process brings it about, without an event
+            await asyncio.sleep(0.005)
+
+
+async def settled(objects: Path) -> None:
+    """Waits until everything that was answered is in index and store: the spool is empty then."""
+    async with asyncio.timeout(20):
+        while spooled(objects):  # noqa: ASYNC110 - another process may empty it, without an event
+            await asyncio.sleep(0.005)
+
+
+async def stored(pool: asyncpg.Pool, objects: Path) -> dict[str, asyncpg.Record]:
+    """Index rows by SOP Instance UID, once all of them are there."""
+    await settled(objects)
+    return await indexed(pool)
+
+
+async def indexed(pool: asyncpg.Pool) -> dict[str, asyncpg.Record]:
+    """Index rows by SOP Instance UID, those that are there now."""
     rows = await pool.fetch("select * from instance order by sop_uid, stored_at")
     return {row["sop_uid"]: row for row in rows}
 
@@ -68,5 +92,10 @@ def bytes_of(objects: Path, location: str) -> bytes:
 
 
 def spooled(objects: Path) -> list[str]:
-    """Names in the spool, finished and unfinished."""
-    return sorted(path.name for path in (objects / "spool").glob("*/*") if path.suffix in (".dcm", ".part"))
+    """SOP Instance UIDs of the objects in every spool, and names of what the store has not finished."""
+    found = [path.name for path in (objects / "store" / ".unfinished").glob("*/*")]
+    for path in objects.glob(f"spool/*/*/*{SUFFIX}"):
+        segment = Segment.open(path, bytes(GENERATION_BYTES))
+        found += [head.sop_uid for head in segment.heads()]
+        segment.close()
+    return sorted(found)

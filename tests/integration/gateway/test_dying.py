@@ -17,9 +17,17 @@ import pytest
 
 from tests.integration.gateway import gateway_process
 from tests.integration.gateway.conftest import RecordingIntake, Start, Write
-from tests.integration.gateway.sending import NO_ANSWER, SUCCESS, bytes_of, data_set_of, send_raw, spooled, stored
-
-Predicate = Callable[[], Awaitable[bool]]
+from tests.integration.gateway.sending import (
+    SUCCESS,
+    bytes_of,
+    data_set_of,
+    indexed,
+    send_raw,
+    settled,
+    spooled,
+    stored,
+    until,
+)
 
 
 @dataclass(frozen=True)
@@ -67,64 +75,44 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def until(reached: Predicate) -> None:
-    """Waits for a condition that another process brings about."""
-    async with asyncio.timeout(20):
-        while not await reached():  # noqa: ASYNC110 - another process brings it about, without an event
-            await asyncio.sleep(0.005)
-
-
-async def test_an_object_spooled_but_not_indexed_is_swept_and_can_be_sent_again(
+async def test_an_object_answered_but_not_indexed_is_indexed_before_the_next_gateway_listens(
     spawn: Spawn, start: Start, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
-    file = radiograph()
+    files = [radiograph() for _ in range(3)]
     child = await spawn()
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("lock table instance in access exclusive mode")
-        sending = asyncio.create_task(asyncio.to_thread(send_raw, child.port, [file]))
-
-        async def spooled_whole() -> bool:
-            return any(name.endswith(".dcm") for name in spooled(objects))
-
-        await until(spooled_whole)
+        assert await asyncio.to_thread(send_raw, child.port, files) == [SUCCESS] * 3
         await child.kill()
-        assert await sending == [NO_ANSWER]
-    assert len(spooled(objects)) == 1
+    assert len(spooled(objects)) == 3
+    assert await indexed(pool) == {}
 
-    gateway = await start()
-    assert spooled(objects) == []
-    assert await stored(pool) == {}
-    assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
-    (row,) = (await stored(pool)).values()
-    assert bytes_of(objects, row["location"]).endswith(data_set_of(file))
-
-
-async def test_a_half_written_object_is_swept(start: Start, objects: Path) -> None:
-    folder = objects / "spool" / "imaging"
-    folder.mkdir(parents=True)
-    (folder / "0123.part").write_bytes(b"half")
     await start()
-    assert spooled(objects) == []
+    rows = await indexed(pool)
+    for file in files:
+        row = rows[pydicom.dcmread(file).SOPInstanceUID]
+        assert bytes_of(objects, row["location"]).endswith(data_set_of(file))
+    await settled(objects)
+    for row in rows.values():
+        assert (objects / "store" / row["location"]).exists()
 
 
 async def test_an_object_indexed_but_not_moved_is_served_and_moved_at_the_next_start(
     start: Start, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     file = radiograph()
+    store = objects / "store"
+    objects.mkdir()
+    store.write_text("a store that is away")
     gateway = await start()
     assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
     await gateway.close()
-    (row,) = (await stored(pool)).values()
-    in_store, in_spool = (
-        objects / "store" / row["location"],
-        objects / "spool" / "imaging" / row["location"].replace("/", "~"),
-    )
-    if in_store.exists():
-        in_store.rename(in_spool)
+    (row,) = (await indexed(pool)).values()
     assert bytes_of(objects, row["location"]).endswith(data_set_of(file))
+    store.unlink()
     await start()
-    assert spooled(objects) == []
-    assert in_store.read_bytes().endswith(data_set_of(file))
+    await settled(objects)
+    assert (store / row["location"]).read_bytes().endswith(data_set_of(file))
 
 
 async def test_a_study_stored_but_not_announced_is_announced_after_the_next_start(
@@ -156,7 +144,7 @@ async def test_everything_answered_before_a_kill_is_there_and_whole(
     statuses = [await task for task in sending]
 
     await start()
-    rows = await stored(pool)
+    rows = await stored(pool, objects)
     for at, lane in enumerate(statuses):
         for file, status in zip(files[at::4], lane, strict=True):
             if status == SUCCESS:
@@ -169,24 +157,25 @@ async def test_everything_answered_before_a_kill_is_there_and_whole(
     assert in_store == {row["location"] for row in rows.values()}
 
 
-async def test_status_0000_leaves_only_after_the_object_its_name_and_its_row_are_flushed(
+async def test_status_0000_leaves_only_after_the_object_its_head_and_its_segment_are_flushed(
     spawn: Spawn, tmp_path: Path, radiograph: Write
 ) -> None:
     trace = tmp_path / "trace"
-    calls = "trace=fsync,rename,renameat,renameat2,sendto,recvfrom,write,writev,sendmsg,read"
+    calls = "trace=fsync,fdatasync,pwritev,pwritev2,pwrite64,sendto,write,writev,sendmsg"
     child = await spawn("strace", "-D", "-f", "-yy", "-s", "400", "-e", calls, "-o", trace)
     assert await asyncio.to_thread(send_raw, child.port, [radiograph()]) == [SUCCESS]
     await child.kill()
     lines = trace.read_text(errors="replace").splitlines()
-    flushed = _only(lines, r"fsync\(\d+<[^>]*/spool/imaging/[0-9a-f]+\.part>")
-    renamed = _only(lines, r"rename\w*\(.*\.part.*\.dcm")
-    named = _last(lines, r"fsync\(\d+<[^>]*/spool/imaging>", before=len(lines))
     # the answer is one P-DATA-TF (type 04) on a socket of our port
     answered = _last(
         lines, rf'(?:sendto|write|sendmsg)\(\d+<TCP[^>]*:{child.port}->[^>]*>, .*"\\4\\0', before=len(lines)
     )
-    committed = _last(lines, r"recvfrom\(.*COMMIT|read\(.*COMMIT", before=answered)
-    assert flushed < renamed < named < committed < answered
+    head = _only(lines, r'pwritev2?\(\d+<[^>]*\.segment>, \[\{iov_base="HTOBJ')
+    written = _last(lines, r"pwritev2?\(\d+<[^>]*\.segment>", before=head)
+    flushed = _last(lines, r"fdatasync\(\d+<[^>]*\.segment>", before=answered)
+    named = _last(lines, r"fsync\(\d+<[^>]*/spool/imaging/0>", before=answered)
+    assert written < head < flushed < answered
+    assert head < named < answered
 
 
 def _only(lines: list[str], pattern: str) -> int:

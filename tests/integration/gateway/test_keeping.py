@@ -17,23 +17,15 @@ import pytest
 
 from engine import clock
 from engine.errors import HutongError, ParseError, StorageError
-from pacs_gateway import indexing, shelving
+from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import open_object
 from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.segment import Segment
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import data_set_of, stored
+from tests.integration.gateway.sending import data_set_of, indexed, spooled, until
 
 Open = Callable[[], Awaitable[Keeping]]
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is waited for longer than it takes."""
-    monkeypatch.setattr(shelving, "RETRY_SECS", 0.01)
-    monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
-    monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
 
 
 @pytest.fixture
@@ -79,36 +71,19 @@ async def send(keeping: Keeping, file: Path, piece_bytes: int = 100) -> None:
     await arriving.finish()
 
 
-async def until(reached: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await reached():  # noqa: ASYNC110 - a thread or the database brings it about, without an event
-            await asyncio.sleep(0.005)
-
-
 async def shelved(pool: asyncpg.Pool, objects: Path, count: int) -> None:
     """Waits until so many objects are in the store, and nothing is left in the spool."""
 
     async def so_many() -> bool:
-        rows = await stored(pool)
+        rows = await indexed(pool)
         there = sorted((objects / "store").rglob("*.dcm"))
-        return len(rows) == len(there) == count and spool_is_empty(objects)
+        return len(rows) == len(there) == count and spooled(objects) == []
 
     await until(so_many)
 
 
-def spool_is_empty(objects: Path) -> bool:
-    for path in objects.glob("spool/*/*/*.segment"):
-        segment = Segment.open(path, bytes(16))
-        try:
-            if list(segment.heads()):
-                return False
-        finally:
-            segment.close()
-    return True
-
-
 async def holds(pool: asyncpg.Pool, objects: Path, file: Path) -> bool:
-    row = (await stored(pool))[announced(file).sop_instance_uid]
+    row = (await indexed(pool))[announced(file).sop_instance_uid]
     with open_object(objects, row["location"]) as opened:
         content = opened.read()
     data = data_set_of(file)
@@ -149,7 +124,7 @@ async def test_a_reader_gets_an_object_from_the_spool_while_the_store_is_away(
         await send(keeping, file)
 
     async def told() -> bool:
-        return "objects stay in the spool" in caplog.text and len(await stored(pool)) == 3
+        return "objects stay in the spool" in caplog.text and len(await indexed(pool)) == 3
 
     await until(told)
     for file in files:
@@ -187,9 +162,9 @@ async def test_what_had_no_row_when_the_process_ended_has_one_before_the_next_ta
         await send(keeping, file)
     await keeping.close()
     await pool.execute("alter table instance_elsewhere rename to instance")
-    assert await stored(pool) == {}
+    assert await indexed(pool) == {}
     await start()
-    assert len(await stored(pool)) == 5
+    assert len(await indexed(pool)) == 5
     await shelved(pool, objects, 5)
     for file in files:
         assert await holds(pool, objects, file)
@@ -214,7 +189,7 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_at_th
     segment.close()
     await start()
     await shelved(pool, objects, 2)
-    assert set(await stored(pool)) == {announced(file).sop_instance_uid for file in (files[0], files[2])}
+    assert set(await indexed(pool)) == {announced(file).sop_instance_uid for file in (files[0], files[2])}
 
 
 async def test_one_row_that_the_database_never_takes_does_not_hold_back_the_others(
@@ -229,7 +204,7 @@ async def test_one_row_that_the_database_never_takes_does_not_hold_back_the_othe
     await asyncio.gather(*(send(keeping, file) for file in files))
 
     async def the_others() -> bool:
-        return len(await stored(pool)) == 4 and "its row cannot be written" in caplog.text
+        return len(await indexed(pool)) == 4 and "its row cannot be written" in caplog.text
 
     await until(the_others)
 
@@ -247,7 +222,7 @@ async def test_while_the_flush_is_slow_nothing_is_finished_and_the_loop_goes_on(
     sending = [asyncio.create_task(send(keeping, radiograph())) for _ in range(20)]
     done, _ = await asyncio.wait(sending, timeout=0.1)
     assert done == set()
-    assert await stored(pool) == {}
+    assert await indexed(pool) == {}
     go_on.set()
     await asyncio.gather(*sending)
     await shelved(pool, objects, 20)
@@ -272,7 +247,7 @@ async def test_an_object_whose_flush_failed_is_refused_and_nowhere(
     await keeping.close()
     await start()
     await shelved(pool, objects, 2)
-    assert set(await stored(pool)) == {announced(kept).sop_instance_uid, announced(again).sop_instance_uid}
+    assert set(await indexed(pool)) == {announced(kept).sop_instance_uid, announced(again).sop_instance_uid}
 
 
 async def test_an_object_that_ends_early_is_refused_and_nowhere(
@@ -338,7 +313,7 @@ async def test_identical_bytes_are_one_object_and_other_bytes_are_kept_apart(
 
     async def both() -> bool:
         there = list((objects / "store").rglob("*.dcm"))
-        return len(there) == 2 and spool_is_empty(objects)
+        return len(there) == 2 and spooled(objects) == []
 
     await until(both)
     rows = await pool.fetch("select conflict from instance order by stored_at")
@@ -353,7 +328,7 @@ async def test_a_small_disk_refuses_what_has_no_room_and_goes_on_when_there_is(
     await keeping.start()
     try:
         with pytest.raises(StorageError, match="No space left"):
-            await send(keeping, radiograph(PixelData=bytes(3_000_000), Rows=1000, Columns=1500), 100_000)
+            await send(keeping, radiograph(PixelData=bytes(7_000_000), Rows=1750, Columns=2000), 100_000)
         file = radiograph(PixelData=bytes(600_000), Rows=600, Columns=500)
         await send(keeping, file, 100_000)
         await shelved(pool, small_disk, 1)

@@ -19,9 +19,9 @@ from starlette.middleware.base import RequestResponseEndpoint
 from engine.api.refusals import refusal_of, response_of
 from engine.errors import HutongError
 from pacs_gateway.gateway import Gateway
-from pacs_gateway.rendered import router
+from pacs_gateway.dicomweb.routes import routers
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw
+from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, settled
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Somebody:
 def application(pool: asyncpg.Pool, objects: Path, caller: Somebody | None) -> FastAPI:
     """The routes as the hub serves them: a caller in the scope, errors told by the hub's own table."""
     app = FastAPI()
-    app.include_router(router(pool, objects))
+    for router in routers(pool, objects):
+        app.include_router(router)
 
     async def tell(request: Request, error: Exception) -> Response:
         return response_of(refusal_of(error), request.scope)
@@ -55,9 +56,10 @@ async def browser(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.Asyn
         yield client
 
 
-async def kept(gateway: Gateway, file: Path) -> str:
+async def kept(gateway: Gateway, objects: Path, file: Path) -> str:
     """Stores a file; the path it can be had at."""
     assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
+    await settled(objects)
     sent = pydicom.dcmread(file, stop_before_pixels=True)
     uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.SOPInstanceUID)
     return "/dicomweb/studies/{}/series/{}/instances/{}".format(*uids)
@@ -68,9 +70,9 @@ def study_of(path: str) -> str:
 
 
 async def test_the_instances_of_a_study_are_listed_as_dicom_json(
-    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write
+    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write, objects: Path
 ) -> None:
-    path = await kept(gateway, radiograph(InstanceNumber=3, SeriesDescription="PA"))
+    path = await kept(gateway, objects, radiograph(InstanceNumber=3, SeriesDescription="PA"))
     answer = await browser.get(f"{study_of(path)}/instances")
     assert answer.headers["content-type"] == "application/dicom+json"
     (listed,) = answer.json()
@@ -81,9 +83,9 @@ async def test_the_instances_of_a_study_are_listed_as_dicom_json(
     assert pydicom.Dataset.from_json(listed).SOPInstanceUID == path.rsplit("/", 1)[1]
 
 
-async def test_an_object_is_fetched_as_it_was_sent(gateway: Gateway, browser: httpx.AsyncClient) -> None:
+async def test_an_object_is_fetched_as_it_was_sent(gateway: Gateway, browser: httpx.AsyncClient, objects: Path) -> None:
     file = real("RG1_J2KI")
-    path = await kept(gateway, file)
+    path = await kept(gateway, objects, file)
     single = await browser.get(path, headers={"accept": "application/dicom"})
     assert single.headers["content-type"] == "application/dicom"
     assert single.content.endswith(data_set_of(file))
@@ -96,8 +98,8 @@ async def test_an_object_is_fetched_as_it_was_sent(gateway: Gateway, browser: ht
     assert body == single.content + b"\r\n"
 
 
-async def test_a_radiograph_is_shown_as_png(gateway: Gateway, browser: httpx.AsyncClient) -> None:
-    path = await kept(gateway, real("RG3_UNCR"))
+async def test_a_radiograph_is_shown_as_png(gateway: Gateway, browser: httpx.AsyncClient, objects: Path) -> None:
+    path = await kept(gateway, objects, real("RG3_UNCR"))
     answer = await browser.get(f"{path}/rendered")
     assert answer.headers["content-type"] == "image/png"
     assert Image.open(io.BytesIO(answer.content)).size == (1760, 1760)
@@ -106,17 +108,17 @@ async def test_a_radiograph_is_shown_as_png(gateway: Gateway, browser: httpx.Asy
 
 
 async def test_the_picture_that_a_browser_has_is_not_drawn_again(
-    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write
+    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write, objects: Path
 ) -> None:
-    path = await kept(gateway, radiograph())
+    path = await kept(gateway, objects, radiograph())
     first = await browser.get(f"{path}/rendered")
     again = await browser.get(f"{path}/rendered", headers={"if-none-match": first.headers["etag"]})
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
     assert "private" in first.headers["cache-control"]
 
 
-async def test_every_frame_of_a_loop_is_shown(gateway: Gateway, browser: httpx.AsyncClient) -> None:
-    path = await kept(gateway, real("examples_ybr_color"))
+async def test_every_frame_of_a_loop_is_shown(gateway: Gateway, browser: httpx.AsyncClient, objects: Path) -> None:
+    path = await kept(gateway, objects, real("examples_ybr_color"))
     frames = [(await browser.get(f"{path}/frames/{number}/rendered")) for number in (1, 30, 31, 0)]
     assert [frame.status_code for frame in frames] == [200, 200, 406, 406]
     assert frames[0].content != frames[1].content
@@ -124,21 +126,23 @@ async def test_every_frame_of_a_loop_is_shown(gateway: Gateway, browser: httpx.A
 
 @pytest.mark.parametrize(("layout", "rows"), [("3x4", 4), ("6x2", 7)])
 async def test_an_ecg_is_shown_as_a_drawing_that_can_run_nothing(
-    gateway: Gateway, browser: httpx.AsyncClient, layout: str, rows: int
+    gateway: Gateway, browser: httpx.AsyncClient, layout: str, rows: int, objects: Path
 ) -> None:
-    path = await kept(gateway, real("waveform_ecg"))
+    path = await kept(gateway, objects, real("waveform_ecg"))
     answer = await browser.get(f"{path}/rendered", params={"layout": layout})
     assert answer.headers["content-type"].startswith("image/svg+xml")
     assert "sandbox" in answer.headers["content-security-policy"]
     assert answer.text.count("v-10.00h") == rows
 
 
-async def test_a_name_that_is_markup_stays_a_name(gateway: Gateway, browser: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_name_that_is_markup_stays_a_name(
+    gateway: Gateway, browser: httpx.AsyncClient, tmp_path: Path, objects: Path
+) -> None:
     ecg = pydicom.dcmread(real("waveform_ecg"))
     ecg.PatientName = "<script>alert(1)</script>"
     file = tmp_path / "hostile.dcm"
     ecg.save_as(file)
-    path = await kept(gateway, file)
+    path = await kept(gateway, objects, file)
     drawing = (await browser.get(f"{path}/rendered")).text
     assert "<script" not in drawing
     assert "&lt;script&gt;" in drawing
@@ -146,18 +150,18 @@ async def test_a_name_that_is_markup_stays_a_name(gateway: Gateway, browser: htt
 
 @pytest.mark.parametrize("name", ["test-SR", "JPEG-lossy"])
 async def test_what_cannot_be_shown_is_said_to_be_and_can_still_be_fetched(
-    gateway: Gateway, browser: httpx.AsyncClient, name: str
+    gateway: Gateway, browser: httpx.AsyncClient, name: str, objects: Path
 ) -> None:
-    path = await kept(gateway, real(name))
+    path = await kept(gateway, objects, real(name))
     assert (await browser.get(f"{path}/rendered")).status_code == 406
     assert (await browser.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("window", ["a,b", "1", "1,0", "1,-5", "nan,nan"])
 async def test_a_window_that_is_none_is_refused(
-    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write, window: str
+    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write, window: str, objects: Path
 ) -> None:
-    path = await kept(gateway, radiograph())
+    path = await kept(gateway, objects, radiograph())
     assert (await browser.get(f"{path}/rendered", params={"window": window})).status_code == 400
 
 
@@ -171,13 +175,15 @@ async def test_what_was_never_stored_is_not_found(gateway: Gateway, browser: htt
 
 
 async def test_the_first_content_of_a_uid_is_served_and_the_conflicting_one_never_in_its_place(
-    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write
+    gateway: Gateway, browser: httpx.AsyncClient, radiograph: Write, objects: Path
 ) -> None:
     first = radiograph()
-    path = await kept(gateway, first)
+    path = await kept(gateway, objects, first)
     study, series, sop = path.split("/")[3], path.split("/")[5], path.split("/")[7]
     await kept(
-        gateway, radiograph(StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=sop, PatientID="P2")
+        gateway,
+        objects,
+        radiograph(StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=sop, PatientID="P2"),
     )
     answer = await browser.get(path, headers={"accept": "application/dicom"})
     assert answer.content.endswith(data_set_of(first))
@@ -185,9 +191,9 @@ async def test_the_first_content_of_a_uid_is_served_and_the_conflicting_one_neve
 
 
 async def test_every_look_is_in_the_audit_with_who_and_what(
-    gateway: Gateway, browser: httpx.AsyncClient, pool: asyncpg.Pool, radiograph: Write
+    gateway: Gateway, browser: httpx.AsyncClient, pool: asyncpg.Pool, radiograph: Write, objects: Path
 ) -> None:
-    path = await kept(gateway, radiograph())
+    path = await kept(gateway, objects, radiograph())
     for suffix in ("", "/rendered"):
         await browser.get(f"{path}{suffix}")
     await browser.get(f"{study_of(path)}/instances")
@@ -199,7 +205,7 @@ async def test_every_look_is_in_the_audit_with_who_and_what(
 async def test_nothing_is_told_to_nobody(
     gateway: Gateway, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
-    path = await kept(gateway, radiograph())
+    path = await kept(gateway, objects, radiograph())
     transport = httpx.ASGITransport(application(pool, objects, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as stranger:
         for asked in (path, f"{path}/rendered", f"{study_of(path)}/instances"):

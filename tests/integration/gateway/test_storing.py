@@ -15,7 +15,7 @@ import pytest
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.storage_classes import STORAGE_CLASSES
 from tests.integration.gateway.conftest import RecordingIntake, Run, Start, Write
-from tests.integration.gateway.sending import SUCCESS, bytes_of, data_set_of, real, send_raw, stored
+from tests.integration.gateway.sending import SUCCESS, bytes_of, data_set_of, real, send_raw, settled, stored
 
 WHOLE = [
     "693_J2KR", "CT_small", "ExplVR_BigEnd", "image_dfl", "JPEG2000", "JPEG-LL", "JPEG-lossy", "JPGExtended",
@@ -54,7 +54,7 @@ async def test_the_bytes_of_real_objects_are_kept_exactly(gateway: Gateway, pool
         file = real(name)
         assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS], name
         sent = pydicom.filereader.read_file_meta_info(file)
-        row = (await stored(pool))[sent.MediaStorageSOPInstanceUID]
+        row = (await stored(pool, objects))[sent.MediaStorageSOPInstanceUID]
         kept = bytes_of(objects, row["location"])
         read = pydicom.dcmread(BytesIO(kept))
         assert kept.endswith(data_set_of(file)), name
@@ -82,7 +82,7 @@ async def test_storescu_of_dcmtk_is_served_in_whatever_it_proposes(
     for proposing, names in PROPOSALS.items():
         said = await dcmtk("storescu", proposing, *to_us, *(real(name) for name in names))
         assert said.code == 0, (proposing, said.output)
-    rows = await stored(pool)
+    rows = await stored(pool, objects)
     sent = {str(pydicom.dcmread(real(name)).SOPInstanceUID) for names in PROPOSALS.values() for name in names}
     assert set(rows) == sent
     for row in rows.values():
@@ -124,12 +124,13 @@ async def test_an_instance_that_comes_late_announces_the_study_again(
 
 
 async def test_the_same_object_again_is_a_repeat(
-    gateway: Gateway, dcmtk: Run, pool: asyncpg.Pool, intake: RecordingIntake, radiograph: Write
+    gateway: Gateway, dcmtk: Run, pool: asyncpg.Pool, intake: RecordingIntake, radiograph: Write, objects: Path
 ) -> None:
     file = radiograph()
     store = ("storescu", "-aet", "DR_BAISHI", "-aec", "HUTONG", "127.0.0.1", gateway.port, file)
     assert (await dcmtk(*store)).code == 0
     assert (await dcmtk(*store)).code == 0
+    await settled(objects)
     assert await pool.fetchval("select count(*) from instance") == 1
     assert await pool.fetchval("select revision from study") == 1
 
@@ -148,18 +149,20 @@ async def test_other_content_under_a_used_uid_is_kept_apart_and_found(
     told = json.loads((await intake.of(sent.StudyInstanceUID, count=2)).payload)
     assert [finding["code"] for finding in told["findings"]] == ["sop-uid-conflict"]
     assert told["patient_name"] == "Test^One"
+    await settled(objects)
     rows = await pool.fetch("select conflict, location from instance order by conflict")
     assert [row["conflict"] for row in rows] == [False, True]
     assert bytes_of(objects, rows[0]["location"]) != bytes_of(objects, rows[1]["location"])
 
 
 async def test_the_same_uid_at_two_facilities_is_no_conflict(
-    gateway: Gateway, dcmtk: Run, pool: asyncpg.Pool, radiograph: Write
+    gateway: Gateway, dcmtk: Run, pool: asyncpg.Pool, radiograph: Write, objects: Path
 ) -> None:
     file = radiograph()
     for calling in ("DR_BAISHI", "DR_QINGXI"):
         said = await dcmtk("storescu", "-aet", calling, "-aec", "HUTONG", "127.0.0.1", gateway.port, file)
         assert said.code == 0
+    await settled(objects)
     rows = await pool.fetch("select facility, conflict from instance order by facility")
     assert [(row["facility"], row["conflict"]) for row in rows] == [("baishi", False), ("qingxi", False)]
 
@@ -170,7 +173,7 @@ async def test_a_mislabelled_name_is_repaired_in_index_and_manifest_and_kept_in_
     file = radiograph(PatientName="XXXXXX", SpecificCharacterSet="ISO_IR 100")
     file.write_bytes(file.read_bytes().replace(b"XXXXXX", "张智宏".encode("gbk")))
     assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
-    (row,) = (await stored(pool)).values()
+    (row,) = (await stored(pool, objects)).values()
     assert json.loads(row["tags"])["patient_name"] == "张智宏"
     assert "张智宏".encode("gbk") in bytes_of(objects, row["location"])
     told = json.loads((await intake.of(row["study_uid"])).payload)
@@ -179,11 +182,12 @@ async def test_a_mislabelled_name_is_repaired_in_index_and_manifest_and_kept_in_
 
 
 async def test_many_associations_at_once_are_all_served(
-    gateway: Gateway, pool: asyncpg.Pool, radiograph: Write
+    gateway: Gateway, pool: asyncpg.Pool, radiograph: Write, objects: Path
 ) -> None:
     files = [radiograph(InstanceNumber=number) for number in range(24)]
     sent = await asyncio.gather(*(asyncio.to_thread(send_raw, gateway.port, files[at::8]) for at in range(8)))
     assert sent == [[SUCCESS] * 3] * 8
+    await settled(objects)
     assert await pool.fetchval("select count(*) from instance") == 24
 
 
@@ -193,6 +197,7 @@ async def test_one_object_sent_by_many_at_once_is_stored_once(
     file = radiograph()
     sent = await asyncio.gather(*(asyncio.to_thread(send_raw, gateway.port, [file]) for _ in range(6)))
     assert sent == [[SUCCESS]] * 6
+    await settled(objects)
     (row,) = await pool.fetch("select location, conflict from instance")
     assert bytes_of(objects, row["location"]).endswith(data_set_of(file))
 

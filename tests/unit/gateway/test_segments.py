@@ -314,3 +314,16 @@ def test_a_segment_without_a_generation_holds_nothing_whatever_stands_in_it(spoo
     spool = opened(tmp_path)
     assert contents(spool) == []
     spool.close()
+
+
+def test_spare_segments_are_given_up_where_the_disk_is_needed(spool: Spool, tmp_path: Path) -> None:
+    put(spool, b"one")
+    other, another = spool.lend(), spool.lend()
+    spool.give_back(another, another.end)
+    spool.give_back(other, other.end)
+    spool.drop_spare()
+    assert len(list(tmp_path.rglob("*.segment"))) == 1
+    spool.close()
+    spool = opened(tmp_path)
+    assert contents(spool) == [b"DICMone"]
+    spool.close()
