@@ -19,7 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from engine.api.refusals import refusal_of, response_of
 from engine.errors import HutongError
 from pacs_gateway.gateway import Gateway
-from pacs_gateway.dicomweb.routes import routers
+from pacs_gateway.rendered import router
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, settled
 
@@ -32,8 +32,7 @@ class Somebody:
 def application(pool: asyncpg.Pool, objects: Path, caller: Somebody | None) -> FastAPI:
     """The routes as the hub serves them: a caller in the scope, errors told by the hub's own table."""
     app = FastAPI()
-    for router in routers(pool, objects):
-        app.include_router(router)
+    app.include_router(router(pool, objects))
 
     async def tell(request: Request, error: Exception) -> Response:
         return response_of(refusal_of(error), request.scope)
