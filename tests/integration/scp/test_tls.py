@@ -60,6 +60,20 @@ async def test_an_object_comes_in_whole(
     assert list(reception.kept.values()) == [OBJECT] * 3
 
 
+async def test_objects_sent_ahead_wait_here_too(
+    protected: Acceptor, reception: Reception, call: Call, county: trustme.CA
+) -> None:
+    peer = await call(protected, tls=client(county, county.issue_cert("any.example")))
+    await peer.associate()
+    reception.open.clear()
+    for number in range(8):
+        peer.ask(3, store_request(f"1.2.{number}"), OBJECT)
+    await reception.until(lambda reception: len(reception.arrived) == 1)
+    reception.open.set()
+    assert [await peer.status() for _ in range(8)] == [0] * 8
+    assert list(reception.kept.values()) == [OBJECT] * 8
+
+
 @pytest.mark.parametrize(("name", "let_in"), [("ct.qingxi.example", True), ("ct.baishi.example", False)])
 async def test_an_entry_with_a_name_takes_only_its_certificate(
     protected: Acceptor, call: Call, county: trustme.CA, name: str, let_in: bool
