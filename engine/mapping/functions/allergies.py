@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.mapping.functions.codes import code as code_of
 from engine.mapping.functions.codes import concept
-from engine.mapping.functions.names import human_name
+from engine.mapping.functions.names import called
 from engine.mapping.functions.people import mention_practitioner
 from engine.mapping.functions.times import read_moment
 from engine.mapping.mapped import Resource
@@ -123,7 +123,7 @@ def allergy_recorder(options: Options) -> Apply:
     relation = concept(Options(facility, options.tables, None, options.tables["relationship"]))
 
     def apply(name: str, kind: str, stated_by: str, scope: Scope) -> Resource | None:
-        told = human_name(scope.components(name), scope) if name else None
+        told = called(scope.components(name), scope) if name else None
         if not told:
             return mention_practitioner(scope.components(stated_by), facility, scope) if stated_by else None
         words = told["text"]

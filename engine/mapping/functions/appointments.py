@@ -9,7 +9,7 @@ from engine.finding import Severity
 from engine.identifiers import facility_system, resource_id
 from engine.mapping.functions.codes import concept, looked_up
 from engine.mapping.functions.durations import Durations, later, tq_duration
-from engine.mapping.functions.events import event_of
+from engine.mapping.functions.events import event_of, names_event
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
@@ -112,7 +112,9 @@ def cancelation_reason(options: Options) -> Apply:
         noted = len(scope.doubts)
         status = statuses.of(stated, message_type, scope)
         del scope.doubts[noted:]  # the row of the status says them
-        found: dict[str, Any] | None = coded(reason, scope) if reason and status in _MISSED else None
+        if not reason or status not in _MISSED or names_event(reason, scope):
+            return None
+        found: dict[str, Any] | None = coded(reason, scope)
         return found
 
     return apply

@@ -13,7 +13,7 @@ from engine.terminology import Row, Table
 LIMIT_REMEMBERED = 8192
 """Distinct raw values each rule remembers; a feed has some hundred."""
 
-_PARTS = {"coding": 1, "text": 2}
+PARTS_OF_A_CODE = {"coding": 1, "text": 2}
 
 
 class Concept(NamedTuple):
@@ -73,7 +73,7 @@ class Concepts:
         return Concept(tuple(codings), text, row is None)
 
 
-@function(parts=_PARTS, remember=True)
+@function(parts=PARTS_OF_A_CODE, remember=True)
 def concept(options: Options) -> Apply:
     """A coded value (CodeableConcept). With a table, the table's code stands first and the sender's after it."""
     concepts = Concepts(options, options.table)
@@ -87,7 +87,7 @@ def concept(options: Options) -> Apply:
     return apply
 
 
-@function(parts=_PARTS, remember=True)
+@function(parts=PARTS_OF_A_CODE, remember=True)
 def concepts(options: Options) -> Apply:
     """The same as concept, in a list of one."""
     one = concept(options)

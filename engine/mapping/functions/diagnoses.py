@@ -157,10 +157,15 @@ _FUNCTIONS = {
 }
 
 
+def function_of_performer(name: str | None) -> tuple[str, str] | None:
+    """Code and display of what a performer does; None where nobody says it."""
+    return _FUNCTIONS.get(name or "")
+
+
 @function()
 def performer(options: Options) -> Apply:
     """Who did it (Procedure.performer); `as` says in which function: surgeon, anesthetist."""
-    people, known = People(options), _FUNCTIONS.get(options.argument or "")
+    people, known = People(options), function_of_performer(options.argument)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         person = people.read(raw, scope)

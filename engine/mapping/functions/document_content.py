@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.finding import Severity
@@ -106,8 +106,13 @@ def _text(lines: list[str], title: str) -> Attachment:
 
 
 def _words(code: str, scope: Scope) -> str:
-    parts = [*scope.components(code), "", ""]
-    return parts[1] or parts[0]
+    return words_of_code(scope.components(code))
+
+
+def words_of_code(components: Sequence[str]) -> str:
+    """What a code is shown as: its words, else itself."""
+    code, words = [*components, "", ""][:2]
+    return words or code
 
 
 @function(2, repeats=True, gathers=True)

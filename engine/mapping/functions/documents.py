@@ -13,9 +13,9 @@ from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
 from engine.mapping.scope import Scope
 from engine.terminology import Row
 
-_DATE = "http://hl7.org/fhir/6.0/StructureDefinition/extension-date"
+DATE = "http://hl7.org/fhir/6.0/StructureDefinition/extension-date"
 _CODES = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
-_AVAILABILITY = "http://terminology.hl7.org/CodeSystem/v2-0273"
+AVAILABILITY = "http://terminology.hl7.org/CodeSystem/v2-0273"
 _AVAILABLE = "AV"
 _WRONG = "entered-in-error"
 _FINAL = "final"
@@ -81,7 +81,7 @@ def document_status(options: Options) -> Apply:
             status = _WRONG
         if row is None or code.upper() == _AVAILABLE:
             return {"status": status}
-        coding = {"system": _AVAILABILITY, "code": code.upper(), "display": row["display"]}
+        coding = {"system": AVAILABILITY, "code": code.upper(), "display": row["display"]}
         return {
             "status": status,
             "_status": {"extension": [{"url": _CODES, "valueCodeableConcept": {"coding": [coding]}}]},
@@ -143,7 +143,7 @@ def document_date(options: Options) -> Apply:
         if found.has_time:
             return {"date": found.date_time}
         if found.date:
-            return {"extension": [{"url": _DATE, "valueDateTime": found.date}]}
+            return {"extension": [{"url": DATE, "valueDateTime": found.date}]}
         return None
 
     return apply

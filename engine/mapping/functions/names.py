@@ -36,6 +36,11 @@ _REPRESENTATION = {"A": "ABC", "I": "IDE", "P": "SYL"}
 _REPRESENTATION_EXTENSION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 _SEX_WORDS = frozenset({"男", "女", "男性", "女性", "未知", "M", "F", "U"})
 """Written after the name by systems that print `张三^男` in a field for the name."""
+_MOMENT = re.compile(
+    r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\.\d{1,4})?)?"
+    r"(?:[+-]\d{4})?",
+    re.ASCII,
+)
 _HAN = re.compile(r"[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·]+")
 
 
@@ -73,6 +78,24 @@ def human_name(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]
     if suffix or degree:
         name["suffix"] = [part for part in (suffix, degree) if part]
     return name
+
+
+def called(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]:
+    """The same of somebody whom a field mentions; empty, with a doubt, where a field beside it got into its place."""
+    name = human_name(parts, scope, first)
+    if not name or name["text"].isalpha():
+        return name
+    words = name["text"].split()
+    nameless = not any(character.isalpha() for word in words for character in word)
+    if any(map(is_time, words)) or (nameless and any(character.isdigit() for character in name["text"])):
+        scope.doubt("no-person", "a time or a number stands where a name belongs; it is left out", first)
+        return {}
+    return name
+
+
+def is_time(text: str) -> bool:
+    """Whether a text can only be a moment as HL7 writes it: staff have numbers of eight digits, too."""
+    return _MOMENT.fullmatch(text) is not None
 
 
 def name_use(kind: str, scope: Scope, component: int) -> str:

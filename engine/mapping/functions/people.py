@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system, organization_id, resource_id
-from engine.mapping.functions.names import human_name, name_use
+from engine.mapping.functions.names import called, is_time, name_use
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.times import period_of
 from engine.mapping.mapped import Resource
@@ -42,7 +42,10 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope, **said: 
     `said` are further elements of the person, such as an address; empty ones are left out.
     """
     number = parts[0] if parts else ""
-    name = human_name(parts[1:7], scope, first=2)
+    name = called(parts[1:7], scope, first=2)
+    if number and not name and is_time(number):
+        scope.doubt("no-person", "a time stands where a person belongs; nobody is recorded of it", 1)
+        number = ""
     if not number and not name:
         return None
     key = (number,) if number else ("name", name["text"])

@@ -6,10 +6,10 @@ from typing import Any
 
 from engine.identifiers import facility_system, organization_id, resource_id
 from engine.mapping.functions.addresses import address, telecom
-from engine.mapping.functions.codes import concept, looked_up
+from engine.mapping.functions.codes import PARTS_OF_A_CODE, concept, looked_up
 from engine.mapping.functions.events import event_of
 from engine.mapping.functions.locations import Locations
-from engine.mapping.functions.names import human_name
+from engine.mapping.functions.names import called
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.people import mention_organization
 from engine.mapping.functions.times import period_of
@@ -18,7 +18,7 @@ from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
 from engine.mapping.scope import Scope
 
 _CANCELLED = "I14"
-_REFERRAL = {"system": "http://snomed.info/sct", "code": "3457005", "display": "Patient referral"}
+REFERRAL = {"system": "http://snomed.info/sct", "code": "3457005", "display": "Patient referral"}
 _FIELDS = 11
 
 
@@ -64,10 +64,16 @@ def referral_number(options: Options) -> Apply:
     return apply
 
 
+@function(parts=PARTS_OF_A_CODE, remember=True)
+def referral_kind(options: Options) -> Apply:
+    """A kind of referral (RF1-3, RF1-5) beside the one that says that it is a referral; `as` names its HL7 table."""
+    return concept(Options(options.facility, options.tables))
+
+
 @function(0)
 def referral_category(options: Options) -> Apply:
     """That a request is a referral."""
-    return lambda scope: {"coding": [_REFERRAL]}
+    return lambda scope: {"coding": [REFERRAL]}
 
 
 class Providers:
@@ -117,20 +123,20 @@ class Providers:
         return reference
 
     def _person(self, name: str, where: str, phones: str, numbers: str, scope: Scope) -> Resource | None:
-        called = human_name(scope.components(name.split("~")[0]), scope) if name else None
+        named = called(scope.components(name.split("~")[0]), scope) if name else None
         identifiers = [found for raw in numbers.split("~") if (found := self._number(raw, scope))]
-        if not called and not identifiers:
+        if not named and not identifiers:
             return None
-        key = (identifiers[0]["value"],) if identifiers else ("name", called["text"] if called else "")
+        key = (identifiers[0]["value"],) if identifiers else ("name", named["text"] if named else "")
         identity = resource_id("Practitioner", self._facility, *key)
         person: Resource = {"resourceType": "Practitioner", "id": identity}
         reference: Resource = {"reference": f"Practitioner/{identity}"}
         if identifiers:
             person["identifier"] = identifiers
             reference["identifier"] = identifiers[0]
-        if called:
-            person["name"] = [called]
-            reference["display"] = called["text"]
+        if named:
+            person["name"] = [named]
+            reference["display"] = named["text"]
         if lives := self._each(self._address, where, scope):
             person["address"] = lives
         if reached := self._each(self._telecom, phones, scope):

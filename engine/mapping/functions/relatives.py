@@ -166,7 +166,7 @@ def payor_unknown(options: Options) -> Apply:
     return lambda scope: [{"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}]
 
 
-_SUBSCRIBER = "http://hl7.org/fhir/5.0/StructureDefinition/extension-subscriberId"
+SUBSCRIBER = "http://hl7.org/fhir/5.0/StructureDefinition/extension-subscriberId"
 _SUBSCRIBER_NUMBER = "SN"
 """HL7 table 0203."""
 
@@ -195,7 +195,8 @@ def subscriber_number(options: Options) -> Apply:
         parts = scope.components(raw)
         if len(parts) < 5 or parts[4].upper() != _SUBSCRIBER_NUMBER:
             return None
-        return {"url": _SUBSCRIBER, "valueIdentifier": read(raw, scope)}
+        number = read(raw, scope)
+        return {"url": SUBSCRIBER, "valueIdentifier": number} if number is not None else None
 
     return apply
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from engine.identifiers import resource_id
 from engine.mapping.functions.appointments import Slots, stated_times
-from engine.mapping.functions.codes import looked_up
-from engine.mapping.functions.events import event_of
+from engine.mapping.functions.codes import concept, looked_up
+from engine.mapping.functions.events import event_of, names_event
 from engine.mapping.functions.locations import Locations
 from engine.mapping.functions.participations import Equipment, Reads
 from engine.mapping.functions.people import People
@@ -92,6 +92,18 @@ def slot_time(options: Options) -> Apply:
         found = times.read(fields, scope)
         del scope.doubts[noted:]  # the row of the id says them
         return found
+
+    return apply
+
+
+@function()
+def slot_reason(options: Options) -> Apply:
+    """Why a time is blocked or free again (SCH-6) in words; nothing where it only names the event."""
+    coded = concept(Options(options.facility, options.tables))
+
+    def apply(raw: str, scope: Scope) -> str | None:
+        found = None if names_event(raw, scope) else coded(raw, scope)
+        return (found.get("text") or found["coding"][0]["code"]) if found is not None else None
 
     return apply
 

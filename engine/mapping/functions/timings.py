@@ -11,6 +11,7 @@ from engine.mapping.functions.durations import SECONDS, Durations, later, tq_dur
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import folded, number
 from engine.mapping.functions.times import read_moment
+from engine.mapping.functions.usual_times import frequency_of_code
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -18,9 +19,9 @@ _ABBREVIATION = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation"
 _PATTERN = "http://terminology.hl7.org/CodeSystem/v2-0335"
 _ABBREVIATED = frozenset({"BID", "TID", "QID", "QOD", "QD", "AM", "PM", "Q1H", "Q2H", "Q3H", "Q4H", "Q6H", "Q8H"})
 """Repeat patterns (HL7 table 0335) that FHIR's preferred codes know by the same letters."""
-_ON_DAYS_OF_THE_WEEK = "DW"
+ON_DAYS_OF_THE_WEEK = "DW"
 """Calendar alignment (HL7 table 0527)."""
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS_OF_THE_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHEN = frozenset({"HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"})
 """FHIR's event-timing codes among HL7 table 0528."""
 _NOT_MORE = re.compile(r"\d{1,2}", re.ASCII)
@@ -28,7 +29,7 @@ _NOT_MORE = re.compile(r"\d{1,2}", re.ASCII)
 
 @function()
 def repeat_pattern(options: Options) -> Apply:
-    """How often (Timing) from an RPT, or from the interval of a TQ: code, period, event, days of the week."""
+    """How often (Timing) from an RPT, or from the interval of a TQ: code, frequency, event, days of the week."""
     durations = Durations(options)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -42,6 +43,8 @@ def repeat_pattern(options: Options) -> Apply:
             if len(code) > 1 and code[1]:
                 coding["display"] = code[1]
             found["code"] = {"coding": [coding]}
+        elif len(code) > 1 and code[1]:
+            found["code"] = {"text": code[1]}
         if repeat := _repeat([scope.first(part) for part in parts], parts, durations, scope):
             found["repeat"] = repeat
         return found or None
@@ -55,11 +58,13 @@ def _repeat(plain: list[str], parts: list[str], durations: Durations, scope: Sco
     if plain[4] and (every is None or every <= 0 or not unit):
         scope.doubt("duration-unreadable", "a period of repetition that is no length of time", 5)
     elif every is not None:
-        repeat |= {"period": every, "periodUnit": unit}
-    if plain[1].upper() == _ON_DAYS_OF_THE_WEEK:
+        repeat |= {"frequency": 1, "period": every, "periodUnit": unit}
+    elif not plain[4] and (often := frequency_of_code(plain[0])) is not None:
+        repeat |= zip(("frequency", "period", "periodUnit"), often, strict=True)
+    if plain[1].upper() == ON_DAYS_OF_THE_WEEK:
         days = [int(day) for day in (plain[2], plain[3] or plain[2]) if _NOT_MORE.fullmatch(day)]
-        if len(days) == 2 and 1 <= days[0] <= days[1] <= len(_DAYS):
-            repeat["dayOfWeek"] = list(_DAYS[days[0] - 1 : days[1]])
+        if len(days) == 2 and 1 <= days[0] <= days[1] <= len(DAYS_OF_THE_WEEK):
+            repeat["dayOfWeek"] = list(DAYS_OF_THE_WEEK[days[0] - 1 : days[1]])
     event = plain[7].upper()
     if event in _WHEN:
         repeat["when"] = [event]

@@ -91,18 +91,25 @@ class Comparison:
 
     def _in_list(self, path: str, values: list[Any], there: list[Any]) -> _Lost:
         left = list(there)
+        found: dict[int, _Lost] = {}
+        # What is there as a whole first: something else that says a part of it may not take its place.
+        for wholly in (True, False):
+            for number, value in enumerate(values):
+                if number in found:
+                    continue
+                here = f"{path}[{number}]"
+                tried = [self._in_value(here, value, other) for other in left]
+                # Of several that say it all, the one that says nothing else: the others are somebody else's.
+                best = min(range(len(tried)), key=lambda at: (tried[at].lost, left[at] != value), default=None)
+                if best is not None and (tried[best].lost == 0 or not wholly):
+                    found[number] = tried[best]
+                    if tried[best].lost < tried[best].leaves:
+                        del left[best]
+                elif not wholly:
+                    found[number] = self._in_value(here, value, _NOWHERE)
         whole = _Lost()
-        for number, value in enumerate(values):
-            here = f"{path}[{number}]"
-            tried = [self._in_value(here, value, other) for other in left]
-            if not tried:
-                whole.add(self._in_value(here, value, _NOWHERE))
-                continue
-            # Of several that say it all, the one that says nothing else: the others are somebody else's.
-            best = min(range(len(tried)), key=lambda at: (tried[at].lost, left[at] != value))
-            whole.add(tried[best])
-            if tried[best].lost < tried[best].leaves:
-                del left[best]
+        for number in range(len(values)):
+            whole.add(found[number])
         return whole
 
     def _in_reference(self, path: str, value: Any, there: Any) -> _Lost:

@@ -12,15 +12,14 @@ from engine.mapping.lens.back import raw
 from engine.mapping.lens.structures import Structure
 from engine.mapping.lens.tree import Fields, Node
 
-_REQUIRED = (("RXA", 1, "0"), ("RXA", 2, "1"))
-"""Counters that HL7 asks for and that nobody counts: as systems send them for one administration."""
-
 Line = tuple[str, dict[int, Value]]
 
 
 def laid_out(root: Node, structure: Structure, groups: Mapping[str, Group]) -> list[Line]:
-    """The segments below MSH in their order, each with its number among its like where it has one."""
-    _begin(root)
+    """The segments below MSH in their order, each with its number among its like where it has one.
+
+    The groups stand in that order afterwards, and those of which nothing is written are gone.
+    """
     return list(_Layout(structure, groups).lines(root, -1))
 
 
@@ -42,9 +41,11 @@ class _Layout:
             if name in node.segments:
                 items.append((base if name == first else self._place(name, node, base), len(items), name))
         for inner in node.inner:
-            if starts := _first(inner):
-                items.append((self._place(starts, inner, base), len(items), inner))
-        for item in _readable([item for _, _, item in sorted(items, key=lambda each: each[:2])]):
+            if starts := _begins_with(inner):
+                items.append((self._place(starts, _that_speaks(inner), base), len(items), inner))
+        ordered = _readable([item for _, _, item in sorted(items, key=lambda each: each[:2])])
+        node.inner = [item for item in ordered if isinstance(item, Node)]
+        for item in ordered:
             if isinstance(item, Node):
                 yield from self.lines(item, base)
                 continue
@@ -56,11 +57,13 @@ class _Layout:
     def _place(self, segment: str, node: Node, after: int) -> int:
         """Where a segment stands in the structure, after the beginning of its group: where its own group takes it.
 
-        Last where the structure lacks it.
+        Where the structure lacks it, right behind that beginning.
         """
+        if segment not in self._structure.order:
+            return after
         places = [at for at, name in enumerate(self._structure.order) if at > after and name == segment]
-        own = next((at for at in places if self._owners[at] == node.group.name), None)
-        return own if own is not None else next(iter(places), len(self._structure.order))
+        own = (at for at in places if self._owners[at] == node.group.name)
+        return next(own, len(self._structure.order))
 
 
 def _readable(items: list[str | Node]) -> list[str | Node]:
@@ -80,12 +83,22 @@ def _readable(items: list[str | Node]) -> list[str | Node]:
     return ordered
 
 
-def _begin(node: Node) -> None:
+def begin(node: Node) -> None:
     """A group that makes nothing itself begins with its segment wherever something of what is in it is written."""
     for inner in node.inner:
-        _begin(inner)
-    if not node.made and node.group.starts and not _first(node) and any(_first(inner) for inner in node.inner):
+        begin(inner)
+    begins = any(_begins_with(inner) for inner in node.inner) and bool(node.group.starts)
+    if not node.made and not node.silent and not _first(node) and begins:
         node.segments[node.group.starts[0]] = [{}]
+
+
+def _that_speaks(node: Node) -> Node:
+    """The group itself, or the first in it where it is silent."""
+    return _that_speaks(node.inner[0]) if node.silent and not _first(node) and node.inner else node
+
+
+def _begins_with(node: Node) -> str:
+    return _first(_that_speaks(node))
 
 
 def _first(node: Node) -> str:
@@ -94,7 +107,7 @@ def _first(node: Node) -> str:
 
 
 def _numbered(name: str, fields: Fields, number: int, structure: Structure) -> dict[int, Value]:
-    written: dict[int, Value] = {at: text for segment, at, text in _REQUIRED if segment == name}
+    written: dict[int, Value] = {}
     if structure.begins_with_its_number(name):
         written[1] = str(number)
     for at, value in sorted(fields.items()):

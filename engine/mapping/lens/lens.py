@@ -12,7 +12,9 @@ from engine.errors import MappingError
 from engine.mapping.definition import Definition, ResourceRules
 from engine.mapping.lens.back import Back
 from engine.mapping.lens.comparison import Comparison, Pair
-from engine.mapping.lens.layout import laid_out
+from engine.mapping.lens.events import tell_of_event
+from engine.mapping.lens.layout import begin, laid_out
+from engine.mapping.lens.required import supply
 from engine.mapping.lens.rows import Pen, Way, ways_of
 from engine.mapping.lens.structures import Structure
 from engine.mapping.lens.tree import Node, Tree
@@ -30,6 +32,9 @@ _STRUCTURE_IN_MSH_9 = (2, 3, 1)
 _EVENT_IN_EVN_1 = (2, 7)
 """The version that withdrew EVN-1."""
 
+_MASTER_FILES = {"MFN^M02": ("STF", "Staff"), "MFN^M05": ("LOC", "Location")}
+"""MFI-1. The file is updated by what each entry says, and nobody asks for an answer to each."""
+
 
 class Lens:
     """The way back of one mapping for one facility."""
@@ -37,6 +42,7 @@ class Lens:
     def __init__(self, definition: Definition, facility: str, tables: Tables, read: Read) -> None:
         self._definition = definition
         self._facility = facility
+        self._tables = tables
         self._read = read
         self._ways: dict[int, tuple[Way, ...]] = {
             id(entry): ways_of(entry, facility, tables) for entry in definition.resources
@@ -59,6 +65,7 @@ class Lens:
             text = f"{self._definition.name} writes {', '.join(self._definition.messages)}"
             raise MappingError(text, location="MSH-9", rule=self._definition.name, code="message-type-not-written")
         structure = Structure(context.message_type, context.endpoint.version)
+        structure.leave_out(_without_place(self._definition, structure))
         back = Back(resources, context.message_type, context.endpoint.version)
         received = Context(self._facility, context.facility_name, "", context.at)
         pen = Pen(back, structure, Scope(received, context.endpoint.charset, b""))
@@ -71,6 +78,10 @@ class Lens:
         for node in tree.root.all_inside():
             for entry, resource in node.made:
                 pen.write(self._ways[id(entry)], resource, node)
+        tree.root.drop(lambda node: _says_not_which(node, structure))
+        begin(tree.root)
+        supply(tree.root, structure, back.version)
+        tell_of_event(tree.root, structure, context.message_type, self._tables)
         payload = self._payload(tree, structure, context)
         return Written(payload, tuple(self._loss(payload, tree, resources, received, context)))
 
@@ -94,19 +105,36 @@ class Lens:
         for reference, path in Comparison(before, after).lost(pairs):
             yield Loss(reference, path, self._why(reference.partition("/")[0], path))
 
-    def _pairs(self, tree: Tree, identities: Identities, after: Mapping[str, Resource]) -> Iterator[Pair]:
+    def _pairs(self, tree: Tree, identities: Identities, after: Mapping[str, Resource]) -> list[Pair]:
         """Each resource that was written beside the one its group became."""
-        waiting = list(identities)
+        waiting, pairs = list(identities), list[Pair]()
         for node in tree.root.all_inside():
             for entry in self._definition.resources:
                 if entry.group != node.group.name or not _has_what_it_needs(entry, node):
                     continue
                 if not waiting or waiting[0][0] is not entry:
-                    return  # the groups are read otherwise than they were written: what is not paired is lost
+                    return self._pairs_by_kind(tree, identities, after)
                 _, identity = waiting.pop(0)
                 written = next((each for made, each in node.made if made is entry), None)
                 if written is not None and f"{entry.resource}/{identity}" in after:
-                    yield _name(written), f"{entry.resource}/{identity}"
+                    pairs.append((_name(written), f"{entry.resource}/{identity}"))
+        return pairs
+
+    def _pairs_by_kind(self, tree: Tree, identities: Identities, after: Mapping[str, Resource]) -> list[Pair]:
+        """The same where groups are read otherwise than they were written: the first of a kind beside the first.
+
+        DG1 stands behind FT1, where it belongs to the visit as much as to the last charge. A wrong pair hides nothing:
+        what differs is lost.
+        """
+        written: dict[str, dict[str, None]] = {}
+        for node in tree.root.all_inside():
+            for _, resource in node.made:
+                written.setdefault(str(resource["resourceType"]), {})[_name(resource)] = None
+        read: dict[str, dict[str, None]] = {}
+        for entry, identity in identities:
+            if f"{entry.resource}/{identity}" in after:
+                read.setdefault(entry.resource, {})[f"{entry.resource}/{identity}"] = None
+        return [pair for kind in written for pair in zip(written[kind], read.get(kind, ()), strict=False)]
 
     def _why(self, kind: str, path: str) -> str:
         """Which row would have to write it, or that there is none."""
@@ -151,6 +179,32 @@ def _header(structure: Structure, context: WriteContext) -> Iterator[tuple[str, 
     )
     if "EVN" in structure.order:
         yield "EVN", {1: event if version < _EVENT_IN_EVN_1 else "", 2: at}
+    if context.message_type in _MASTER_FILES:
+        yield "MFI", {1: (*_MASTER_FILES[context.message_type], "HL70175"), 3: "UPD", 6: "NE"}
+
+
+def _without_place(definition: Definition, structure: Structure) -> Iterator[str]:
+    """Segments that may begin a group and that this message lacks, where it has another one that begins it."""
+    for group in definition.groups.values():
+        if any(start in structure.order for start in group.starts):
+            yield from (start for start in group.starts if start not in structure.order)
+
+
+def _says_not_which(node: Node, structure: Structure) -> bool:
+    """Whether nothing was written that says which one a group is about, so that nobody could read it again.
+
+    Where that is needed the whole message would be held; then it stays, and the error names the field.
+    """
+    entry = node.made[0][0] if node.made else None
+    if entry is None or entry.id.needed or not entry.id.sources or entry.says_more:
+        return False
+    for source in entry.id.sources:
+        numbered = source.number == 1 and structure.begins_with_its_number(source.segment)
+        if numbered or source.segment not in node.group.starts:
+            return False
+        if any(source.number in fields for fields in node.segments.get(source.segment, ())):
+            return False
+    return True
 
 
 def _has_what_it_needs(entry: ResourceRules, node: Node) -> bool:

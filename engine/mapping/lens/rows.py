@@ -62,10 +62,10 @@ class Pen:
         """Writes what can be written. Raises MappingError where an element is not what FHIR says it is."""
         lists: dict[str, list[Way]] = {}
         for way in ways:
-            if way.rule.many:
+            if way.rule.many and not way.function.elements:
                 lists.setdefault(way.rule.to, []).append(way)
         for way in ways:
-            if not way.rule.many:
+            if not way.rule.many or way.function.elements:
                 self._write_one(way, resource, node)
             elif lists[way.rule.to][0] is way:
                 self._write_list(lists[way.rule.to], resource, node)
@@ -98,7 +98,12 @@ class Pen:
             self._place(way, Raw(NULL), node)
             return
         found = self._put(way, element)
-        if found is not None:
+        if isinstance(found, list) and all(isinstance(each, dict) for each in found):
+            # The segments that this one stands for come one after another, the first beside what other rows write.
+            first, *further = found
+            self._place(way, first, node)
+            self._add_segments(way, further, node)
+        elif found is not None:
             self._place(way, found, node)
 
     def _write_list(self, ways: Sequence[Way], resource: Resource, node: Node) -> None:
@@ -129,6 +134,8 @@ class Pen:
         raws: list[Any] = [raw(fields[at]) if at in fields else "" for at in range(len(way.rule.sources))]
         again = way.get(*([[each] for each in raws] if way.function.gathers else raws), self._scope)
         self._scope.doubts.clear()
+        if way.function.gathers and isinstance(again, list) and len(again) == 1:
+            again = again[0]
         if again == element:
             return 0
         return 1 if _says(again, element) else 2
@@ -136,7 +143,7 @@ class Pen:
     def _place(self, way: Way, found: Any, node: Node) -> bool:
         """Puts fields into their segments; False where there is no room for them."""
         if isinstance(found, dict):
-            named = [(way.rule.sources[at], value) for at, value in sorted(found.items()) if raw(value)]
+            named = self._named(way, found)
             if way.rule.many:
                 return self._set_together(way, named, node)
             placed = [self._set(way, name, value, node) for name, value in named]
@@ -145,35 +152,61 @@ class Pen:
         placed = [self._set(way, name, found, node) for name in targets]
         return bool(placed) and placed[0]
 
+    def _named(self, way: Way, found: Mapping[int, Field]) -> list[tuple[FieldName, Field]]:
+        """Fields by their name, without those that say nothing and those that the version lacks."""
+        named = [(way.rule.sources[at], value) for at, value in sorted(found.items()) if raw(value)]
+        return [(name, value) for name, value in named if self._has(name)]
+
+    def _add_segments(self, way: Way, further: Sequence[Mapping[int, Field]], node: Node) -> None:
+        """Puts each entry into a segment of its own, beside those that are there."""
+        for found in further:
+            by_segment: dict[str, Fields] = {}
+            for name, value in self._named(way, found):
+                by_segment.setdefault(name.segment, {})[name.number] = value
+            for segment, fields in by_segment.items():
+                node.holder(segment).segments.setdefault(segment, []).append(fields)
+
+    def _has(self, name: FieldName) -> bool:
+        return self._structure.has_segment(name.segment) and self._structure.has_field(name.segment, name.number)
+
     def _targets(self, rule: Rule) -> list[FieldName]:
         """Where a row with one field writes: what it says itself, else the first field that the version has."""
-        known = [
-            name
-            for name in rule.writes or rule.fields
-            if self._structure.has_segment(name.segment) and self._structure.has_field(name.segment, name.number)
-        ]
+        known = [name for name in rule.writes or rule.fields if self._has(name)]
         return known if rule.writes else known[:1]
 
     def _set_together(self, way: Way, named: Sequence[tuple[FieldName, Field]], node: Node) -> bool:
-        """Puts one entry of a list into fields of one segment: the first that has none of them, else a further one."""
-        if not named or any(name.component is not None or name.segment != named[0][0].segment for name, _ in named):
+        """Puts one entry of a list into fields of one segment: the first that has none of them, else a further one.
+
+        What the entry says in other segments, such as what a whole document is, they say once.
+        """
+        if not named or any(name.component is not None for name, _ in named):
             return False
         segment = named[0][0].segment
+        elsewhere = [(name, value) for name, value in named if name.segment != segment]
+        named = [(name, value) for name, value in named if name.segment == segment]
         holder = node.holder(segment)
         segments = holder.segments.setdefault(segment, [{}])
         wanted = {name.number: value for name, value in named}
         if any(_holds(fields, wanted) for fields in segments):
             return True
-        gathered = way.rule.sources if way.function.gathers else [name for name, _ in named]
+        is_gathered = way.function.gathers and segment == way.rule.sources[0].segment
+        gathered = way.rule.sources if is_gathered else [name for name, _ in named]
         numbers = {name.number for name in gathered if name.segment == segment}
         free = next((fields for fields in segments if not numbers & fields.keys()), None)
         if free is None:
-            if segment in holder.group.starts or not self._structure.segment_repeats(segment):
+            repeats = self._structure.segment_repeats(segment) or (is_gathered and self._may_be_several(segment))
+            if segment in holder.group.starts or not repeats:
                 return False
             free = {}
             segments.append(free)
         free.update(wanted)
+        for name, value in elsewhere:
+            self._set(way, name, value, node)
         return True
+
+    def _may_be_several(self, segment: str) -> bool:
+        """Whether a group around it repeats, which for a function that gathers is the same."""
+        return segment in self._structure.order and self._structure.places(segment) is None
 
     def _set(self, way: Way, name: FieldName, value: Field, node: Node) -> bool:
         holder = node.holder(name.segment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ _STRUCTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "REF": {"I12": ("I13", "I14", "I15")},
 }
 """HL7 v2.5.1 table 0354: trigger events that share the structure of another one."""
+_SENT_ANYHOW = {"PRD": 14, "SCH": 27}
+"""Segments of which systems send the fields of other versions, too: where a provider works, which order it is for."""
 _REPEATING = frozenset({"NTE", "DG1", "AL1", "NK1", "OBX"})
 """Segments that repeat in nearly every message, for messages whose structure nobody knows."""
 
@@ -52,6 +54,7 @@ class Structure:
         self.order = tuple(leaf.name for leaf in listed)
         """Every segment in its place, as often as there are places for it. Empty for unknown messages."""
         self._repeating = frozenset(leaf.name for leaf in listed if leaf.repeats) or _REPEATING
+        self._left_out: frozenset[str] = frozenset()
         self._in_repeating = frozenset(leaf.name for leaf in listed if leaf.repeats or leaf.in_repeating)
 
     def segment_repeats(self, segment: str) -> bool:
@@ -65,10 +68,15 @@ class Structure:
 
     def has_segment(self, segment: str) -> bool:
         """Whether the version knows it; a Z-segment is the facility's own affair."""
-        return segment.startswith("Z") or segment in self._segments
+        return segment.startswith("Z") or (segment in self._segments and segment not in self._left_out)
+
+    def leave_out(self, segments: Iterable[str]) -> None:
+        """Has nothing written into segments that have no place in the message, though the version knows them."""
+        self._left_out = frozenset(segments)
 
     def has_field(self, segment: str, number: int) -> bool:
-        return segment.startswith("Z") or number <= len(self._fields(segment))
+        last = max(len(self._fields(segment)), _SENT_ANYHOW.get(segment, 0))
+        return segment.startswith("Z") or number <= last
 
     def field_repeats(self, segment: str, number: int) -> bool:
         fields = self._fields(segment)

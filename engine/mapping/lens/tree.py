@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.mapping.definition import MESSAGE, Definition, Group, ResourceRules
 from engine.mapping.lens.back import Field, target
+from engine.mapping.lens.chains import Chain, fits, path_to_what_is_needed, what_stands_around
 from engine.mapping.lens.structures import Structure
 from engine.mapping.mapped import Resource
 
@@ -32,6 +33,8 @@ class Node:
     made: list[tuple[ResourceRules, Resource]] = field(default_factory=list)
     inner: list[Node] = field(default_factory=list)
     segments: dict[str, list[Fields]] = field(default_factory=dict)
+    silent: bool = False
+    """Whether nothing is known of what it would make: its segment is left out, and what is in it stands without it."""
 
     def outwards(self) -> Iterator[Node]:
         node: Node | None = self
@@ -43,6 +46,12 @@ class Node:
         yield self
         for node in self.inner:
             yield from node.all_inside()
+
+    def drop(self, is_useless: Callable[[Node], bool]) -> None:
+        """Leaves out the groups inside this one that are of no use, with all that is in them."""
+        self.inner = [each for each in self.inner if not is_useless(each)]
+        for each in self.inner:
+            each.drop(is_useless)
 
     def is_last(self) -> bool:
         """Whether no other group of its kind comes after it in the group around it."""
@@ -78,13 +87,18 @@ class Tree:
             for rule in entry.rules
             if rule.refer is not None
         }
+        self._led: set[int] = set()
+        """The resources that a group stands for already."""
         self.root = Node(definition.groups[MESSAGE], None)
         self._fill(self.root)
 
-    def _fill(self, node: Node) -> None:
+    def _fill(self, node: Node, without: Group | None = None) -> None:
         taken: set[int] = set()
         for group in self._definition.groups.values():
-            if group.inside != node.group.name or not self._stands_in_structure(group):
+            if group.inside != node.group.name or group is without or not self._stands_in_structure(group):
+                continue
+            if path := path_to_what_is_needed(group, self._definition):
+                self._fill_along(path, node)
                 continue
             made = [Node(group, node)] if group.name not in self._making else list(self._instances(group, node, taken))
             made = made[: self._structure.places(group.starts[0])]
@@ -93,25 +107,85 @@ class Tree:
                 self._fill(inner)
         node.inner = [inner for inner in node.inner if inner.made or inner.inner]
 
+    def _fill_along(self, path: Sequence[Group], outer: Node) -> None:
+        """A chain of groups for each resource of the innermost; one chain for several where its segment repeats."""
+        *around, core = path
+        *leads, lead = [next(iter(self._leads(group)), None) for group in path]
+        if lead is None:
+            return
+        found = self._linked(lead, outer)
+        chains = [what_stands_around(each, leads, self._resources, self._are_linked) for each in found]
+        serve = {id(each) for chain in chains for each in chain if each is not None}
+        together = any(self._structure.segment_repeats(start) for start in core.starts)
+        deepest, before = outer, list[int]()
+        for resource, chain in zip(found, chains, strict=True):
+            if id(resource) in serve:
+                continue
+            known = [id(each) for each in chain if each is not None]
+            if not (together and known and known == before):
+                deepest, before = self._chain(around, leads, chain, core, outer), known
+            self._led.add(id(resource))
+            inner = Node(core, deepest, [(lead, resource)])
+            self._add_beside(lead, inner)
+            deepest.inner.append(inner)
+            self._fill(inner)
+
+    def _chain(
+        self, around: Sequence[Group], leads: Sequence[ResourceRules | None], chain: Chain, core: Group, outer: Node
+    ) -> Node:
+        """The groups around one that is needed, of which the innermost is given back; some may say nothing."""
+        node = outer
+        for group, lead, resource, following in zip(around, leads, chain, [*around[1:], core], strict=True):
+            inner = Node(group, node, silent=lead is not None and resource is None)
+            node.inner.append(inner)
+            if lead is not None and resource is not None:
+                inner.made.append((lead, resource))
+                self._add_beside(lead, inner)
+            self._fill(inner, without=following)
+            node = inner
+        return node
+
+    def _are_linked(self, one: Resource, other: Resource) -> bool:
+        return _name(other) in self._refers[id(one)] or _name(one) in self._refers[id(other)]
+
+    def _leads(self, group: Group) -> list[ResourceRules]:
+        """The entries that make a resource of a group and write it; the first says how often the group is there."""
+        entries = [each for each in self._definition.resources if each.group == group.name and _writes(each)]
+        return sorted((each for each in entries if not self._says_more(each)), key=lambda each: each.only_if_missing)
+
     def _stands_in_structure(self, group: Group) -> bool:
         order = self._structure.order
         return not order or any(start in order or start.startswith("Z") for start in group.starts)
 
     def _instances(self, group: Group, outer: Node, taken: set[int]) -> Iterator[Node]:
-        entries = [each for each in self._definition.resources if each.group == group.name and _writes(each)]
-        leads = [each for each in entries if not self._says_more(each)]
-        leads.sort(key=lambda each: each.only_if_missing)
+        leads = self._leads(group)
         if leads:
             found = [(leads[0], each) for each in self._linked(leads[0], outer) if id(each) not in taken]
+            if outer.group.name not in self._making and outer.outer is not None:
+                found = [(lead, each) for lead, each in found if self._is_said_by(group, lead, each, outer)]
             taken |= {id(each) for _, each in found}
+            self._led |= taken
         else:
+            entries = [each for each in self._definition.resources if each.group == group.name and _writes(each)]
             found = self._further(entries, outer)
         for lead, resource in found:
             node = Node(group, outer, [(lead, resource)])
-            for entry in entries:
-                if entry is not lead and (more := self._beside(entry, node)) is not None:
-                    node.made.append((entry, more))
+            self._add_beside(lead, node)
+            taken |= {id(more) for _, more in node.made}
             yield node
+
+    def _is_said_by(self, group: Group, lead: ResourceRules, resource: Resource, outer: Node) -> bool:
+        """Whether a group can say whom or what it is about, where only that tells it from others: AIL says places."""
+        node = Node(group, outer, [(lead, resource)])
+        self._add_beside(lead, node)
+        return any(self._slices(entry, made) for entry, made in node.made)
+
+    def _add_beside(self, lead: ResourceRules, node: Node) -> None:
+        """The other resources of a group."""
+        entries = [each for each in self._definition.resources if each.group == node.group.name and _writes(each)]
+        for entry in entries:
+            if entry is not lead and (more := self._beside(entry, node)) is not None:
+                node.made.append((entry, more))
 
     def _says_more(self, entry: ResourceRules) -> bool:
         """Whether it says more of a resource that a group around makes: what AIS says of the appointment."""
@@ -162,15 +236,22 @@ class Tree:
 
     def _linked(self, entry: ResourceRules, outer: Node) -> list[Resource]:
         """The resources of a kind that belong to a group, in the order in which its resources refer to them."""
-        those = [each for each in self._resources if each["resourceType"] == entry.resource and _fits(entry, each)]
+        those = [each for each in self._resources if each["resourceType"] == entry.resource and fits(entry, each)]
         for around in outer.outwards():
             near = [each for _, each in around.made if self._may_be_linked(entry.resource, each)]
             if near:
                 order = {to: at for each in near for at, to in reversed(list(enumerate(self._refers[id(each)])))}
                 names = {_name(each) for each in near}
                 found = [each for each in those if _name(each) in order or names.intersection(self._refers[id(each)])]
+                if around is not outer:
+                    # What no group between belongs to more than to another stands once, in the first that has room.
+                    found = [each for each in found if id(each) not in self._led]
                 return sorted(found, key=lambda each: order.get(_name(each), len(order)))
-        return those if outer.outer is None else []
+        if any(around.made for around in outer.outwards()):
+            return []
+        # What another of its kind refers to is not what the message is about: the document before this one.
+        named = {to for each in those for to in self._refers[id(each)]}
+        return sorted(those, key=lambda each: _name(each) in named)
 
     def _may_be_linked(self, kind: str, resource: Resource) -> bool:
         return frozenset((kind, resource["resourceType"])) in self._pairs
@@ -178,15 +259,6 @@ class Tree:
 
 def _writes(entry: ResourceRules) -> bool:
     return any(rule.both for rule in entry.rules)
-
-
-def _fits(entry: ResourceRules, resource: Resource) -> bool:
-    """Whether the constants that a mapping gives such a resource are what it says itself."""
-    return all(
-        resource.get(rule.to) == {"true": True, "false": False}.get(rule.value, rule.value)
-        for rule in entry.rules
-        if rule.value is not None and rule.both
-    )
 
 
 def _name(resource: Resource) -> str:

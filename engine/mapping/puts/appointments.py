@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.identifiers import facility_system
 from engine.mapping.functions.participations import ACCEPTED, CONTACT, ENTERER
+from engine.mapping.lens.actions import action
 from engine.mapping.lens.back import Back, Field, target
 from engine.mapping.puts.codes import Coding, Written
 from engine.mapping.puts.locations import place_parts
@@ -20,9 +21,6 @@ _WITH_TQ1 = (2, 5)
 """The version that brought TQ1."""
 _WITHOUT_TQ = (2, 7)
 """The version that withdrew the datatype of SCH-11."""
-_NEW, _CHANGED = "A", "U"
-"""Segment action codes (HL7 table 0206)."""
-_BOOKING = "S12"
 _ENDING = ("S15", "S16", "S17", "S26")
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
@@ -55,10 +53,6 @@ def is_number_of(identifier: Any, kind: str, system: str, *, default: str) -> bo
 
 def event_of(back: Back) -> str:
     return back.message_type.partition("^")[2]
-
-
-def _action(back: Back) -> str:
-    return _NEW if event_of(back) == _BOOKING else _CHANGED
 
 
 @puts("appointment_number")
@@ -167,7 +161,7 @@ def write_booked_service(options: Options) -> Put:
 
     def put(value: Any, back: Back) -> dict[int, Field] | None:
         found = written.of(value)
-        return {0: found, 1: _action(back)} if found is not None else None
+        return {0: found, 1: action(event_of(back))} if found is not None else None
 
     return put
 
@@ -240,7 +234,7 @@ class _Booked:
             _ACTOR: who,
             _KIND: kind,
             _STATUS: self._status(participant.get("status", ""), back),
-            _ACTION: _action(back),
+            _ACTION: action(event_of(back)),
             _START: start,
             _AMOUNT: amount,
             _UNIT: unit,
@@ -272,3 +266,8 @@ def write_booked_equipment(options: Options) -> Put:
 @puts("scheduled")
 def write_scheduled(options: Options) -> Put:
     return _ACTORS[options.argument or "person"]
+
+
+@puts("slot_reason")
+def write_slot_reason(options: Options) -> Put:
+    return lambda value, back: ("", value) if isinstance(value, str) and value else None

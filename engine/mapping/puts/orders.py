@@ -13,7 +13,7 @@ from engine.mapping.registry import Options, Put, puts
 from engine.terminology import Table
 
 _KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
-_RESULTS = ("ORU", "OUL")
+_RESULTS = ("ORU", "OUL", "MDM", "REF")
 """Messages that bring results: ORC-1 says so, whatever the state of the order."""
 _RESULTS_FOLLOW, _STATUS_CHANGED = "RE", "SC"
 

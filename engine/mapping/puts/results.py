@@ -14,7 +14,7 @@ from engine.mapping.registry import Options, Put, puts
 
 _ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
-_KINDS = {
+KINDS = {
     "application/pdf": ("AP", "PDF"),
     "image/jpeg": ("IM", "JPEG"),
     "image/png": ("IM", "PNG"),
@@ -109,7 +109,7 @@ def _attached(resource: Any) -> dict[int, Field] | None:
     for extension in resource.get("extension", ()):
         if extension.get("url") == _ATTACHMENT:
             attachment = extension.get("valueAttachment", {})
-            kind, subtype = _KINDS.get(attachment.get("contentType", ""), (attachment.get("contentType", ""), ""))
+            kind, subtype = KINDS.get(attachment.get("contentType", ""), (attachment.get("contentType", ""), ""))
             if attachment.get("data"):
                 return {0: ("", kind, subtype, "Base64", attachment["data"]), 1: "ED"}
             if attachment.get("url"):

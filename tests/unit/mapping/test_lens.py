@@ -20,7 +20,24 @@ from tests.unit.mapping.conftest import CONTEXT, FOLDER, Map
 from tests.unit.mapping.segments import pid
 
 AT = datetime(2026, 4, 1, 10, 0, tzinfo=CHINA)
-WRITING = ("ADT", "ADT_PERSON", "ORM_O01", "OMG_O19", "OMI_O23", "OML_O21", "ORU_R01", "OUL_R22", "OUL_R24", "VXU_V04")
+WRITING = (
+    "ADT",
+    "ADT_PERSON",
+    "ORM_O01",
+    "OMG_O19",
+    "OMI_O23",
+    "OML_O21",
+    "ORU_R01",
+    "OUL_R22",
+    "OUL_R24",
+    "VXU_V04",
+    "RDE",
+    "RDS",
+    "RAS",
+    "DFT",
+    "MFN_M02",
+    "MFN_M05",
+)
 SAMPLES = sorted(path for name in WRITING for path in FOLDER.glob(f"hl7v2/{name}/*.hl7"))
 
 

@@ -138,11 +138,13 @@ def test_an_amount_keeps_its_digits_and_two_make_a_range(
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("TID", {}),
-        ("Q6H&每六小时", {}),
-        ("BID^DW^1^5", {"dayOfWeek": ["mon", "tue", "wed", "thu", "fri"]}),
-        ("^^^^8^h", {"period": 8, "periodUnit": "h"}),
-        ("^^^^1^日", {"period": 1, "periodUnit": "d"}),
+        ("TID", {"frequency": 3, "period": 1, "periodUnit": "d"}),
+        ("Q6H&每六小时", {"frequency": 1, "period": 6, "periodUnit": "h"}),
+        ("QHS", {}),
+        ("TID^^^^8^h", {"frequency": 1, "period": 8, "periodUnit": "h"}),
+        ("^DW^1^5", {"dayOfWeek": ["mon", "tue", "wed", "thu", "fri"]}),
+        ("^^^^8^h", {"frequency": 1, "period": 8, "periodUnit": "h"}),
+        ("^^^^1^日", {"frequency": 1, "period": 1, "periodUnit": "d"}),
         ("^^^^^^^AC^30^min", {"when": ["AC"], "offset": 30}),
         ("^^^^^^^HS", {"when": ["HS"]}),
     ],

@@ -84,16 +84,36 @@ UNITS = st.sampled_from(["", "mL^毫升^L", "mmol/L", "mmol/L^毫摩尔每升^UC
 SECTIONS = st.sampled_from(["", "CH", "RX", "DR", "CR", "US", "zz"])
 ALLERGENS = components(st.sampled_from(["DA", "FA", "EA"]), WORDS, SYSTEMS)
 SEPARATORS = st.sampled_from(["", "-", ":"])
+CQ = st.sampled_from(["", "3^g", "3^g&克&L", "5", "5^10\\S\\9/L", "2.50^&片", "x^y", "1^mg&mg&UCUM"])
+AMOUNT = (st.sampled_from(["0.25", "5", "10.0"]), UNITS)
+MEDICINE = components(CODES.filter(bool), WORDS.filter(bool), SYSTEMS, CODES, st.sampled_from(["", "通用名"]), SYSTEMS)
+FURTHER = st.sampled_from(["", "86901^阿莫西林^NMPA", "86901^阿莫西林^NMPA~X2^乙^L"])
+MIXED = st.sampled_from(["", "A", "B"])
+"""RXC-1: without a component, or with one."""
+RPT = st.sampled_from(
+    ["TID", "BID&每日两次", "Q8H", "QOD", "QHS", "5ID", "&必要时", "PRN^^^^6^h", "TID^^^^8^h", "BID^DW^1^5",
+     "QD^^^^^^^AC^30^min", "^^^^^^^HS", "^DW^3"]
+)  # fmt: skip
+BOUNDS = st.sampled_from(
+    [("20260401", "20260408", ""), ("202604010830", "", ""), ("", "20260408", ""), ("", "", "7^d"), ("", "", "2^wk")]
+)
+MONEY = st.sampled_from(["120.00&CNY", "0.5", "10&USD", "一百", "1&yuan", ""])
+LICENSES = st.sampled_from(["110123456^MD^ZYYS^20301231", "1^LN", "2^^ZYHS", "3^MD"])
 URL = "http://example.org/extension"
 LENGTHS = st.sampled_from(["", "30", "90", "1", "0", "x"]), st.sampled_from(["", "min", "小时", "s", "天"])
 BOOKED_STATES = st.sampled_from(["", "Booked", "Pending", "Cancelled", "Noshow", "？"])
 NAMED_PLACE = components(st.just("影像科"), WORDS, WORDS, WORDS)
 NUMBERED_PERSON = components(st.just("D01"), WORDS, WORDS, WORDS)
+PROVIDER = (NAME, ADDRESS, NAMED_PLACE, TELECOM, one(NUMBERS_OF_PEOPLE), TIMES, TIMES, ORGANIZATION, ADDRESS, TELECOM)
 KEPT = {
     "visit_class": (1,),
     "examination_category": (0,),
     "appointment_status": (1,),
     "cancelation_reason": (1, 2),
+    "document_status": (1,),
+    "document_completion": (1,),
+    "referral_status": (1,),
+    "recorded": (0, 2),
 }
 """Places of fields that other rows write, by function."""
 CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], ...]]] = {
@@ -175,6 +195,53 @@ CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], 
     "given_amount": (None, None, (NUMBERS, UNITS)),
     "study_uid": (None, None, (UIDS,)),
     "study_named": (None, None, (UIDS,)),
+    "medication": (None, None, (MEDICINE, CODED, *AMOUNT, *AMOUNT, FURTHER, *([EMPTY] * 8))),
+    "dispensed_medication": (
+        None,
+        None,
+        (MEDICINE, CODED, *AMOUNT, *AMOUNT, FURTHER, CODES, HL7_TIMES, components(CODES, WORDS), *([EMPTY] * 8)),
+    ),
+    "dose_amount": (None, None, (NUMBERS, NUMBERS, UNITS, EMPTY)),
+    "amount_of": (None, None, (NUMBERS, UNITS)),
+    "daily_maximum": (None, None, (CQ,)),
+    "whole_number": (None, None, (st.sampled_from(["0", "12", "1.5", "x"]),)),
+    "count": (None, None, (st.sampled_from(["0", "12", "1.5", "x"]),)),
+    "days": (None, None, (st.sampled_from(["7", "0.5", "x"]),)),
+    "words": (None, None, (st.lists(components(EMPTY, WORDS.filter(bool)), min_size=1, max_size=3).map("~".join),)),
+    "words_note": (None, None, (components(EMPTY, WORDS),)),
+    "repeat_pattern": (None, None, (RPT,)),
+    "time_of_day": (None, None, (st.sampled_from(["0800", "083015", "08:00", "25点"]),)),
+    "occurrence_duration": (None, None, (st.sampled_from(["30^min", "2^小时", "x^y", "1^h&hour&ISO+"]),)),
+    "prescription_number": (None, None, (components(CODES, CODES),)),
+    "prescription_named": (None, None, (components(CODES, CODES),)),
+    "was_substituted": (None, None, (st.sampled_from(["G", "N", "0", "T", "zz"]),)),
+    "pharmacy": (None, None, (components(CODES, WORDS), ADDRESS, components(WORDS, st.just("WPN"), st.just("PH")))),
+    "dispensing_pharmacy": (None, None, (components(CODES, WORDS), EMPTY, EMPTY)),
+    "dispense_status": (None, None, (st.sampled_from(["CA", "DC", "DE", "HD", "UA"]),)),
+    "administration_status": (None, None, (st.sampled_from(["CP", "PA", "NA", "RE"]), ACTIONS, st.just("RE"))),
+    "given_at": (None, None, (HL7_TIMES, HL7_TIMES)),
+    "charge_status": (None, None, (st.sampled_from(["CG", "CD", "AJ"]),)),
+    "transaction_number": (None, None, (components(CODES, CODES),)),
+    "charged_at": (None, None, (components(HL7_TIMES, HL7_TIMES),)),
+    "charged_quantity": (None, None, (NUMBERS,)),
+    "charged_code": (None, None, (components(CODES, WORDS, SYSTEMS), one(WORDS), EMPTY)),
+    "price": (None, None, (MONEY, EMPTY, EMPTY)),
+    "department": (None, None, (components(CODES, WORDS),)),
+    "charge_performer": ("PRF", None, (PERSON,)),
+    "account_number": (None, None, (components(CODES, EMPTY, EMPTY, CODES, st.sampled_from(["", "VN"])),)),
+    "staff_active": (None, None, (st.sampled_from(["MAD", "MUP", "MDC", "MDL"]), st.sampled_from(["", "A", "I"]))),
+    "staff_number": (None, None, (CX,)),
+    "license_number": (None, None, (LICENSES,)),
+    "employed": (None, None, (components(HL7_TIMES, WORDS), HL7_TIMES)),
+    "specialty": (None, None, (components(WORDS, WORDS),)),
+    "email": (None, None, (one(WORDS),)),
+    "place_status": (None, None, (st.sampled_from(["MAD", "MUP", "MDC"]),)),
+    "procedure_code": (None, None, (components(CODES, WORDS, SYSTEMS), EMPTY, st.sampled_from(["", "LT"]))),
+    "performed": (None, None, (HL7_TIMES, st.sampled_from(["", "30", "x"]))),
+    "performer": ("surgeon", None, (PERSON,)),
+    "belongs_to": ("Procedure", None, (components(CODES, CODES),)),
+    "coverage_class": ("group", None, (one(CODES), one(WORDS))),
+    "subscriber_number": (None, None, (components(NUMBERS_OF_PEOPLE, EMPTY, EMPTY, CODES, st.just("SN")),)),
     "diagnosis_verification": (None, None, (st.sampled_from(["D", "A", ""]),)),
     "appointment_number": ("FILL", None, (components(CODES, CODES),)),
     "appointment_status": (None, None, (st.sampled_from(["Booked", "已取消", "DC", "Noshow"]), st.just("SIU^S14"))),
@@ -198,8 +265,21 @@ CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], 
         None, None, (CODED, CODED, BOOKED_STATES, EMPTY, TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
     ),
     "scheduled": ("equipment", None, (CODED,)),
+    "slot_reason": (None, None, (CODED,)),
     "notes_extension": (URL, None, (one(WORDS.filter(bool)), CODED, PERSON, TIMES, CODED)),
     "taking_part": ("enterer", None, (PERSON,)),
+    "recorded": (None, None, (st.just("MDM^T08"), TIMES.filter(bool), st.just("20260401083000"))),
+    "document_number": (None, None, (components(CODES, CODES),)),
+    "file_name": (None, None, (one(WORDS),)),
+    "document_status": (None, None, (st.sampled_from(["", "AV", "CA", "OB", "UN"]), st.just("MDM^T02"))),
+    "document_completion": (None, None, (st.sampled_from(["AU", "LA", "DO", "IP", "草稿"]), st.just("MDM^T02"))),
+    "document_date": (None, None, (TIMES,)),
+    "referral_status": (None, None, (st.sampled_from(["A", "E", "R", "已完成"]), st.just("REF^I13"))),
+    "referral_number": ("PLAC", None, (components(CODES, CODES),)),
+    "referral_kind": ("0281", None, (CODED,)),
+    "referring_provider": (None, None, (st.sampled_from(["RP", "转出"]), *PROVIDER)),
+    "referred_to_provider": (None, None, (st.sampled_from(["RT", "转入"]), *PROVIDER)),
+    "other_provider": (URL, None, (st.sampled_from(["PP", "CP", "接诊台"]), *PROVIDER)),
 }  # fmt: skip
 VALUES = st.one_of(
     st.tuples(NUMBERS, st.just("NM")),
@@ -229,15 +309,17 @@ class Lens:
         scope = Scope(CONTEXT, "utf-8", b"")
         fields: tuple[Any, ...] = tuple([each] for each in raws) if self.function.gathers else raws
         value = self._get(*fields, scope) if any(raws) else None
-        value = value[0] if self.function.gathers and value else value
+        value = value[0] if isinstance(value, list) and self.function.gathers and value else value
         if any(doubt.code == "time-unreadable" for doubt in scope.doubts):
             value = None  # half of it was left out, and no field says half
         return value, Back(scope.mentioned.values(), "ORM^O01", "2.5.1")
 
     def put(self, value: Any, back: Back) -> tuple[str, ...]:
         written = self._put(value, back)
+        if isinstance(written, list) and written and all(isinstance(each, dict) for each in written):
+            written = {at: field for segment in written for at, field in segment.items()}
         fields = written if isinstance(written, dict) else {0: written or ""}
-        count = self.function.fields or 1
+        count = self.function.fields or max(fields) + 1
         return tuple(self._raw(fields.get(at) or "") for at in range(count))
 
     def _raw(self, field: Any) -> str:
@@ -280,8 +362,16 @@ def test_a_value_is_written_with_its_type_and_its_unit(value: tuple[str, str], u
 
 def test_every_function_that_writes_is_tried() -> None:
     elsewhere = {
+        "document_relation",
+        "document_content",
+        "comment_content",
         "observation_value",
         "parent_result",
+        "bounds",
+        "prescription_status",
+        "payor",
+        "place_entry",
+        "policy_holder",
         "order_status",
         "imaging_category",
         "reported_service",
