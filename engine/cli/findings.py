@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from engine.cli.acting import AsJson, Channel, Data, Url, Yes, confirm, console,
 from engine.cli.hub import Hub, find_hub
 from engine.errors import ConfigurationError
 from engine.finding import Severity
+
+_TO_SETTLE = (Severity.ERROR, Severity.WARNING)
 
 
 class Doing(StrEnum):
@@ -31,7 +34,10 @@ def findings(
     url: Url = None,
     code: Annotated[str | None, typer.Option(metavar="CODE", help="Only of this code.")] = None,
     channel: Channel = None,
-    severity: Annotated[Severity | None, typer.Option(help="Only of this severity.")] = None,
+    severity: Annotated[
+        Severity | None,
+        typer.Option(help="Only of this severity; without it, errors and warnings."),
+    ] = None,
     rule: Annotated[str | None, typer.Option(metavar="ID", help="Only of this mapping rule.")] = None,
     envelope: Annotated[str | None, typer.Option(metavar="ENVELOPE", help="Only of this envelope.")] = None,
     settled: Annotated[bool, typer.Option("--settled", help="List those that are settled.")] = False,
@@ -40,24 +46,18 @@ def findings(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lists what should be settled by a person, newest first, or settles it: these, or all that fit the filters.
+    """Lists what should be settled by a person, or settles it: these, or all that fit the filters.
 
+    Errors come first, then warnings, each the newest first. What is only noted for the record (information) is counted,
+    and listed when you ask for it: --severity information, or a code, a rule or an envelope.
     What holds a message is settled with the message: `hutong release`, `hutong edit` or `hutong skip`.
     """
     hub = find_hub(data, url)
     if doing is Doing.LIST:
         state = "settled" if settled else "open"
-        _list(
-            hub,
-            as_json,
-            state=state,
-            code=code,
-            channel=channel,
-            severity=severity,
-            rule=rule,
-            envelope=envelope,
-            limit=str(limit),
-        )
+        asked: list[str | None] = [severity] if severity or settled or code or rule or envelope else [*_TO_SETTLE]
+        filters = {"code": code, "channel": channel, "rule": rule, "envelope": envelope, "limit": str(limit)}
+        _list(hub, as_json, limit, [{**filters, "state": state, "severity": each} for each in asked])
         return
     if not how:
         raise ConfigurationError("hutong findings settle needs --how TEXT: what was done about it")
@@ -71,10 +71,12 @@ def findings(
         console.print(f"left open: {told['holding']}, each holds a message: hutong held")
 
 
-def _list(hub: Hub, as_json: bool, **filters: str | None) -> None:
-    page = hub.get("/api/findings", **filters)
+def _list(hub: Hub, as_json: bool, limit: int, asked: Sequence[Mapping[str, str | None]]) -> None:
+    """What each of these questions finds, one after the other, `limit` in all."""
+    pages = [hub.get("/api/findings", **filters) for filters in asked]
+    page = {**pages[0], "findings": [finding for each in pages for finding in each["findings"]][:limit]}
     if as_json:
-        typer.echo(json.dumps(page, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps({key: page[key] for key in page if key != "next"}, ensure_ascii=False, indent=2))
         return
     for finding in page["findings"]:
         place = " ".join(str(finding[key]) for key in ("location", "rule") if finding[key])
@@ -85,5 +87,15 @@ def _list(hub: Hub, as_json: bool, **filters: str | None) -> None:
         if finding["settled_at"]:
             how = f"{told_at(finding['settled_at'])} by {finding['settled_by']}: {finding['settlement']}"
             console.print(escape(f"  settled {how}"), style="green")
-    counts = ", ".join(f"{number} {found}" for found, number in page["open"].items())
-    console.print(escape(f"open: {counts or 'nothing'}"))
+    counts = page["open_severities"]
+    told = [f"{sum(counts[each].values())} {each} ({_by_code(counts[each])})" for each in _TO_SETTLE if each in counts]
+    console.print(escape(f"open: {', '.join(told) or 'nothing'}"))
+    if noted := counts.get(Severity.INFORMATION):
+        line = (
+            f"noted for the record: {sum(noted.values())} ({_by_code(noted)}): hutong findings --severity information"
+        )
+        console.print(escape(line), style="dim")
+
+
+def _by_code(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {code}" for code, number in counts.items())

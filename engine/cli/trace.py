@@ -26,6 +26,7 @@ MOST_WITH_FIELDS = 5
 _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red]✗[/]"}
 
 
+_ACTS = {"release": "released", "skip": "skipped", "replace": "corrected", "replay": "replay asked for"}
 _LINKS = {"replaces": "corrects", "replaced_by": "corrected by"}
 _PIPE_WIDTH = 1000
 
@@ -134,9 +135,12 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
             tree.add(escape(f"{words} {envelope[key]}"))
     if envelope["replayed_at"]:
         tree.add(f"processed again at {_at(envelope['replayed_at'])}")
-    if envelope["asked_by"]:
+    if envelope["asked_by"] and not envelope["acts"]:  # a correction: what was done was done with the one before it
         why = f": {envelope['asked_why']}" if envelope["asked_why"] else ""
         tree.add(escape(f"by {envelope['asked_by']}{why}"))
+    for act in envelope["acts"]:
+        why = f": {act['reason']}" if act["reason"] else ""
+        tree.add(escape(f"{_ACTS[act['action']]} by {act['actor']} at {_at(act['at'])}{why}"))
     if envelope["waits_for"]:
         tree.add(escape("waits for " + ", ".join(envelope["waits_for"])))
     if envelope["waiting_behind"]:

@@ -138,12 +138,15 @@ async def settle_many(connection: Connection, choice: Choice, by: str, settlemen
     return int(status.rsplit(" ", 1)[1])
 
 
-async def count_open(connection: Connection) -> dict[str, int]:
-    """How many open findings there are of each code."""
+async def count_open(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many open findings there are of each severity and code."""
     rows = await connection.fetch(
-        "select code, count(*) as number from finding where settled_at is null group by code order by code"
+        """
+        select severity, code, count(*) as number from finding
+        where settled_at is null group by severity, code order by code, severity
+        """
     )
-    return {row["code"]: row["number"] for row in rows}
+    return {(row["severity"], row["code"]): row["number"] for row in rows}
 
 
 async def about(connection: Connection, envelopes: Sequence[UUID], things: Sequence[str]) -> list[FindingLine]:

@@ -27,10 +27,15 @@ Settler = Annotated[Caller, Depends(needs(Role.ADMIN, Role.INTEGRATOR, Role.READ
 
 
 class FindingPage(BaseModel):
-    """Findings, the newest first. `open` counts all open ones by code; `next` is null on the last page."""
+    """Findings, the newest first; `next` is null on the last page.
+
+    open             how many open ones there are of each code
+    open_severities  the same by severity, then by code
+    """
 
     findings: list[FindingLine]
     open: dict[str, int]
+    open_severities: dict[Severity, dict[str, int]]
     next: str | None
 
 
@@ -85,9 +90,13 @@ async def list_findings(
     choice = Choice(None, state == "settled", code, channel, severity, rule, envelope, about, since, before)
     async with hub.pool.acquire() as connection:
         found = await finding_list.listed(connection, choice, after=_place(after), limit=limit)
-        open_by_code = await finding_list.count_open(connection)
+        counts = await finding_list.count_open(connection)
     following = f"{found[-1].found_at.isoformat()}~{found[-1].id}" if len(found) == limit else None
-    return FindingPage(findings=found, open=open_by_code, next=following)
+    by_severity: dict[Severity, dict[str, int]] = {}
+    for (of, named), number in counts.items():
+        by_severity.setdefault(Severity(of), {})[named] = number
+    by_code = {named: sum(n for (_, other), n in counts.items() if other == named) for _, named in counts}
+    return FindingPage(findings=found, open=by_code, open_severities=by_severity, next=following)
 
 
 @router.post("/settle")

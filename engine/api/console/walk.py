@@ -16,6 +16,7 @@ from engine.codecs import acknowledgment
 from engine.config.community import Community, Role
 from engine.errors import ParseError
 from engine.store import audit, delivery_list, finding_list, walks
+from engine.store.audit import Act
 from engine.store.database import Connection
 from engine.store.finding_list import FindingLine
 from engine.store.walks import StoredPayload, WalkRow
@@ -60,6 +61,7 @@ class EnvelopeWalk(BaseModel):
     acknowledgment  the code answered; null while the channel waits for processing to answer
     waits_for       earlier unfinished envelopes of the same patient, the first few
     waiting_behind  how many later ones wait for this one
+    acts            what people did with it, and the reasons they gave, the first act first
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     unmapped        fields that held something no rule took
@@ -86,6 +88,7 @@ class EnvelopeWalk(BaseModel):
     finished_at: datetime | None
     asked_by: str | None
     asked_why: str | None
+    acts: list[Act]
     replayed_at: datetime | None
     replaces: UUID | None
     replaced_by: UUID | None
@@ -118,13 +121,22 @@ async def told(
     for line in await delivery_list.caused_by(connection, ids, [], []):
         if line.envelope is not None:
             deliveries.setdefault(line.envelope, []).append(shown(line, caller))
+    acted = await audit.acts_on(connection, ids)
     payloads: dict[UUID, StoredPayload] = {}
     if caller.may(*MAY_READ_PAYLOADS):
         payloads = await walks.payloads(connection, ids[-MOST_SHOWN_PAYLOADS:], LARGEST_SHOWN_BYTES)
         acts = [audit.Audited(caller.name, "read-payload", f"Envelope/{envelope}") for envelope in payloads]
         await audit.write(connection, acts, at)
     return [
-        _walk(row, config, findings.get(row.id, []), deliveries.get(row.id, []), payloads.get(row.id), why[row.id])
+        _walk(
+            row,
+            config,
+            findings.get(row.id, []),
+            deliveries.get(row.id, []),
+            acted.get(row.id, []),
+            payloads.get(row.id),
+            why[row.id],
+        )
         for row in rows
     ]
 
@@ -134,6 +146,7 @@ def _walk(
     config: Community,
     findings: list[FindingLine],
     deliveries: list[Delivery],
+    acts: list[Act],
     stored: StoredPayload | None,
     because: Sequence[str],
 ) -> EnvelopeWalk:
@@ -158,6 +171,7 @@ def _walk(
         finished_at=row.finished_at,
         asked_by=row.asked_by,
         asked_why=row.asked_why,
+        acts=acts,
         replayed_at=row.replayed_at,
         replaces=row.replaces,
         replaced_by=row.replaced_by,

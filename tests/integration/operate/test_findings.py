@@ -100,3 +100,13 @@ async def test_whoever_is_no_integrator_settles_one_but_not_many(hub: Hub, as_us
     clinician = await as_user("liu")
     assert (await clinician.get("/api/findings")).status_code == 403
     assert len(await hub.open_findings()) == 1
+
+
+async def test_what_should_be_settled_is_counted_apart_from_what_is_noted(hub: Hub, it: httpx.AsyncClient) -> None:
+    await find(hub, "charset-doubtful", 2)
+    noted = Finding("late-version", "Something older.", Severity.INFORMATION)
+    async with hub.pool.acquire() as connection:
+        await raise_many(connection, [Raised(noted, about=f"DiagnosticReport/{n}") for n in range(3)], now())
+    told = (await it.get("/api/findings?severity=warning")).json()
+    assert told["open_severities"] == {"warning": {"charset-doubtful": 2}, "information": {"late-version": 3}}
+    assert told["open"] == {"charset-doubtful": 2, "late-version": 3}

@@ -28,7 +28,7 @@ ENVELOPE: dict[str, Any] = {
     "id": "e1", "message_type": "ADT^A04", "control_id": "C1", "state": "processed", "steps": [], "waits_for": [],
     "waiting_behind": 0, "resources": [], "unmapped": [], "findings": [], "deliveries": [], "payload_bytes": 9,
     "sha256": "ab", "payload": {"charset": "gb18030", "doubtful": True}, "asked_by": "wang", "asked_why": "[更正]",
-    "replaces": "e0", "replaced_by": None, "replayed_at": None,
+    "replaces": "e0", "replaced_by": None, "replayed_at": None, "acts": [],
 }  # fmt: skip
 MAPPED = {
     "mapping_changed": True, "mapping_today": "ADT@2", "more": False,
@@ -104,6 +104,26 @@ def test_times_are_those_of_the_clock_on_the_wall(
     assert "✓ received 2026-11-22 07:27:12 63 bytes" in lines
     assert "processed again at 2026-11-22 07:31:35" in lines
     assert "by wang" in lines
+
+
+def test_what_people_did_with_a_message_is_told_with_their_reasons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = "2026-11-21T23:31:35Z"
+    acts = [
+        {"at": at, "actor": "wang", "action": action, "reason": reason}
+        for action, reason in [("release", "[放行]"), ("skip", ""), ("replace", "改"), ("replay", "映射已修改")]
+    ]
+    lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
+    known = {"word": "C1", "envelopes": [{**ENVELOPE, "acts": acts}], "more": False, **lists}
+    _, said = run(monkeypatch, capsys, Answers(trace=known), "trace", "C1")
+    lines = [line.strip("│├└─ ") for line in said.splitlines() if " by wang" in line]
+    assert lines == [
+        "released by wang at 2026-11-22 07:31:35: [放行]",
+        "skipped by wang at 2026-11-22 07:31:35",
+        "corrected by wang at 2026-11-22 07:31:35: 改",
+        "replay asked for by wang at 2026-11-22 07:31:35: 映射已修改",
+    ]
 
 
 def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
