@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -30,6 +31,8 @@ GATHER_SECS = 0.02
 """Waited for more rows before a commit: no sender waits for it, and one for sixteen costs little more than for one."""
 COMMIT_TIMEOUT_SECS = 30.0
 RETRY_SECS = 1.0
+SETTLE_SECS = 2.0
+"""Waited for rows by who is told of them at once."""
 CLOSE_SECS = 5.0
 """Waited for rows when the gateway ends; what has none then gets it at the next start."""
 
@@ -78,6 +81,14 @@ class Index:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
+
+    async def settled(self) -> None:
+        """Waits for the rows of what was added until now, but not for a database that is away."""
+        if self._naming:
+            await asyncio.wait(set(self._naming), timeout=SETTLE_SECS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECS), self._emptied:
+                await self._emptied.wait_for(lambda: not self._waiting)
 
     def add(self, kept: Kept, digest: Awaitable[bytes]) -> None:
         """Queues an object's row, once its digest is known."""

@@ -52,6 +52,10 @@ class Keeping:
         self._shelver.start(Shelf(self._store, f"{self._channel}-{self._spool.number}"))
         self._index.start()
 
+    async def settled(self) -> None:
+        """Returns when what was answered until now is in the index, or cannot be for now."""
+        await self._index.settled()
+
     async def close(self) -> None:
         """After the last object was answered. What is not done yet is left to the next start."""
         await self._index.close()

@@ -166,3 +166,5 @@ def _as_announced(announced: Announced, uids: Uids) -> None:
         raise ParseError("SOP Instance UID differs from the command's", code="uid-differs", location="(0008,0018)")
     if uids.sop_class != announced.sop_class_uid:
         raise ParseError("SOP Class UID differs from the command's", code="sop-class-differs", location="(0008,0016)")
+    if announced.study_uid not in ("", uids.study_uid):
+        raise ParseError("the object is of another study", code="study-differs", location="(0020,000D)")

@@ -1,4 +1,4 @@
-"""What of the imaging store can be had over HTTP? The list of a study, an object as stored, and what it looks like.
+"""What does a stored object look like, and which are there of a study? Pictures and lists for a browser.
 
 Who is asking is settled before a request comes here; every look at a person's object is in the
 audit before it is answered.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import asyncpg
 from fastapi import APIRouter, HTTPException, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine import clock
 from engine.errors import AccessError, NotFoundError, ParseError
@@ -25,8 +24,6 @@ from pacs_gateway.location import open_object
 from pacs_gateway.rendering.choices import Asked, Layout, Window
 
 DICOM_JSON = "application/dicom+json"
-DICOM = "application/dicom"
-_READ_BYTES = 256 * 1024
 _RENDERINGS = 2
 """At once: decoding a radiograph fills a core and takes a hundred megabytes for a moment."""
 _SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -90,17 +87,6 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
         listed = [_as_json(instance) for instance in stored if not instance.conflict]
         return Response(json.dumps(listed, ensure_ascii=False), media_type=DICOM_JSON)
 
-    @routes.get("/studies/{study}/series/{series}/instances/{sop}")
-    async def original(request: Request, study: str, series: str, sop: str) -> Response:
-        """The object as stored, its data set the very bytes that were sent (WADO-RS)."""
-        found = await find(request, study, series, sop, "read")
-        headers = {"Cache-Control": _PRIVATE, "Vary": "Authorization, Accept"}
-        accept = request.headers.get("accept", "*/*")
-        if DICOM in accept and "multipart/related" not in accept:
-            return StreamingResponse(_bytes_of(found), media_type=DICOM, headers=headers)
-        content_type = f'multipart/related; type="{DICOM}"; boundary={_boundary(found)}'
-        return StreamingResponse(_single_part(found), media_type=content_type, headers=headers)
-
     @routes.get("/studies/{study}/series/{series}/instances/{sop}/rendered")
     async def rendered(
         request: Request, study: str, series: str, sop: str, window: str = "", layout: Layout = Layout.THREE_BY_FOUR
@@ -148,25 +134,6 @@ def _window(value: str) -> Window | None:
     if not chosen.width > 0:
         raise ParseError("window: expected a width above 0", location="window")
     return chosen
-
-
-async def _bytes_of(found: _Found) -> AsyncIterator[bytes]:
-    with found.file as file:
-        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
-            yield chunk
-
-
-async def _single_part(found: _Found) -> AsyncIterator[bytes]:
-    boundary, syntax = _boundary(found), found.instance.transfer_syntax
-    yield f"--{boundary}\r\nContent-Type: {DICOM}; transfer-syntax={syntax}\r\n\r\n".encode()
-    async for chunk in _bytes_of(found):
-        yield chunk
-    yield f"\r\n--{boundary}--\r\n".encode()
-
-
-def _boundary(found: _Found) -> str:
-    """An object does not hold its own digest."""
-    return f"hutong-{found.instance.sha256.hex()[:48]}"
 
 
 def _as_json(instance: Instance) -> dict[str, Any]:

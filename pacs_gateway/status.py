@@ -25,6 +25,7 @@ _BY_CODE = {
     "uid-missing": DATA_SET_MISMATCH,
     "uid-differs": DATA_SET_MISMATCH,
     "sop-class-differs": DATA_SET_MISMATCH,
+    "study-differs": DATA_SET_MISMATCH,
     "query-malformed": DATA_SET_MISMATCH,
     "sop-class-unknown": SOP_CLASS_NOT_SUPPORTED,
 }

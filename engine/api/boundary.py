@@ -49,12 +49,17 @@ class Boundary:
             if needs_caller(scope["path"]):
                 authorization = Headers(scope=scope).get("authorization")
                 scope["caller"] = await caller_by_token(self._services(), authorization)
-            await self._app(scope, _bounded(receive), answer)
+            await self._app(scope, receive if _is_streamed(scope) else _bounded(receive), answer)
         except Exception as error:  # noqa: BLE001 the last place that can answer; the refusal logs what was not foreseen
             refusal = refusal_of(error)
             if started:
                 raise ConnectionAbortedError("an answer broke off") from None
             await response_of(refusal, scope)(scope, receive, answer)
+
+
+def _is_streamed(scope: Scope) -> bool:
+    """Whether the route takes a body of any length in pieces, and bounds what it holds of it: objects being stored."""
+    return scope["method"] == "POST" and first_segment(scope["path"]) == "dicomweb"
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -46,6 +46,8 @@ _BY_CODE: Mapping[str, tuple[int, str]] = {
     "unsupported-parameter": (400, "not-supported"),
     "unknown-type": (404, "not-supported"),
     "too-long": (413, "too-long"),
+    "not-acceptable": (406, "not-supported"),
+    "unsupported-media-type": (415, "not-supported"),
     "version-conflict": (409, "conflict"),
     "already-settled": (409, "conflict"),
 }

@@ -209,15 +209,21 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     from engine.api.app import create_app
     from engine.api.reading import routers as reading_routers
     from engine.api.services import Services
-    from pacs_gateway.rendered import router as rendered_router
+    from engine.intake import JournalIntake
+    from pacs_gateway.dicomweb.receiving import Posted
+    from pacs_gateway.dicomweb.routes import routers as dicomweb_routers
     from web import static_folder
 
     community = config.load(folder)
     pool = await connect_pool(database_url, max_size=8)
     services = Services(pool=pool, config=community, clock=now, mapping_set=mappings_of(community))
-    app = create_app(
-        services, [*reading_routers, rendered_router(pool, data / "objects")], static_folder=static_folder()
-    )
+    intake = JournalIntake(database_url, {}, now, new_ids())
+    await intake.start()
+    posted = Posted(community.dicom_channels, pool, intake, data / "objects", now) if community.dicom_channels else None
+    if posted is not None:
+        await posted.start()
+    imaging_routers = dicomweb_routers(pool, data / "objects", posted)
+    app = create_app(services, [*reading_routers, *imaging_routers], static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,
@@ -236,6 +242,9 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
         finally:
             server.stop()  # type: ignore[no-untyped-call]  # granian's own
             await asyncio.gather(serving, return_exceptions=True)
+            if posted is not None:
+                await posted.close()
+            await intake.close()
             await pool.close()
 
 

@@ -89,6 +89,7 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
     CLINICIAN = "clinician"
     INTEGRATOR = "integrator"
+    SENDER = "sender"
 
 
 class Http(Model):

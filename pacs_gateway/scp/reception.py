@@ -27,6 +27,7 @@ class Announced:
     called_ae: str
     facility: str
     peer: str
+    study_uid: str = ""
 
 
 class Arriving(Protocol):

@@ -5,53 +5,23 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pydicom
 import pytest
-from fastapi import FastAPI, Request, Response
 from PIL import Image
-from starlette.middleware.base import RequestResponseEndpoint
 
-from engine.api.refusals import refusal_of, response_of
-from engine.errors import HutongError
 from pacs_gateway.gateway import Gateway
-from pacs_gateway.rendered import router
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, settled
-
-
-@dataclass(frozen=True)
-class Somebody:
-    name: str = "wang"
-
-
-def application(pool: asyncpg.Pool, objects: Path, caller: Somebody | None) -> FastAPI:
-    """The routes as the hub serves them: a caller in the scope, errors told by the hub's own table."""
-    app = FastAPI()
-    app.include_router(router(pool, objects))
-
-    async def tell(request: Request, error: Exception) -> Response:
-        return response_of(refusal_of(error), request.scope)
-
-    app.add_exception_handler(HutongError, tell)
-
-    @app.middleware("http")
-    async def ask(request: Request, answer: RequestResponseEndpoint) -> Response:
-        if caller is not None:
-            request.scope["caller"] = caller
-        return await answer(request)
-
-    return app
+from tests.integration.gateway.serving import Somebody, application, client_of
 
 
 @pytest.fixture
 async def browser(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application(pool, objects, Somebody()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
+    async with client_of(application(pool, objects, Somebody())) as client:
         yield client
 
 
@@ -86,7 +56,7 @@ async def test_an_object_is_fetched_as_it_was_sent(gateway: Gateway, browser: ht
     file = real("RG1_J2KI")
     path = await kept(gateway, objects, file)
     single = await browser.get(path, headers={"accept": "application/dicom"})
-    assert single.headers["content-type"] == "application/dicom"
+    assert single.headers["content-type"] == "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.91"
     assert single.content.endswith(data_set_of(file))
     several = await browser.get(path, headers={"accept": 'multipart/related; type="application/dicom"'})
     boundary = several.headers["content-type"].partition("boundary=")[2]
@@ -205,8 +175,7 @@ async def test_nothing_is_told_to_nobody(
     gateway: Gateway, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     path = await kept(gateway, objects, radiograph())
-    transport = httpx.ASGITransport(application(pool, objects, None))
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as stranger:
+    async with client_of(application(pool, objects, None)) as stranger:
         for asked in (path, f"{path}/rendered", f"{study_of(path)}/instances"):
             answer = await stranger.get(asked)
             assert answer.status_code == 401

@@ -1,0 +1,86 @@
+"""Which stored objects are a study, a series or an instance, and where do they lie? For those who fetch them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One object that is served.
+
+    sha256    of its data set
+    charset   the Python codec that its text was read with
+    declared  its Specific Character Set, as written
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    facility: str
+    sha256: bytes
+    transfer_syntax: str
+    modality: str
+    location: str
+    charset: str
+    declared: str
+
+
+_COLUMNS = """
+    i.study_uid, i.series_uid, i.sop_uid, i.sop_class, i.facility, i.sha256, i.transfer_syntax, i.modality, i.location,
+    i.charset ->> 'used' as charset, i.charset ->> 'declared' as declared
+"""
+
+
+async def of_instance(
+    connection: Connection, facility: str, study_uid: str, series_uid: str, sop_uid: str
+) -> list[Held]:
+    """One object at most: that of a facility where it has one under these UIDs, else the first that came.
+
+    Content that came later under a used SOP Instance UID is never served in its place.
+    """
+    rows = await connection.fetch(
+        f"""
+        select {_COLUMNS} from instance i
+        where i.sop_uid = $4 and i.study_uid = $2 and i.series_uid = $3 and not i.conflict
+        order by i.facility = $1 desc, i.stored_at, i.sha256 limit 1
+        """,
+        facility,
+        study_uid,
+        series_uid,
+        sop_uid,
+    )
+    return [Held(**row) for row in rows]
+
+
+async def of_study(connection: Connection, facility: str, study_uid: str, series_uid: str | None = None) -> list[Held]:
+    """The objects of a study, or of one of its series, each as `of_instance` chooses it; by series and number."""
+    rows = await connection.fetch(
+        f"""
+        select {_COLUMNS}
+        from (select distinct on (sop_uid, series_uid) * from instance
+              where study_uid = $2 and ($3::text is null or series_uid = $3) and not conflict
+              order by sop_uid, series_uid, facility = $1 desc, stored_at, sha256) i
+        order by i.series_uid, i.number nulls last, i.sop_uid
+        """,
+        facility,
+        study_uid,
+        series_uid,
+    )
+    return [Held(**row) for row in rows]
+
+
+async def places(connection: Connection, facility: str, sop_uids: list[str]) -> dict[str, tuple[str, str]]:
+    """Study and series of the instances of a facility that are in the index."""
+    rows = await connection.fetch(
+        """
+        select sop_uid, study_uid, series_uid from instance
+        where facility = $1 and sop_uid = any($2::text[]) and not conflict
+        """,
+        facility,
+        sop_uids,
+    )
+    return {row["sop_uid"]: (row["study_uid"], row["series_uid"]) for row in rows}

@@ -1,0 +1,150 @@
+"""Which answer holds some frames of an image, or one long value of an object? Stretches of its file, as they stand."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache, partial
+from hashlib import sha256
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import NotFoundError, ParseError
+from engine.store.imaging_reading import Held
+from pacs_gateway.dicomweb import sending
+from pacs_gateway.dicomweb.accepting import Accepted
+from pacs_gateway.dicomweb.asking import caller_of
+from pacs_gateway.dicomweb.data_set import PIXEL_DATA, DataSet, Element
+from pacs_gateway.dicomweb.instances import accept_of
+from pacs_gateway.dicomweb.looking import Looking, Wanted
+from pacs_gateway.dicomweb.pixels import OCTET_STREAM, Frames, frames_of
+from pacs_gateway.dicomweb.sending import Part
+from pacs_gateway.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN
+
+MOST_FRAMES = 10_000
+"""Of one request."""
+_REMEMBERED = 16
+"""Objects whose frames need not be looked for again: viewers ask for one frame after another."""
+
+
+class Values:
+    """Frames and bulk data."""
+
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
+        self._remembered = lru_cache(_REMEMBERED)(self._look_for_frames)
+
+    async def frames(self, wanted: Wanted, numbers: str, request: Request, base: str) -> Response:
+        """Frames by number, from 1 (PS3.18 §10.4.1.1.6): a part for each, in the order asked for."""
+        (held,) = await self._looking.find(caller_of(request), wanted)
+        asked = _numbers(numbers)
+        frames = await asyncio.to_thread(self._frames, held)
+        if any(number > len(frames.places) for number in asked):
+            raise NotFoundError("the object has no such frame")
+        root = base + wanted.path
+        parts = [self._frame(held, frames, number, root) for number in asked]
+        return _answer(held, frames, parts, accept_of(request))
+
+    async def bulk_data(self, wanted: Wanted, path: str, request: Request, base: str) -> Response:
+        """A value that metadata name by address; encapsulated pixels frame by frame."""
+        (held,) = await self._looking.find(caller_of(request), wanted)
+        place = await asyncio.to_thread(self._place, held, path)
+        root = f"{base}{wanted.path}"
+        if isinstance(place, Frames):
+            parts = [self._frame(held, place, number, root) for number in range(1, len(place.places) + 1)]
+            return _answer(held, place, parts, accept_of(request))
+        part = Part(OCTET_STREAM, f"{root}/bulkdata/{path}", partial(self._looking.open, held), (place,))
+        takes = accept_of(request)
+        if takes.single(OCTET_STREAM):
+            return sending.single(part)
+        if not takes.parts(OCTET_STREAM):
+            raise ParseError("bulk data are application/octet-stream", code="not-acceptable")
+        return sending.multipart(OCTET_STREAM, [part], _boundary(held))
+
+    def _frame(self, held: Held, frames: Frames, number: int, root: str) -> Part:
+        return Part(
+            content_type=f"{frames.media_type}; transfer-syntax={frames.transfer_syntax}",
+            location=f"{root}/frames/{number}",
+            opened=partial(self._looking.open, held),
+            stretches=frames.places[number - 1],
+        )
+
+    def _frames(self, held: Held) -> Frames:
+        try:
+            return self._remembered(held)
+        except ParseError as error:
+            raise ParseError(error.message, code="not-acceptable") from error
+
+    def _look_for_frames(self, held: Held) -> Frames:
+        _refuse_deflated(held)
+        with self._looking.open(held) as file:
+            return frames_of(DataSet(file, held.transfer_syntax), held.transfer_syntax)
+
+    def _place(self, held: Held, path: str) -> tuple[int, int] | Frames:
+        _refuse_deflated(held)
+        with self._looking.open(held) as file:
+            element = _at(DataSet(file, held.transfer_syntax), path)
+        if element.tag == PIXEL_DATA and element.open:
+            return self._frames(held)
+        if element.vr == "SQ":
+            raise NotFoundError("a sequence has no value of its own")
+        if held.transfer_syntax == EXPLICIT_VR_BIG_ENDIAN and element.vr not in ("OB", "UN"):
+            raise ParseError("big endian values are served in their object only", code="not-acceptable")
+        return element.at, element.length
+
+
+def _answer(held: Held, frames: Frames, parts: list[Part], takes: Accepted) -> Response:
+    kinds = dict.fromkeys((frames.media_type, OCTET_STREAM))
+    for kind in kinds:
+        if takes.parts(kind, frames.transfer_syntax):
+            told = [_said_to_be(part, kind, frames) for part in parts]
+            return sending.multipart(kind, told, _boundary(held))
+        if len(parts) == 1 and takes.single(kind, frames.transfer_syntax):
+            return sending.single(_said_to_be(parts[0], kind, frames))
+    raise ParseError("the frames are kept in another transfer syntax, and are not encoded anew", code="not-acceptable")
+
+
+def _said_to_be(part: Part, kind: str, frames: Frames) -> Part:
+    return Part(f"{kind}; transfer-syntax={frames.transfer_syntax}", part.location, part.opened, part.stretches)
+
+
+def _numbers(text: str) -> list[int]:
+    """Raises ParseError for what is no list of frame numbers."""
+    words = text.split(",")
+    if len(words) > MOST_FRAMES:
+        raise ParseError("too many frames at once", code="too-long", location="frames")
+    if not all(word.isascii() and word.isdigit() and len(word) < 10 and int(word) > 0 for word in words):
+        raise ParseError("frames: expected numbers from 1 with commas between", location="frames")
+    return [int(word) for word in words]
+
+
+def _at(data_set: DataSet, path: str) -> Element:
+    """The element at a path such as `7FE00010` or `54000100/0/54001010`. Raises NotFoundError."""
+    words = path.split("/")
+    elements = data_set.top()
+    for position in range(0, len(words), 2):
+        element = next((one for one in elements if f"{one.tag:08X}" == words[position].upper()), None)
+        if element is None:
+            break
+        if position == len(words) - 1:
+            return element
+        wanted = words[position + 1]
+        item = next((place for number, place in enumerate(_items(data_set, element)) if str(number) == wanted), None)
+        if item is None:
+            break
+        elements = data_set.within(*item, element.layout)
+    raise NotFoundError("the object has no such value")
+
+
+def _items(data_set: DataSet, element: Element) -> list[tuple[int, int]]:
+    return list(data_set.items(element)) if element.vr == "SQ" else []
+
+
+def _refuse_deflated(held: Held) -> None:
+    if held.transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        raise ParseError("values of a deflated data set are served in their object only", code="not-acceptable")
+
+
+def _boundary(held: Held) -> str:
+    """Not to be foreseen by whoever made the object."""
+    return f"hutong-{sha256(held.sha256).hexdigest()[:48]}"

@@ -1,0 +1,64 @@
+"""Which answer holds the instances of a study, a series or one? Objects as they are stored (PS3.18 §10.4.1.1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import ParseError
+from engine.store.imaging_reading import Held
+from pacs_gateway.dicomweb import sending
+from pacs_gateway.dicomweb.accepting import Accepted, accepted
+from pacs_gateway.dicomweb.asking import caller_of
+from pacs_gateway.dicomweb.looking import Looking, Wanted
+from pacs_gateway.dicomweb.sending import Part, StoredFile
+
+DICOM = "application/dicom"
+
+
+async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str) -> Response:
+    """200, 206 where some are stored in transfer syntaxes that are not taken, 406 where all are.
+
+    One instance goes by itself to whoever asks for `application/dicom`, and else, as everything, in parts.
+    """
+    held = await looking.find(caller_of(request), wanted)
+    takes = accept_of(request)
+    if wanted.sop and takes.single(DICOM, held[0].transfer_syntax):
+        return _alone(looking, held[0], base)
+    taken = [one for one in held if takes.parts(DICOM, one.transfer_syntax)]
+    if not taken:
+        raise ParseError("it is kept in another transfer syntax, and is not encoded anew", code="not-acceptable")
+    parts = [part_of(looking, one, base) for one in taken]
+    return sending.multipart(DICOM, parts, boundary_of(taken), 200 if len(taken) == len(held) else 206)
+
+
+def accept_of(request: Request) -> Accepted:
+    """What a request takes; a parameter `accept` goes before the header (PS3.18 §8.3.3.1)."""
+    return accepted(request.query_params.get("accept") or request.headers.get("accept"))
+
+
+def part_of(looking: Looking, held: Held, base: str) -> Part:
+    return Part(
+        content_type=f"{DICOM}; transfer-syntax={held.transfer_syntax}",
+        location=base + Wanted(held.study_uid, held.series_uid, held.sop_uid).path,
+        opened=partial(looking.open, held),
+    )
+
+
+def boundary_of(held: Sequence[Held]) -> str:
+    """Objects do not hold a digest of themselves."""
+    return f"hutong-{sha256(b''.join(one.sha256 for one in held)).hexdigest()[:48]}"
+
+
+def _alone(looking: Looking, held: Held, base: str) -> Response:
+    path = looking.stored_file(held)
+    try:
+        size = os.stat(path).st_size
+    except OSError:  # still in the spool, or the store is away
+        return sending.single(part_of(looking, held, base))
+    return StoredFile(path, size, f"{DICOM}; transfer-syntax={held.transfer_syntax}")

@@ -1,0 +1,107 @@
+"""How does an object leave? One file by the server's own hand where it can, parts streamed piece by piece where not.
+
+At most one piece of a file is in memory for each answer, whatever is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+PIECE_BYTES = 1024 * 1024
+_PATH_SEND = "http.response.pathsend"
+_PRIVATE = "private, max-age=600"
+"""An object never changes, and it is one person's."""
+HEADERS = {"Cache-Control": _PRIVATE, "Vary": "Authorization, Accept, Accept-Encoding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an answer: some stretches of a file, one after another.
+
+    opened     opens the file; blocking
+    stretches  from byte, number of bytes; none for the whole file
+    """
+
+    content_type: str
+    location: str
+    opened: Callable[[], BinaryIO]
+    stretches: Sequence[tuple[int, int]] = ()
+
+
+class StoredFile(Response):
+    """A whole file. The server copies it from the kernel's cache to the socket where it offers to."""
+
+    def __init__(self, path: os.PathLike[str], size: int, media_type: str) -> None:
+        super().__init__(media_type=media_type, headers=HEADERS)
+        self.headers["Content-Length"] = str(size)
+        self._path = os.fspath(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if _PATH_SEND in scope.get("extensions", {}):
+            await send({"type": _PATH_SEND, "path": self._path})
+            return
+        with await asyncio.to_thread(open, self._path, "rb", 0) as file:
+            async for piece in _pieces(file, ()):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def single(part: Part) -> Response:
+    """One part by itself."""
+    headers = {**HEADERS, "Content-Location": part.location}
+    return StreamingResponse(_contents(part), media_type=part.content_type, headers=headers)
+
+
+def multipart(kind: str, parts: Sequence[Part], boundary: str, status: int = 200) -> Response:
+    """multipart/related (RFC 2387); `kind` is the media type of the parts, `boundary` nothing that is in one."""
+    media_type = f'multipart/related; type="{kind}"; boundary={boundary}'
+    return StreamingResponse(_body(parts, boundary), status, media_type=media_type, headers=HEADERS)
+
+
+async def _body(parts: Sequence[Part], boundary: str) -> AsyncIterator[bytes]:
+    between = ""
+    for part in parts:
+        head = (
+            f"{between}--{boundary}\r\nContent-Type: {part.content_type}\r\nContent-Location: {part.location}\r\n\r\n"
+        )
+        yield head.encode()
+        async for piece in _contents(part):
+            yield piece
+        between = "\r\n"
+    yield f"{between}--{boundary}--\r\n".encode()
+
+
+async def _contents(part: Part) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(part.opened)
+    with file:
+        async for piece in _pieces(file, part.stretches):
+            yield piece
+
+
+async def _pieces(file: BinaryIO, stretches: Sequence[tuple[int, int]]) -> AsyncIterator[bytes]:
+    if not stretches:
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            yield piece
+        return
+    for at, length in stretches:
+        left = length
+        while left:
+            piece = await asyncio.to_thread(_read_at, file, at + length - left, min(left, PIECE_BYTES))
+            if not piece:
+                raise ConnectionAbortedError("an object is shorter than it was")
+            yield piece
+            left -= len(piece)
+
+
+def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
+    file.seek(at, io.SEEK_SET)
+    return file.read(size)
