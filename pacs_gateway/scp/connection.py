@@ -254,6 +254,8 @@ class Connection(asyncio.BufferedProtocol):
         if not command.is_request:
             raise UpperLayerError("a response comes where nothing was asked")
         if command.field == CommandField.C_CANCEL_RQ:
+            if command.has_data_set:
+                raise UpperLayerError("a C-CANCEL announces a data set")
             self._cancel(command)
             return
         assert self._caller is not None, "a request comes from somebody who was let in"

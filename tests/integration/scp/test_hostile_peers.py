@@ -123,6 +123,19 @@ async def test_a_cancellation_of_nothing_is_passed_over(acceptor: Acceptor, call
     assert await peer.echo() == 0
 
 
+@pytest.mark.parametrize("answering", [True, False])
+async def test_a_cancellation_with_a_data_set(
+    acceptor: Acceptor, reception: Reception, call: Call, answering: bool
+) -> None:
+    peer = await call(acceptor)
+    await peer.associate()
+    if answering:
+        reception.open.clear()
+        peer.ask(3, store_request(), OBJECT)
+    peer.ask(3, CommandSet.of(CommandField.C_CANCEL_RQ, has_data_set=True), b"ab")
+    assert (await peer.aborted()).abort.source == 2
+
+
 @pytest.mark.parametrize(
     ("context_id", "field"), [(1, CommandField.C_STORE_RQ), (3, CommandField.C_FIND_RQ), (5, CommandField.N_CREATE_RQ)]
 )
