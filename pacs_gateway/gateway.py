@@ -18,8 +18,10 @@ from engine.store.worklist import Step
 from pacs_gateway.discretion import keep_libraries_discreet
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.notice import ManifestIntake, Noticer
+from pacs_gateway.query.archive import Archive
 from pacs_gateway.scp.acceptor import Acceptor
 from pacs_gateway.scp.echo import Echo
+from pacs_gateway.scp.find import Find
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
@@ -28,7 +30,7 @@ GRACE_SECS = 10.0
 
 
 class Gateway:
-    """Receives objects and answers worklist queries on one channel.
+    """Receives objects and answers queries, for scheduled steps and for stored studies, on one channel.
 
     objects_root  the object folder, DATA/objects
     tls           what its connections are protected with
@@ -46,6 +48,7 @@ class Gateway:
         self._channel = channel
         self._tls = tls
         self._pool = pool
+        self._archive = Archive(pool, objects_root)
         self._noticer = Noticer(pool, intake, channel.name, channel.quiet_secs, clock)
         self._keeping = Keeping(channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored)
         self._acceptor: Acceptor | None = None
@@ -80,7 +83,14 @@ class Gateway:
 
     def _listener(self) -> Acceptor:
         name = self._channel.name
-        services = Services((Echo(), Storage(name, self._keeping.reception), WorklistFind(name, self._find_steps)))
+        services = Services(
+            (
+                Echo(),
+                Storage(name, self._keeping.reception),
+                WorklistFind(name, self._find_steps),
+                Find(name, self._channel.ae_title, self._archive),
+            )
+        )
         return Acceptor(self._channel, services, self._tls)
 
     async def _find_steps(self, facility: str, calling_ae: str, query: StepQuery, limit: int) -> list[Step]:

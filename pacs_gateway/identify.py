@@ -19,7 +19,7 @@ _UIDS = {
     "study_uid": "StudyInstanceUID",
     "series_uid": "SeriesInstanceUID",
 }
-_TEXTS = {
+TEXTS = {
     "patient_name": "PatientName",
     "patient_id": "PatientID",
     "issuer": "IssuerOfPatientID",
@@ -44,6 +44,7 @@ _TEXTS = {
     "frames": "NumberOfFrames",
     "acquired_at": "AcquisitionDateTime",
 }
+"""What is indexed of an object, by its name in the index: the keyword of the standard."""
 _CHARACTER_SET = "SpecificCharacterSet"
 
 
@@ -53,7 +54,7 @@ def _tag(keyword: str) -> int:
     return tag
 
 
-_TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *_TEXTS.values(), _CHARACTER_SET)}
+_TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *TEXTS.values(), _CHARACTER_SET)}
 _WANTED = frozenset(_TAGS.values())
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
@@ -113,7 +114,7 @@ def identity_of(raw: Mapping[int, bytes]) -> Identity:
     uids = uids_of(raw)
     decoded = decode(
         raw.get(_TAGS[_CHARACTER_SET], b""),
-        {name: value for name, keyword in _TEXTS.items() if (value := raw.get(_TAGS[keyword], b"")[:_TEXT_LIMIT])},
+        {name: value for name, keyword in TEXTS.items() if (value := raw.get(_TAGS[keyword], b"")[:_TEXT_LIMIT])},
     )
     tags = {name: value for name, value in decoded.texts.items() if value}
     return Identity(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.store.patterns import is_wild, like, literal_beginning
+from engine.store.patterns import is_wild, literal_beginning, matches
 from engine.store.spellings import LONGEST_BEGINNING, folded, syllables
 
 _GRAM = 3
@@ -25,12 +25,12 @@ _FORM_LIMIT = 200
 class Condition:
     """What a name must satisfy to match one group of a pattern.
 
-    tokens  it has all of them; none where no token could say anything
-    likes   one of its forms is like one of these; none where the tokens have said all
+    tokens    it has all of them; none where no token could say anything
+    patterns  one of its forms is as one of these says; none where the tokens have said all
     """
 
     tokens: tuple[str, ...]
-    likes: tuple[str, ...]
+    patterns: tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -64,6 +64,17 @@ def conditions_of(pattern: str) -> list[Condition]:
     """
     wanted = (_normal(group) for group in pattern.split("="))
     return [_condition(group) for group in wanted if group.strip("*^")]
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """Whether a name is found by a pattern, where no index is asked."""
+    forms = forms_of(name)
+    return all(
+        any(matches(one, form) for one in condition.patterns for form in forms)
+        if condition.patterns
+        else any(f"={form}" in condition.tokens for form in forms)
+        for condition in conditions_of(pattern)
+    )
 
 
 def _forms_of_group(group: str) -> Iterator[str]:
@@ -135,7 +146,7 @@ def _condition(pattern: str) -> Condition:
     else:
         runs = pattern.replace("*", " ").replace("?", " ").replace("^", " ").split()
         tokens = tuple(dict.fromkeys(gram for run in runs for gram in _grams(run)))
-    likes: tuple[str, ...] = (like(pattern),)
+    patterns: tuple[str, ...] = (pattern,)
     if pattern.endswith("^*"):
-        likes = (*likes, like(pattern.removesuffix("^*")))  # who has no given name
-    return Condition(tokens, likes)
+        patterns = (*patterns, pattern.removesuffix("^*"))  # who has no given name
+    return Condition(tokens, patterns)

@@ -307,8 +307,9 @@ def _add_name(where: _Clauses, pattern: str) -> bool:
         if condition.tokens:
             where.add("s.tokens @> {}::text[]", list(condition.tokens))
             selective = True
-        if condition.likes:
-            where.add("exists (select 1 from unnest(s.names) n where n like any({}::text[]))", list(condition.likes))
+        if condition.patterns:
+            likes = [like(one) for one in condition.patterns]
+            where.add("exists (select 1 from unnest(s.names) n where n like any({}::text[]))", likes)
     return selective
 
 

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
-import zlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from io import BytesIO
 
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 
-from engine.errors import HutongError, ParseError, StorageError
+from engine.errors import HutongError, StorageError
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
 from pacs_gateway import status
+from pacs_gateway.query.identifier import IDENTIFIER_LIMIT, UNREADABLE, decoded, encoded, malformed
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Answers, Operation, Request, response
-from pacs_gateway.transfer_syntaxes import (
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    UNCOMPRESSED,
-)
+from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
 from pacs_gateway.upper_layer.commands import CommandField
 from pacs_gateway.worklist import answer, query_of
 
@@ -33,13 +23,7 @@ MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 
 MATCH_LIMIT = 1000
 """A worklist of more steps than this is refused with A700 rather than cut: the station should ask for a day."""
-IDENTIFIER_LIMIT = 1024 * 1024
-"""Of an identifier, also once it is inflated: real ones are a few kilobytes long."""
 QUERY_TIMEOUT_SECS = 30.0
-
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError, OSError,
-               RecursionError, struct.error, zlib.error)  # fmt: skip
-"""What pydicom raises over bytes that are no data set."""
 
 FindSteps = Callable[[str, str, StepQuery, int], Awaitable[list[Step]]]
 """facility, calling AE title, query, limit → steps."""
@@ -78,7 +62,7 @@ class _Finding:
     async def answer(self, answers: Answers) -> None:
         command = self._request.command
         try:
-            identifier = _decoded(bytes(self._identifier), self._request.transfer_syntax)
+            identifier = decoded(bytes(self._identifier), self._request.transfer_syntax)
             steps = await self._steps(_query_of(identifier))
             for step in steps:
                 if answers.cancelled:
@@ -108,46 +92,14 @@ class _Finding:
 
     def _answer(self, identifier: Dataset, step: Step) -> bytes:
         try:
-            return _encoded(answer(identifier, step, self._request.caller.ae_title), self._request.transfer_syntax)
-        except _UNREADABLE as error:
-            raise _malformed() from error
+            return encoded(answer(identifier, step, self._request.caller.ae_title), self._request.transfer_syntax)
+        except UNREADABLE as error:
+            raise malformed() from error
 
 
 def _query_of(identifier: Dataset) -> StepQuery:
     """pydicom reads an element when it is asked for it, so reading may fail as late as here."""
     try:
         return query_of(identifier)
-    except _UNREADABLE as error:
-        raise _malformed() from error
-
-
-def _decoded(data: bytes, transfer_syntax: str) -> Dataset:
-    if len(data) > IDENTIFIER_LIMIT:
-        raise ParseError("the identifier is too long", code="query-malformed")
-    try:
-        if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, IDENTIFIER_LIMIT)
-        return read_dataset(BytesIO(data), *_encoding(transfer_syntax))
-    except _UNREADABLE as error:
-        raise _malformed() from error
-
-
-def _encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
-    stream = DicomBytesIO()
-    stream.is_implicit_VR, stream.is_little_endian = _encoding(transfer_syntax)
-    write_dataset(stream, dataset)
-    written = stream.getvalue()
-    if transfer_syntax != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        return written
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    deflated = deflater.compress(written) + deflater.flush()
-    return deflated + b"\0" * (len(deflated) % 2)
-
-
-def _encoding(transfer_syntax: str) -> tuple[bool, bool]:
-    """Implicit VR? Little endian?"""
-    return transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN, transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
-
-
-def _malformed() -> ParseError:
-    return ParseError("the identifier cannot be read", code="query-malformed")
+    except UNREADABLE as error:
+        raise malformed() from error

@@ -1,0 +1,61 @@
+"""How is an identifier written? The data set of a query or an answer: bytes ↔ pydicom's Dataset."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+
+from engine.errors import ParseError
+from pacs_gateway.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+
+IDENTIFIER_LIMIT = 1024 * 1024
+"""Of an identifier, also once it is inflated: real ones are a few kilobytes long."""
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError, OSError,
+              RecursionError, struct.error, zlib.error)  # fmt: skip
+"""What pydicom raises over bytes that are no data set; it reads an element when it is asked for it, so as late as
+that."""
+
+
+def decoded(data: bytes, transfer_syntax: str) -> Dataset:
+    """Raises ParseError `query-malformed`."""
+    if len(data) > IDENTIFIER_LIMIT:
+        raise ParseError("the identifier is too long", code="query-malformed")
+    try:
+        if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, IDENTIFIER_LIMIT)
+        return read_dataset(BytesIO(data), *encoding(transfer_syntax))
+    except UNREADABLE as error:
+        raise malformed() from error
+
+
+def encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
+    """Raises what `UNREADABLE` lists over a value that its VR cannot hold."""
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = encoding(transfer_syntax)
+    write_dataset(stream, dataset)
+    written = stream.getvalue()
+    if transfer_syntax != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        return written
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = deflater.compress(written) + deflater.flush()
+    return deflated + b"\0" * (len(deflated) % 2)
+
+
+def encoding(transfer_syntax: str) -> tuple[bool, bool]:
+    """Implicit VR? Little endian?"""
+    return transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN, transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
+
+
+def malformed(what: str = "the identifier cannot be read") -> ParseError:
+    return ParseError(what, code="query-malformed")
