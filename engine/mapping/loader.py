@@ -77,6 +77,7 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
     definitions = _definitions(places, parts, known, problems)
     by_facility: dict[str, tuple[Definition, ...]] = {"": tuple(definitions)}
     tables_of: dict[str, Tables] = {"": tables}
+    added: list[tuple[str, Path, _Place]] = []
     for place in places:
         for overlay_folder in sorted(path for path in place.folder.glob("facilities/*") if path.is_dir()):
             code = overlay_folder.name
@@ -86,11 +87,14 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
                 continue
             own_tables = Tables.load(overlay_folder / "tables", place.root)
             tables_of[code] = tables_of.get(code, tables).with_tables(own_tables)
+            added += [(code, overlay_folder / "tables" / f"{name}.csv", place) for name in own_tables.names()]
             overlays = _overlays(
                 overlay_folder, place.root, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
             )
             those = by_facility.get(code, tuple(definitions))
             by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in those)
+    for code, table, place in added:
+        _check_is_looked_into(table, place, tables, by_facility[code], problems)
     if not problems:
         for code, those in by_facility.items():
             for definition in those:
@@ -98,6 +102,17 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
     if problems:
         raise InvalidConfiguration(problems)
     return Loaded(by_facility, tables_of)
+
+
+def _check_is_looked_into(
+    file: Path, place: _Place, tables: Tables, definitions: Sequence[Definition], problems: list[Problem]
+) -> None:
+    """A table of a facility adds to a common one, or a row of this facility names it; any other is a misspelt name."""
+    rules = [rule for each in definitions for made in each.resources for rule in (made.id, *made.rules)]
+    known = {*tables.names(), *(rule.table for rule in rules if rule.table is not None)}
+    if file.stem not in known:
+        text = f"no table '{file.stem}' is looked into: no common one has this name and no row of the facility names it"
+        problems.append(Problem(file.relative_to(place.root).as_posix(), 0, "", text + nearest(file.stem, known)))
 
 
 def _definitions(

@@ -174,6 +174,35 @@ def test_a_facility_says_what_makes_the_id_of_its_visits(overlaid: Path) -> None
     assert "Encounter" not in {resource["resourceType"] for resource in made["qingxi"]}
 
 
+def test_a_table_of_a_facility_that_nothing_looks_into_is_refused_with_the_nearest(overlaid: Path) -> None:
+    (overlaid / "facilities/baishi/tables/sex.csv").rename(overlaid / "facilities/baishi/tables/sexx.csv")
+    (found,) = problems(overlaid, ["baishi"])
+    assert found.startswith("facilities/baishi/tables/sexx.csv")
+    assert "no table 'sexx' is looked into" in found
+    assert "did you mean 'sex'?" in found
+
+
+def test_a_table_of_its_own_that_a_row_of_the_facility_names_is_no_mistake(overlaid: Path) -> None:
+    tables = overlaid / "facilities/baishi/tables"
+    (tables / "sex.csv").rename(tables / "baishi_sex.csv")
+    row = "    - {rule: pid-8, from: PID-8, to: gender, table: baishi_sex}\n"
+    (overlaid / "facilities/baishi/adt.yaml").write_text(OVERLAY + row, encoding="utf-8")
+    mappings = MappingSet.load(overlaid, ["baishi"])
+    (patient, *_) = registered(mappings, "baishi", pid(f8="X")).resources
+    assert patient["gender"] == "other"
+
+
+def test_a_misspelt_table_beside_the_configuration_is_named_from_it(copied: Path, tmp_path: Path) -> None:
+    own = tmp_path / "community" / "mappings"
+    (own / "facilities/baishi/tables").mkdir(parents=True)
+    (own / "facilities/baishi/tables/modality.csv").write_text("from,code\nDR,DX\n", encoding="utf-8")
+    with pytest.raises(InvalidConfiguration) as caught:
+        MappingSet.load(copied, ["baishi"], own)
+    (found,) = map(str, caught.value.problems)
+    assert found.startswith("mappings/facilities/baishi/tables/modality.csv")
+    assert "did you mean 'modalities'?" in found
+
+
 def test_a_row_for_an_id_that_is_not_there_is_refused_with_the_nearest(overlaid: Path) -> None:
     row = "  Encounter:\n    - {rule: visit-ids, from: [PV1-18, PV1-44], with: visit_id}\n"
     (overlaid / "facilities/baishi/adt.yaml").write_text(OVERLAY + row, encoding="utf-8")
