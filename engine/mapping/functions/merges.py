@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.finding import Severity
 from engine.identifiers import facility_system, resource_id
 from engine.mapping.acts import Act, Doing
 from engine.mapping.functions.ids import own_repetition, patient_id, patient_key
@@ -17,6 +18,17 @@ from engine.mapping.scope import Scope
 
 _DELETE, _MOVE_ACCOUNT = "A29", "A44"
 _NOT_APPLIED = "merge-not-applied"
+_VISITS_STAY = (
+    "the account was moved, and no visit, for the message names none: let the sender name it in MRG-5, or move each "
+    "visit with ADT^A45"
+)
+_OTHER_VISITS_STAY = (
+    "the account was moved, and the visit that the message names; if it has others, ADT^A45 moves each of them"
+)
+_NUMBER_STAYS = (
+    "the sender moves this number from one person to another; it was recorded, its links left as they are. Compare the "
+    "persons: undo a join that is wrong, link those who are one, and let the sender move visits with ADT^A45"
+)
 
 
 @makes_id(4, repeats=True)
@@ -148,42 +160,37 @@ def moved_visit(options: Options) -> MakeId:
             return within or None
         key = patient_key(said_in_full(mrg1, pid3, scope), scope)
         before = f"Patient/{resource_id('Patient', facility, *key)}" if key is not None else ""
-        scope.acts.append(
-            Act(
-                Doing.MOVE_VISIT,
-                f"Encounter/{resource_id('Encounter', facility, visit)}",
-                "MRG-5",
-                f"Patient/{within}",
-                before="" if before == f"Patient/{within}" else before,
-            )
-        )
-        now = scope.first(number)
-        renumbered = _joining(prior, resource_id("Encounter", facility, now), facility, scope) if now else None
-        if renumbered is not None:
-            scope.acts.append(renumbered)
+        scope.acts += _moving(visit, number, before, within, facility, scope)
         return within
 
     return make
 
 
-@makes_id(4, repeats=True)
+@makes_id(6, repeats=True)
 def moved_account(options: Options) -> MakeId:
-    """The same patient, to whom the account of MRG-3 is moved (A44). The rest a person must move: a finding."""
+    """The same patient, to whom the account of MRG-3 is moved (A44). The rest a person must move: a finding.
+
+    A visit that the message names (MRG-5, else PV1-19) is moved with the account, as ADT^A45 does.
+    """
     facility = options.facility
 
-    def make(account: str, mrg1: str, pid3: str, message_type: str, within: str, scope: Scope) -> str | None:
+    def make(
+        account: str, mrg1: str, pid3: str, message_type: str, prior: str, visit: str, within: str, scope: Scope
+    ) -> str | None:
         key = patient_key(said_in_full(mrg1, pid3, scope), scope)
         number = _number(account.split("~")[0], "AN", facility, scope)
         before = resource_id("Patient", facility, *key) if key is not None else within
-        if _event(message_type, scope) == _MOVE_ACCOUNT and number is not None and before != within:
-            scope.acts.append(Act(Doing.RETIRE_NUMBER, f"Patient/{before}", "MRG-3", identifier=_old(number)))
-            text = "the account was moved; which visits belong to it nothing says: ADT^A45 moves a visit"
+        if _event(message_type, scope) != _MOVE_ACCOUNT or number is None or before == within or not within:
+            scope.doubt(_NOT_APPLIED, _NUMBER_STAYS)
+            return within or None
+        scope.acts.append(Act(Doing.RETIRE_NUMBER, f"Patient/{before}", "MRG-3", identifier=_old(number)))
+        named = scope.first(prior) or scope.first(visit)
+        if named:
+            scope.acts += _moving(named, visit, f"Patient/{before}", within, facility, scope)
+            scope.doubt("account-moved", _OTHER_VISITS_STAY, severity=Severity.INFORMATION)
         else:
-            text = (
-                "the sender moves this number from one person to another; it was recorded, its links left as they are"
-            )
-        scope.doubt(_NOT_APPLIED, text)
-        return within or None
+            scope.doubt(_NOT_APPLIED, _VISITS_STAY)
+        return within
 
     return make
 
@@ -239,6 +246,20 @@ def _same_patient(mrg1: str, pid3: str, scope: Scope) -> bool:
         _NOT_APPLIED, "MRG is about another patient than PID; neither the patients nor their numbers were joined"
     )
     return False
+
+
+def _moving(visit: str, number: str, before: str, within: str, facility: str, scope: Scope) -> list[Act]:
+    """That a visit is moved to this patient, and gets the number that it has from now on where that is another."""
+    moved = Act(
+        Doing.MOVE_VISIT,
+        f"Encounter/{resource_id('Encounter', facility, visit)}",
+        "MRG-5",
+        f"Patient/{within}",
+        before="" if before == f"Patient/{within}" else before,
+    )
+    now = scope.first(number)
+    renumbered = _joining(visit, resource_id("Encounter", facility, now), facility, scope) if now else None
+    return [moved, *([renumbered] if renumbered is not None else [])]
 
 
 def _joining(prior: str, visit: str, facility: str, scope: Scope) -> Act | None:

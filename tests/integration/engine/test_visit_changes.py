@@ -82,6 +82,24 @@ async def test_a_moved_visit_takes_everything_that_belongs_to_it_along(hub: Hub)
     assert len({row["golden"] for row in rows}) == 2, "moving a visit joins nobody"
 
 
+async def test_a_visit_that_is_named_moves_with_its_account(hub: Hub) -> None:
+    account = "||||||||||A1"
+    await sent(hub, admit("BS1", "V1", "1"), with_visit(result("L1", patient="BS1"), "V1"), admit("BS1", "V2", "2"))
+    await sent(hub, _adt("A44", "9", _pid("BS2") + account, "MRG|BS1^^^BSHIS^MR||A1||V1", _pv1("V1")))
+    there, here = ({"reference": f"Patient/{source(number)}"} for number in ("BS2", "BS1"))
+    assert [(await encounter(hub, visit))["subject"] for visit in ("V1", "V2")] == [there, here]
+    assert (await hub.only("Observation"))["subject"] == there
+    assert await hub.open_findings() == ["account-moved"]
+
+
+async def test_an_account_whose_visits_nobody_names_says_how_to_move_them(hub: Hub) -> None:
+    await sent(hub, admit("BS1", "V1", "1"))
+    await sent(hub, _adt("A44", "9", _pid("BS2") + "||||||||||A1", "MRG|BS1^^^BSHIS^MR||A1"))
+    assert (await encounter(hub, "V1"))["subject"] == {"reference": f"Patient/{source('BS1')}"}
+    text = await hub.pool.fetchval("select text from finding where code = 'merge-not-applied'")
+    assert "ADT^A45" in text
+
+
 async def test_a_visit_that_is_moved_back_stands_where_it_stood(hub: Hub) -> None:
     await sent(hub, admit("BS1", "V1", "1"), with_visit(result("L1", patient="BS1"), "V1"))
     bodies = (
