@@ -113,8 +113,8 @@ WRONG_VALUES = [
         ["routes.yaml:13: routes[2].when.modalities[1]: "
          "expected a DICOM modality in capitals, such as DX, found 'ecg'"]),
     ("users.yaml", "roles: [clinician]", "roles: [clinican]",
-        ["users.yaml:26: users.liu.roles[1]: expected admin or reader or reviewer or clinician or integrator, "
-         "found 'clinican'; did you mean 'clinician'?"]),
+        ["users.yaml:26: users.liu.roles[1]: expected admin or reader or reviewer or clinician or integrator or "
+         "sender, found 'clinican'; did you mean 'clinician'?"]),
     ("users.yaml", "roles: [clinician]", "password: secret",
         ["users.yaml:23: users.liu.roles: expected this key, which is missing",
          "users.yaml:26: users.liu.password: unknown key; known: display, facility, roles"]),
