@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pydicom.datadict import dictionary_VR
-
 from engine.errors import ParseError
 from pacs_gateway import part10
 from pacs_gateway.transfer_syntaxes import (
@@ -217,6 +215,8 @@ def _known(tag: int) -> str:
     """The VR of an element that does not say it; UN for a private one."""
     if tag >> 16 & 1:
         return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+    from pydicom.datadict import dictionary_VR  # loads 60 MB of decoders with it: only where a VR is not said
+
     try:
         vr = dictionary_VR(tag)
     except KeyError:

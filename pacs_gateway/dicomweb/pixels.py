@@ -74,7 +74,7 @@ def frames_of(data_set: DataSet, transfer_syntax: str) -> Frames:
     if pixels.open:
         places = _encapsulated(data_set, found, pixels, count)
         return Frames(MEDIA_TYPES.get(transfer_syntax, OCTET_STREAM), transfer_syntax, places)
-    if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN:
+    if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN and pixels.vr != "OB":
         raise _none("big endian pixels are served in their object only")
     if transfer_syntax not in UNCOMPRESSED:
         raise _none("the object's pixels are not encapsulated, against its transfer syntax")

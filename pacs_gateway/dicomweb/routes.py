@@ -38,7 +38,7 @@ def routers(
     looking = Looking(pool, objects, now)
     told = [_reading_routes(looking, objects), rendered.router(pool, objects, now=now)]
     if posted is not None:
-        told.append(_storing_routes(Storing(posted.reception, posted.settled, looking)))
+        told.append(_storing_routes(Storing(posted, looking)))
     return told
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from pacs_gateway.dicomweb.file_head import FileHead, FileHeadReader
 from pacs_gateway.dicomweb.instances import DICOM
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.multipart import Begun, Content, MultipartReader
+from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.scp.reception import Announced, Arriving, Reception
 from pacs_gateway.storage_classes import STORAGE_CLASSES
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
@@ -70,14 +71,10 @@ class _Posted:
 
 
 class Storing:
-    """Stores what is posted.
+    """Stores what is posted."""
 
-    settled  returns when everything that was stored is in the index, or cannot be for now
-    """
-
-    def __init__(self, reception: Reception, settled: Callable[[], Awaitable[None]], looking: Looking) -> None:
-        self._reception = reception
-        self._settled = settled
+    def __init__(self, posted: Posted, looking: Looking) -> None:
+        self._posted = posted
         self._looking = looking
         self._under_way = 0
 
@@ -95,13 +92,14 @@ class Storing:
             raise StorageError("too many are storing at once")
         self._under_way += 1
         try:
-            outcomes = await _Post(self._reception, caller, _peer(caller, request), study).take(parts)
+            reception = await self._posted.reception()
+            outcomes = await _Post(reception, caller, _peer(caller, request), study).take(parts)
         finally:
             self._under_way -= 1
         stored = [one.head.sop_uid for one in outcomes if not one.failure and one.head is not None]
         if not stored:
             return _answer(outcomes, {}, base)
-        await self._settled()
+        await self._posted.settled()
         return _answer(outcomes, await self._looking.stored(caller, stored), base)
 
 

@@ -18,6 +18,7 @@ class Announced:
     calling_ae        AE titles without padding
     facility          whose object it is, by the caller's entry
     peer              `AET@host:port`, for logs and the index
+    study_uid         the study it must be of; empty for any
     """
 
     sop_class_uid: str

@@ -180,6 +180,15 @@ class Spool:
                 os.close(lock)
 
 
+def is_left_behind(objects: Path, channel: str) -> bool:
+    """Blocking. Whether there are segments of a process that has ended, for the next one to take."""
+    for folder in (objects / "spool" / channel).glob("*"):
+        if any(folder.glob(f"*{SUFFIX}")) and (lock := _locked(folder)) is not None:
+            os.close(lock)
+            return True
+    return False
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder whose own name is durable too."""
     if folder.is_dir():
