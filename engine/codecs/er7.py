@@ -145,7 +145,7 @@ class Message:
         separators, texts, rows, _ = self.lines
         return Segment(texts[0], rows[0], separators, self.charset)
 
-    @property
+    @cached_property
     def message_type(self) -> str:
         """`ADT^A04`; `ACK` where there is no trigger event."""
         header = self.header
@@ -243,7 +243,7 @@ def parse(payload: bytes, configured_charset: str | None = None) -> Message:
     separator = content[3]
     if "\n" in content:
         content = _segment_line_feeds(separator).sub("\r", content)
-    if content.count("\r") > MAX_SEGMENTS:
+    if len(content) > MAX_SEGMENTS and content.count("\r") > MAX_SEGMENTS:
         raise ParseError(f"the message has more than {MAX_SEGMENTS} segments", code="too-many-segments")
     lines = _lines(content, separator)
     return Message(payload, decoded, lines, [*decoded.findings, *_doubts(lines, content)])
@@ -254,8 +254,8 @@ def _lines(content: str, separator: str) -> Lines:
     if "\n" in content:
         texts = [line.lstrip("\n") for line in texts]
     texts = [line for line in texts if line and not line.isspace()]
-    separators = read_separators(separator, texts[0][4:].split(separator, 1)[0])
     rows = [line.split(separator) for line in texts]
+    separators = read_separators(separator, rows[0][1] if len(rows[0]) > 1 else "")
     names = tuple([row[0] for row in rows])
     for row in rows if names.count(_HEADER) > 1 else rows[:1]:
         if row[0] == _HEADER:
@@ -287,13 +287,19 @@ def _doubts(lines: Lines, content: str) -> Iterator[Finding]:
             location=f"segment {names.index(_HEADER, 1) + 1}",
         )
     character = lines.separators.escape
-    if character and content.count(character) > 1 and _kept_escape(character).search(content):
+    # It stands in MSH-2 once; mostly that is all, and a single character is found faster than a pattern.
+    if (
+        character
+        and content.find(character, content.find(character) + 1) >= 0
+        and _kept_escape(character).search(content)
+    ):
         for location in dict.fromkeys(_kept_escapes(lines, _kept_escape(character))):
             yield Finding(
                 "escape-kept", "an escape that switches the character set is kept as it stands", location=location
             )
 
 
+@lru_cache(maxsize=1024)
 def _named(name: str) -> bool:
     return len(name) == 3 and name.isalnum() and name.isupper()
 

@@ -198,7 +198,7 @@ def _decode_marked(payload: bytes, declared: str | None, configured: str | None)
         findings.append(
             Finding("charset-doubtful", f"the character set of the text is not certain: read as {choice.codec}")
         )
-    if "\0" in text:
+    if b"\0" in payload and "\0" in text:  # among bytes it is found many times faster than among characters
         text = text.replace("\0", "\ufffd")
         findings.append(Finding("nul-character", "the text holds U+0000, shown as U+FFFD", Severity.WARNING))
     return Decoded(text, choice.codec, choice.doubtful, tuple(findings))

@@ -122,18 +122,32 @@ class Application:
             self._trail.ran.update(job.resource.rules.id for job in self._jobs if ids[job.number] is not None)
 
     def _make_all(self) -> None:
-        made, ids, frames, references = self._made, self._ids, self._frames, self._references
+        made, ids, frames, references, scope = self._made, self._ids, self._frames, self._references, self._scope
+        doubts, acts, together = scope.doubts, scope.acts, self._trail is None
         for job in self._jobs:
             number = job.number
             identity, known = ids[number], references[number]
             if identity is None or known is None:
                 continue
             reference: str = known["reference"]
-            resource = self._filled(job, identity, frames[number], made.get(reference) if job.says_more else None)
+            start = made.get(reference) if job.says_more else None
+            resource: Resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
+            certain = False
+            if together:
+                acted = len(acts)
+                try:
+                    job.fill(frames[number], self._more(job) if job.more else None, scope, resource)
+                    certain = not doubts
+                except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
+                    certain = False
+                if not certain:
+                    del acts[acted:]
+            if not certain:
+                resource = self._filled_carefully(job, identity, frames[number], start)
             refers = self._refers[job.refers]
             if refers is None:
                 refers = self._refers[job.refers] = self._references_of(job)
-            resource.update(refers.elements)
+            resource |= refers.elements
             if refers.deeper or refers.entries:
                 refers.put_deeper(resource)
             for name in job.needed:
@@ -141,37 +155,29 @@ class Application:
                     raise self._missing(job, name)
             if job.says_more:
                 made[reference] = resource
-            elif made.setdefault(reference, resource) is not resource:
+            elif reference not in made:
+                made[reference] = resource
+                if job.only_if_missing:
+                    self._mentioned.append(reference)
+            else:
                 merge(made[reference], resource)
-            elif job.only_if_missing:
-                self._mentioned.append(reference)
 
-    def _filled(self, job: Job, identity: str, frame: Frame, start: Resource | None) -> Resource:
-        """The resource with all that the rules give.
+    def _filled_carefully(self, job: Job, identity: str, frame: Frame, start: Resource | None) -> Resource:
+        """The resource with all that the rules give, where they could not run together or each is to be followed.
 
         What is said more goes into a copy: lists grow, so that each source knows its place in them.
         """
-        scope = self._scope
-        more = {place: [self._rows[at] for at in positions] for place, positions in job.more} if job.more else None
-        if self._trail is None:
-            resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
-            acts = len(scope.acts)
-            try:
-                job.fill(frame, more, scope, resource)
-                certain = not scope.doubts
-            except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
-                certain = False
-            if certain:
-                return resource
-            del scope.acts[acts:]
         resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
         if self._trail is not None and not job.says_more:
             reference = job.prefix + identity
             self._trail.begins(reference, self._made.get(reference))
-        self._run_one_by_one(job, frame, more, resource)
+        self._run_one_by_one(job, frame, self._more(job), resource)
         return resource
 
-    def _run_one_by_one(self, job: Job, frame: Frame, more: More | None, resource: Resource) -> None:
+    def _more(self, job: Job) -> More:
+        return {place: [self._rows[at] for at in positions] for place, positions in job.more}
+
+    def _run_one_by_one(self, job: Job, frame: Frame, more: More, resource: Resource) -> None:
         """Runs the rules so that each doubt, failure and source can be said to be the rule's."""
         extra = dict(job.more)
         self._scope.doubts.clear()

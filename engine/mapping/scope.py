@@ -81,6 +81,8 @@ class Scope:
 
     def first(self, raw: str) -> str:
         """The first component of a field, or the first subcomponent of a component."""
+        if raw.isalnum():  # most are, and then there is nothing to take away
+            return raw
         if "^" in raw:
             raw = raw[: raw.index("^")]
         if "&" in raw:
@@ -94,4 +96,4 @@ class Scope:
             parts = [part.split("&", 1)[0] for part in parts]
         if "\\" in raw or '"' in raw:
             return [self.plain(part) for part in parts]
-        return [part.strip() for part in parts]
+        return list(map(str.strip, parts))

@@ -198,7 +198,7 @@ def _put(number: int, compiled: CompiledRule) -> Iterator[str]:
         yield "if 'extension' in value:"
         yield f"    put_elements(out, path_{number}, value)"
         yield "else:"
-        yield "    out.update(value)"
+        yield "    out |= value"
     elif nested:
         yield f"put(out, path_{number}, value)"
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.finding import Severity
-from engine.identifiers import resource_id
+from engine.identifiers import IdsWithin, resource_id
 from engine.mapping.functions.patients import authority_of
 from engine.mapping.registry import MakeId, Options, makes_id
 from engine.mapping.remembering import LIMIT_REMEMBERED, LIMIT_TEXT
@@ -145,8 +145,10 @@ def observation_id(options: Options) -> MakeId:
     """From the report, the code and the sub-id of the result; a repeated one is counted."""
     facility = options.facility
     keys: dict[str, str] = {}
+    report = "", IdsWithin("Observation", facility, "")
 
     def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
+        nonlocal report
         key = keys.get(code)
         if key is None:
             key = code_key(code, scope)
@@ -156,12 +158,16 @@ def observation_id(options: Options) -> MakeId:
                 keys[code] = key
         if not key:
             return None
-        sub = scope.plain(sub_id) if sub_id else ""
-        found = resource_id("Observation", facility, within, key, sub)
+        last = f"{key}\x1f{scope.plain(sub_id) if sub_id else ''}"
+        around, ids = report
+        if around != within:
+            ids = IdsWithin("Observation", facility, within)
+            report = within, ids
+        found = ids.id_of(last)
         position = 1
         while found in scope.ids:
             position += 1
-            found = resource_id("Observation", facility, within, key, sub, str(position))
+            found = ids.id_of(f"{last}\x1f{position}")
         return found
 
     return make

@@ -23,11 +23,11 @@ _KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
 def order_number(options: Options) -> Apply:
     """A number of the order (Identifier); `as` says whose: PLAC the placer's, FILL the filler's, ACSN the accession."""
     kind = options.argument or "PLAC"
-    system = facility_system(options.facility, _KIND.get(kind, kind.lower()))
+    system, what = facility_system(options.facility, _KIND.get(kind, kind.lower())), typed(kind)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         value = scope.first(raw)
-        return {"type": typed(kind), "system": system, "value": value} if value else None
+        return {"type": what, "system": system, "value": value} if value else None
 
     return apply
 

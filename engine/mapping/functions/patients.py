@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from engine.finding import Severity
@@ -27,7 +28,9 @@ LARGEST_BIRTH = 15
 _HEALTH_CARD = frozenset({"JKK", "健康卡", "居民健康卡", "HEALTHCARD", "EHC"})
 
 
+@lru_cache(maxsize=256)
 def typed(code: str) -> dict[str, Any]:
+    """The type of an identifier by its code."""
     return {"coding": [{"system": IDENTIFIER_TYPE, "code": single_blanks(code)}]}
 
 
