@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -240,12 +240,12 @@ def tokens_of(resource: Mapping[str, Any]) -> list[str]:
     Never raises for an element of an unexpected shape: what cannot be read has no token.
     """
     resource_type = resource["resourceType"]
-    found: _Found = {}
+    tokens: list[str] = []
     for element, extract in _EXTRACTORS.get(resource_type, _OTHERS):
         value = resource.get(element)
         if value is not None:
-            extract(found, value, resource_type)
-    return list(found)
+            tokens += extract(value, resource_type)
+    return tokens
 
 
 def of_value(token: str, value: str) -> str:
@@ -255,7 +255,12 @@ def of_value(token: str, value: str) -> str:
 
 def of_system_and_value(token: str, system: str, value: str) -> str:
     """The token of a value in a system; an empty system asks for a value that has none."""
-    return f"{token}@{clean(system).replace('|', '%7C')}|{clean(value)}"
+    return f"{token}@{_clean_system(system)}|{clean(value)}"
+
+
+@lru_cache(maxsize=4096)
+def _clean_system(system: str) -> str:
+    return clean(system).replace("|", "%7C")
 
 
 @lru_cache(maxsize=4096)
@@ -278,11 +283,11 @@ def clean(text: str) -> str:
     return text
 
 
-# Every resource that is written runs through these, so they add to one dict instead of handing tokens on.
+# Every resource that is written runs through these, several times for each that a message makes.
 
-_Found = dict[str, None]
-"""Tokens, each once and in their order."""
-_Extract = Callable[[_Found, Any, str], None]
+_Tokens = Sequence[str]
+"""Tokens of one element, each once. Elements of a type do not share a name of tokens, so theirs never meet."""
+_Extract = Callable[[Any, str], _Tokens]
 
 _LIMIT_CODES = 4096
 _LIMIT_REFERENCES = 128
@@ -290,36 +295,41 @@ _LIMIT_REFERENCES = 128
 the same message only."""
 
 
-def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Found], limit: int) -> _Extract:
+def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Tokens], limit: int) -> _Extract:
     """For parts that many resources share: codes, categories, and the patient of a message that all its results name.
 
     A mapping builds such a part once and shares it, frozen, so that it is known by being the same object.
     """
-    known: dict[int, tuple[dict[str, Any], _Found]] = {}
+    known: dict[int, tuple[dict[str, Any], _Tokens]] = {}
 
-    def extract(found: _Found, value: Any, _type: str) -> None:
-        for part in _listed(value):
-            remembered = known.get(id(part))
-            if remembered is not None and remembered[0] is part:
-                found.update(remembered[1])
-            elif isinstance(part, dict):
-                tokens = tokens_of_part(token, part)
-                if len(known) >= limit:
-                    known.clear()
-                known[id(part)] = part, tokens  # kept, so that nothing else gets its number
-                found.update(tokens)
+    def of_part(part: Any) -> _Tokens:
+        remembered = known.get(id(part))
+        if remembered is not None and remembered[0] is part:
+            return remembered[1]
+        if not isinstance(part, dict):
+            return ()
+        tokens = tokens_of_part(token, part)
+        if len(known) >= limit:
+            known.clear()
+        known[id(part)] = part, tokens  # kept, so that nothing else gets its number
+        return tokens
+
+    def extract(value: Any, _type: str) -> _Tokens:
+        part = value[0] if isinstance(value, list) and len(value) == 1 else value
+        remembered = known.get(id(part))
+        if remembered is not None and remembered[0] is part:
+            return remembered[1]
+        return _each_once(map(of_part, _listed(value)))
 
     return extract
 
 
-def _plainly(token: str, add: Callable[[_Found, str, Any, str], None]) -> _Extract:
-    def extract(found: _Found, value: Any, resource_type: str) -> None:
-        add(found, token, value, resource_type)
-
-    return extract
+def _each_once(several: Iterable[_Tokens]) -> _Tokens:
+    return tuple(dict.fromkeys(token for tokens in several for token in tokens))
 
 
-def _add_identifiers(found: _Found, token: str, value: Any, _type: str) -> None:
+def _of_identifiers(token: str, value: Any, _type: str) -> _Tokens:
+    found: dict[str, None] = {}
     for identifier in _listed(value):
         if isinstance(identifier, dict):
             system, number = identifier.get("system"), identifier.get("value")
@@ -327,41 +337,43 @@ def _add_identifiers(found: _Found, token: str, value: Any, _type: str) -> None:
             # A UID is written as a URN in FHIR and bare everywhere else; people search for the bare one.
             if system == DICOM_UID and isinstance(number, str) and number.startswith("urn:oid:"):
                 found[of_value(token, number.removeprefix("urn:oid:"))] = None
+    return tuple(found)
 
 
-def _add_coded(found: _Found, token: str, system: object, value: object) -> None:
+def _add_coded(found: dict[str, None], token: str, system: object, value: object) -> None:
     if isinstance(value, str) and value:
         found[of_value(token, value)] = None
         found[of_system_and_value(token, system if isinstance(system, str) else "", value)] = None
 
 
-def _of_concept(token: str, concept: dict[str, Any]) -> _Found:
-    found: _Found = {}
+def _of_concept(token: str, concept: dict[str, Any]) -> _Tokens:
+    found: dict[str, None] = {}
     coding = concept.get("coding")
     for code in _listed(concept if coding is None else coding):
         if isinstance(code, dict):
             _add_coded(found, token, code.get("system"), code.get("code"))
-    return found
+    return tuple(found)
 
 
-def _of_reference(token: str, reference: dict[str, Any]) -> _Found:
+def _of_reference(token: str, reference: dict[str, Any]) -> _Tokens:
     target = reference.get("reference")
-    return {of_reference(token, target): None} if isinstance(target, str) and target else {}
+    return (of_reference(token, target),) if isinstance(target, str) and target else ()
 
 
-def _add_code(found: _Found, token: str, value: Any, resource_type: str) -> None:
+def _of_code(token: str, value: Any, resource_type: str) -> _Tokens:
+    return (of_status(token, resource_type, value),) if isinstance(value, str) else ()
+
+
+def _of_names(token: str, value: Any, _type: str) -> _Tokens:
     if isinstance(value, str):
-        found[of_status(token, resource_type, value)] = None
+        return _of_written_name(token, value)
+    names = (name for name in _listed(value) if isinstance(name, dict))
+    return _each_once(_of_written_name(token, written) for name in names for written in _written_names(name))
 
 
-def _add_names(found: _Found, token: str, value: Any, _type: str) -> None:
-    if isinstance(value, str):
-        found.update(dict.fromkeys(of_value(token, spelling) for spelling in spellings(value)))
-        return
-    for name in _listed(value):
-        if isinstance(name, dict):
-            for written in _written_names(name):
-                found.update(dict.fromkeys(of_value(token, spelling) for spelling in spellings(written)))
+@lru_cache(maxsize=4096)
+def _of_written_name(token: str, written: str) -> _Tokens:
+    return tuple(dict.fromkeys(of_value(token, spelling) for spelling in spellings(written)))
 
 
 def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
@@ -378,12 +390,11 @@ def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
             yield given + family
 
 
-def _add_date(found: _Found, token: str, value: Any, _type: str) -> None:
+def _of_date(token: str, value: Any, _type: str) -> _Tokens:
     """A date is found by its year, its month and its day."""
-    if isinstance(value, str):
-        for end in (4, 7, 10):
-            if len(value) >= end:
-                found[of_value(token, value[:end])] = None
+    if not isinstance(value, str):
+        return ()
+    return _each_once((of_value(token, value[:end]),) for end in (4, 7, 10) if len(value) >= end)
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -393,17 +404,17 @@ def _listed(value: Any) -> Sequence[Any]:
 def _extract(kind: Kind, token: str) -> _Extract:
     match kind:
         case Kind.IDENTIFIER:
-            return _plainly(token, _add_identifiers)
+            return partial(_of_identifiers, token)
         case Kind.CONCEPT:
             return _remembering(token, _of_concept, _LIMIT_CODES)
         case Kind.CODE:
-            return _plainly(token, _add_code)
+            return partial(_of_code, token)
         case Kind.REFERENCE:
             return _remembering(token, _of_reference, _LIMIT_REFERENCES)
         case Kind.NAME:
-            return _plainly(token, _add_names)
+            return partial(_of_names, token)
         case Kind.DATE:
-            return _plainly(token, _add_date)
+            return partial(_of_date, token)
 
 
 def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Extract], ...]:
@@ -419,11 +430,9 @@ def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Extract], 
 def _of_part(part: str, extract: _Extract) -> _Extract:
     """For a parameter that looks at one part of an element: who takes part, in `participant.actor`."""
 
-    def of_part(found: _Found, value: Any, resource_type: str) -> None:
-        for each in _listed(value):
-            inner = each.get(part) if isinstance(each, dict) else None
-            if inner is not None:
-                extract(found, inner, resource_type)
+    def of_part(value: Any, resource_type: str) -> _Tokens:
+        inner = (each.get(part) for each in _listed(value) if isinstance(each, dict))
+        return _each_once(extract(each, resource_type) for each in inner if each is not None)
 
     return of_part
 
