@@ -1,6 +1,7 @@
 """Which DICOM status says what happened? The one table from an error to the status of a response.
 
-Codes are those of PS3.4 table B.2-1 (storage) and annex K (worklist), and the general ones of PS3.7.
+Codes are those of PS3.4 table B.2-1 (storage), annex C (query and retrieve) and annex K (worklist), and the general
+ones of PS3.7.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ CANCELLED = 0xFE00
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 UNRECOGNIZED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
+UNABLE_TO_COUNT = 0xA701
+UNABLE_TO_PERFORM = 0xA702
 DATA_SET_MISMATCH = 0xA900
+SUBOPERATIONS_FAILED = 0xB000
 CANNOT_UNDERSTAND = 0xC000
 
 _BY_CODE = {

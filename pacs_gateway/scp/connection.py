@@ -8,10 +8,12 @@ import socket
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, cast
 
+from engine.errors import DeliveryError, HutongError
 from pacs_gateway.scp.callers import Caller, Callers
 from pacs_gateway.scp.limits import Limits
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
-from pacs_gateway.scp.service import Operation, Request, Services
+from pacs_gateway.scp.service import Operation, OutgoingDataSet, Request, Services
+from pacs_gateway.scp.store_answer import StoreAnswer
 from pacs_gateway.scp.unrecognized import Unrecognized
 from pacs_gateway.upper_layer.association import Association, State
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
@@ -71,6 +73,9 @@ class Connection(asyncio.BufferedProtocol):
         self._caller: Caller | None = None
         self._called_ae = ""
         self._abstract_syntaxes: dict[int, str] = {}
+        # Where the peer takes objects of a class in an encoding, and what it is to answer to one.
+        self._takes: dict[tuple[str, str], int] = {}
+        self._stored: StoreAnswer | None = None
         # The request under way: its operation while it arrives, then whether it is being answered.
         self._operation: Operation | None = None
         self._command: CommandSet | None = None
@@ -170,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled or self._transport is None
+        return self._cancelled or self._transport is None or self._closed_at is not None
 
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
         for pdu in self._association.message(self._context_id, response, data_set):
@@ -179,6 +184,39 @@ class Connection(asyncio.BufferedProtocol):
             await asyncio.sleep(0)  # many answers must not keep others from theirs, nor a cancellation from coming in
         if not self._writable.is_set():
             await self._writable.wait()
+
+    def takes(self, sop_class: str, transfer_syntax: str) -> bool:
+        return (sop_class, transfer_syntax) in self._takes
+
+    async def store(self, command: CommandSet, transfer_syntax: str, data_set: OutgoingDataSet) -> int:
+        context_id = self._takes[command.text(Element.AFFECTED_SOP_CLASS_UID), transfer_syntax]
+        self._stored = StoreAnswer(command, self._loop)
+        if self.cancelled:
+            self._stored.fail()
+        try:
+            await self._send_stored(context_id, command, data_set)
+            return await self._stored.status(self._limits.stall_timeout_secs)
+        except TimeoutError:
+            self._abort("does not answer what was sent to it")
+            raise DeliveryError("the peer does not answer") from None
+        finally:
+            self._stored = None
+
+    async def _send_stored(self, context_id: int, command: CommandSet, data_set: OutgoingDataSet) -> None:
+        begun = False
+        try:
+            async for piece, last in data_set.pieces():
+                if not begun:
+                    begun = True
+                    for pdu in self._association.command_set(context_id, command):
+                        self._write(pdu)
+                for pdu in self._association.data(context_id, piece, last=last):
+                    self._write(pdu)
+                await self._writable.wait()
+        except HutongError:
+            if begun:
+                self._abort("was being sent an object that can no longer be read")
+            raise
 
     # Events.
 
@@ -246,13 +284,21 @@ class Connection(asyncio.BufferedProtocol):
         self._caller = caller
         self._called_ae = request.called_ae_title
         self._abstract_syntaxes = {one.context_id: one.abstract_syntax for one in request.presentation_contexts}
-        self._write(self._association.accept(answer_to(request, caller, self._listener.services), request))
+        answer = answer_to(request, caller, self._listener.services)
+        self._write(self._association.accept(answer, request))
+        providing = {role.sop_class_uid for role in answer.user_information.role_selections if role.scp}
+        for context_id, transfer_syntax in self._association.transfer_syntaxes.items():
+            if (sop_class := self._abstract_syntaxes[context_id]) in providing:
+                self._takes.setdefault((sop_class, transfer_syntax), context_id)
         if self._ending:
             self._part()
 
     def _request(self, context_id: int, command: CommandSet) -> None:
         if not command.is_request:
-            raise UpperLayerError("a response comes where nothing was asked")
+            if self._stored is None:
+                raise UpperLayerError("a response comes where nothing was asked")
+            self._stored.answered(command)
+            return
         if command.field == CommandField.C_CANCEL_RQ:
             if command.has_data_set:
                 raise UpperLayerError("a C-CANCEL announces a data set")
@@ -328,6 +374,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _abandon(self) -> None:
         self._held = None
+        if self._stored is not None:
+            self._stored.fail()
         operation, self._operation = self._operation, None
         if operation is not None:
             operation.abandon()
@@ -353,7 +401,7 @@ class Connection(asyncio.BufferedProtocol):
 def _interrupts(event: Event) -> bool:
     """Whether it is acted on although a request is being answered."""
     if isinstance(event, CommandReceived):
-        return event.command.field == CommandField.C_CANCEL_RQ
+        return event.command.field == CommandField.C_CANCEL_RQ or not event.command.is_request
     return isinstance(event, Aborted)
 
 

@@ -7,6 +7,7 @@ from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Services
 from pacs_gateway.transfer_syntaxes import choose
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH
+from pacs_gateway.upper_layer.commands import CommandField
 from pacs_gateway.upper_layer.items import (
     AsynchronousOperationsWindow,
     ContextResult,
@@ -40,11 +41,17 @@ def refusal_of(request: AAssociateRQ) -> AAssociateRJ | None:
 def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAssociateAC:
     """Accepts what our services provide to this caller, and says of the rest why not.
 
-    Of the user information, roles and a window of operations are answered; extended negotiation is not, which leaves
+    Who may fetch objects with C-GET may be the provider of the storage classes, for these to be sent to it. Of the user
+    information, roles and a window of operations are answered; extended negotiation is not, which leaves
     each service at its default, and a user identity is not, because it is not checked.
     """
     asked = request.user_information
-    roles = {role.sop_class_uid: role for role in asked.role_selections}
+    proposed = {context.abstract_syntax for context in request.presentation_contexts}
+    gets = any(services.find(CommandField.C_GET_RQ, sop_class, caller) for sop_class in proposed)
+    roles = {
+        role.sop_class_uid: RoleSelection(role.sop_class_uid, role.scu, role.scp and gets)
+        for role in asked.role_selections
+    }
     return AAssociateAC(
         called_ae_title=request.called_ae_title,
         calling_ae_title=request.calling_ae_title,
@@ -57,11 +64,7 @@ def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAss
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
             asynchronous_operations_window=_ONE_AT_A_TIME if asked.asynchronous_operations_window else None,
-            role_selections=tuple(
-                RoleSelection(uid, scu=role.scu, scp=False)
-                for uid, role in roles.items()
-                if services.transfer_syntaxes(uid, caller)
-            ),
+            role_selections=tuple(role for uid, role in roles.items() if services.transfer_syntaxes(uid, caller)),
         ),
     )
 
@@ -75,8 +78,8 @@ def _context(
         result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif chosen is None:
         result = ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
-    elif role is not None and not role.scu:
-        result = ContextResult.USER_REJECTION  # it would be the provider only, and we use nobody's services here
+    elif role is not None and not role.scu and not role.scp:
+        result = ContextResult.USER_REJECTION  # it would be the provider only, and asks for nothing to be sent to it
     else:
         return PresentationContextAC(proposed.context_id, ContextResult.ACCEPTANCE, chosen)
     return PresentationContextAC(proposed.context_id, result, proposed.transfer_syntaxes[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,17 @@ class Request:
     peer: str
 
 
+class OutgoingDataSet(Protocol):
+    """A data set to be sent, read as it goes."""
+
+    def pieces(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """At least one piece, and whether it is the last; every other has an even number of bytes.
+
+        Raises StorageError when it can no longer be read.
+        """
+        ...
+
+
 class Answers(Protocol):
     """The way back to the requestor."""
 
@@ -38,6 +49,17 @@ class Answers(Protocol):
 
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
         """Waits until the peer can take more. Says nothing of a peer that has left."""
+        ...
+
+    def takes(self, sop_class: str, transfer_syntax: str) -> bool:
+        """Whether the requestor is a provider of this storage class too, in this encoding (C-GET)."""
+        ...
+
+    async def store(self, command: CommandSet, transfer_syntax: str, data_set: OutgoingDataSet) -> int:
+        """Sends it a C-STORE request, for what it takes; the status that it answers.
+
+        Raises DeliveryError when it leaves, or falls silent, instead; StorageError when the data set cannot be read.
+        """
         ...
 
 

@@ -173,6 +173,14 @@ class Association:
         """The PDUs of a message, in the sizes that the peer takes."""
         return fragments.message(context_id, command, data_set, self._peer_maximum_length)
 
+    def command_set(self, context_id: int, command: CommandSet) -> Iterator[bytes]:
+        """The PDUs of a command set whose data set follows piece by piece."""
+        return fragments.command_set(context_id, command, self._peer_maximum_length)
+
+    def data(self, context_id: int, piece: bytes, *, last: bool) -> Iterator[bytes]:
+        """The PDUs of some of that data set; every piece but the last has an even number of bytes."""
+        return fragments.data(context_id, piece, self._peer_maximum_length, last=last)
+
     def release_request(self) -> bytes:
         self.state = State.RELEASING
         return AReleaseRQ().encode()

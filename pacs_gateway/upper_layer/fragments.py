@@ -26,16 +26,26 @@ def message(context_id: int, command: CommandSet, data_set: bytes, maximum_lengt
 
     maximum_length  what the peer said, 0 for no limit
     """
-    yield from _pdus(context_id, COMMAND, memoryview(command.encode()), maximum_length)
+    yield from command_set(context_id, command, maximum_length)
     if command.has_data_set:
-        yield from _pdus(context_id, 0, memoryview(data_set), maximum_length)
+        yield from data(context_id, data_set, maximum_length, last=True)
 
 
-def _pdus(context_id: int, kind: int, whole: memoryview, maximum_length: int) -> Iterator[bytes]:
+def command_set(context_id: int, command: CommandSet, maximum_length: int) -> Iterator[bytes]:
+    """The PDUs of a command set alone: its data set, if it has one, follows through `data`."""
+    return _pdus(context_id, COMMAND, memoryview(command.encode()), maximum_length, last=True)
+
+
+def data(context_id: int, piece: bytes, maximum_length: int, *, last: bool) -> Iterator[bytes]:
+    """The PDUs of some of a data set; every piece but the last has an even number of bytes."""
+    return _pdus(context_id, 0, memoryview(piece), maximum_length, last=last)
+
+
+def _pdus(context_id: int, kind: int, whole: memoryview, maximum_length: int, *, last: bool) -> Iterator[bytes]:
     room = min(maximum_length or LARGEST_SENT, LARGEST_SENT) - PDV_HEADER_BYTES
     room -= room % 2  # every fragment has an even number of bytes (PS3.8 E.1)
     for at in range(0, len(whole) or 1, room):
         fragment = whole[at : at + room]
-        control = kind if at + room < len(whole) else kind | LAST
+        control = kind | LAST if last and at + room >= len(whole) else kind
         size = len(fragment)
         yield _HEADER.pack(PduType.P_DATA_TF, size + PDV_HEADER_BYTES, size + 2, context_id, control) + fragment

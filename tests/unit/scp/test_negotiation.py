@@ -14,7 +14,7 @@ from pacs_gateway.scp.callers import Caller, Callers
 from pacs_gateway.scp.echo import Echo
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
 from pacs_gateway.scp.reception import Announced, Arriving
-from pacs_gateway.scp.service import Services
+from pacs_gateway.scp.service import Operation, Request, Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
 from pacs_gateway.storage_classes import STORAGE_CLASSES
@@ -46,6 +46,16 @@ CALLER = Caller("CT1", "baishi")
 class NoReception:
     def begin(self, announced: Announced) -> Arriving:
         raise AssertionError("nothing is stored here")
+
+
+class Getting:
+    request = CommandField.C_GET_RQ
+
+    def transfer_syntaxes(self, sop_class: str, caller: Caller) -> tuple[str, ...]:
+        return (IMPLICIT,) if sop_class == STUDY_GET else ()
+
+    def begin(self, request: Request) -> Operation:
+        raise AssertionError("nothing is fetched here")
 
 
 async def no_steps(facility: str, calling_ae: str, query: StepQuery, limit: int) -> list[Step]:
@@ -101,6 +111,18 @@ def test_whoever_wants_objects_back_over_its_association_is_told_that_we_only_ta
         RoleSelection(CT, scu=False, scp=False),
         RoleSelection(MR, scu=True, scp=False),
     )
+
+
+def test_whoever_may_fetch_objects_is_sent_them_where_it_provides_their_class() -> None:
+    contexts = tuple(
+        PresentationContextRQ(2 * at + 1, uid, (IMPLICIT,)) for at, uid in enumerate((STUDY_GET, CT, MR, WORKLIST))
+    )
+    roles = (RoleSelection(CT, scu=False, scp=True), RoleSelection(MR, scu=False, scp=False))
+    services = Services((*SERVICES.provided, Getting()))
+    request = AAssociateRQ("HUTONG", "CT1", contexts, UserInformation(16384, "1.2.3", role_selections=roles))
+    answer = answer_to(request, CALLER, services)
+    assert [one.result for one in answer.presentation_contexts] == [0, 0, REFUSED, 0]
+    assert answer.user_information.role_selections == roles
 
 
 def test_a_window_is_answered_with_one_at_a_time_and_the_rest_is_not_answered() -> None:

@@ -1,0 +1,51 @@
+"""How does a stored object go out again? The bytes of its data set, as they came, read as they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from engine.errors import ParseError, StorageError
+from engine.store.imaging_search import Content
+from pacs_gateway.location import open_object
+from pacs_gateway.part10 import data_set_offset
+
+PIECE_BYTES = 1024 * 1024
+"""Held of an object at once, twice; an even number."""
+_META_BYTES = 512
+
+
+class StoredDataSet:
+    """Implements `OutgoingDataSet`."""
+
+    def __init__(self, objects: Path, content: Content) -> None:
+        self._objects = objects
+        self._content = content
+
+    async def pieces(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Raises StorageError, and NotFoundError for an object that is not where the index says."""
+        try:
+            file = await asyncio.to_thread(self._opened)
+            try:
+                left = self._content.bytes
+                while left:
+                    piece = await asyncio.to_thread(file.read, min(left, PIECE_BYTES))
+                    left -= len(piece)
+                    if not piece or (left and len(piece) % 2):
+                        raise StorageError("an object is shorter than the index says")
+                    yield piece, not left
+            finally:
+                await asyncio.to_thread(file.close)
+        except OSError as error:
+            raise StorageError(f"an object cannot be read: {error.strerror}") from error
+
+    def _opened(self) -> BinaryIO:
+        file = open_object(self._objects, self._content.location)
+        try:
+            file.seek(data_set_offset(file.read(_META_BYTES)))
+        except ParseError as error:
+            file.close()
+            raise StorageError("an object in the store is no DICOM file") from error
+        return file
