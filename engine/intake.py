@@ -36,6 +36,9 @@ from engine.store.journal import Entry, Repeated
 
 logger = logging.getLogger(__name__)
 
+_QUERIES = ("Q", "SQ")
+"""How MSH-9 of every query begins: what is none is not looked at further."""
+
 BATCH_ENTRIES = 1024
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch ends at either: it is held in memory twice, here and in PostgreSQL."""
@@ -126,7 +129,7 @@ class JournalIntake:
         except ParseError as error:
             self._enqueue(self._waiting(entries.of_unreadable(arrival, error), None, channel, on_done, on_durable))
             return
-        if header.field(9)[:1] == "Q" and self._queries is not None and self._queries.takes(header):
+        if header.field(9).startswith(_QUERIES) and self._queries is not None and self._queries.takes(header):
             if on_durable is not None:
                 on_durable(True)  # there is nothing of a query to keep
             self._spawn(self._ask(self._queries, arrival, header, on_done))

@@ -148,10 +148,17 @@ def _refuse_message_of_another(sender: str, community: Community) -> None:
             )
 
 
+_NO_MESSAGES = {
+    "SIU^S25": "No version of HL7 has SIU^S25: S25 is a query for schedules. Ask with SQM^S25, answered at once.",
+}
+"""Messages that systems send and that HL7 does not have, with what they have to send instead."""
+
+
 def _no_mapping(message_type: str) -> Finding:
+    told = _NO_MESSAGES.get(message_type, f"No mapping for {message_type or 'a message without a type'}.")
     return Finding(
         NO_MAPPING,
-        f"No mapping for {message_type or 'a message without a type'}. It is kept as it came; nothing is made of it.",
+        f"{told} It is kept as it came; nothing is made of it.",
         Severity.ERROR,
         "MSH-9",
     )

@@ -1,5 +1,7 @@
 """Who is this person, and by which numbers is he known elsewhere? QBP^Q21, Q22 (PDQ) and Q23 (PIX) → RSP, at once.
 
+Systems before version 2.7 ask the same with QRY^A19 (→ ADR^A19), and for what is booked with SQM^S25 (→ SQR^S25).
+
 A query is no record: it is not journaled. Who asked and which persons were told is audited before the answer leaves.
 The community shares identities, so every facility's identifiers are told to every channel.
 """
@@ -9,22 +11,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
 
 from engine.answering import criteria as asked
-from engine.answering import query_response
-from engine.answering.criteria import QueryError
+from engine.answering import original_mode, query_response
+from engine.answering.criteria import Patient, QueryError
 from engine.answering.domain import read_authority, systems_of
+from engine.answering.original_mode import Subject
 from engine.answering.query_response import Response
+from engine.answering.schedules import Schedules
 from engine.clock import CHINA
 from engine.codecs import acknowledgment, hl7v2
 from engine.codecs.er7 import Message, Segment
-from engine.codecs.er7_header import Header
+from engine.codecs.er7_header import USUAL, Header
 from engine.config import Community, Hl7Channel
 from engine.errors import HutongError, ParseError
 from engine.lanes import storable
+from engine.mapping import MappingSet
 from engine.store import audit, demographics
 from engine.store.database import FAILED, Connection, Pool, connect_pool
 from engine.store.demographics import Known
@@ -42,40 +48,58 @@ _READ_AT_ONCE = 200
 _MAX_SCANNED = 5000
 """Persons read for one response: a filter that nobody passes must not read the whole county at once."""
 
-_QUERIES = frozenset({"QBP", "QCN", "QSB", "QVR", "QRY"})
-_KINDS = {"Q21": ("RSP", "K21", "RSP_K21"), "Q22": ("RSP", "K22", "RSP_K21"), "Q23": ("RSP", "K23", "RSP_K23")}
+_USUAL_VERSION = "2.5"
+_QUERIES = frozenset({"QBP", "QCN", "QSB", "QVR", "QRY", "SQM"})
+_KINDS = {
+    ("QBP", "Q21"): ("RSP", "K21", "RSP_K21"),
+    ("QBP", "Q22"): ("RSP", "K22", "RSP_K21"),
+    ("QBP", "Q23"): ("RSP", "K23", "RSP_K23"),
+    ("QRY", "A19"): ("ADR", "A19", "ADR_A19"),
+    ("SQM", "S25"): ("SQR", "S25", "SQR_S25"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A query as it was understood, and what is known around it."""
+    """A query as it was understood, and what is known around it.
+
+    qpd  what it asks: QPD, in original mode QRD
+    """
 
     header: Header
     message: Message
     qpd: Segment
     facilities: frozenset[str]
+    facility: str
+    at: datetime
+    mappings: Callable[[], MappingSet]
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        return _KINDS[self.header.component(9, 2)]
+        return _KINDS[self.header.component(9), self.header.component(9, 2)]
 
     def response(
         self, people: Sequence[str] = (), *, errors: Sequence[QueryError] = (), more: str = "", total: int | None = None
     ) -> Response:
         qpd = self.qpd
-        return Response(self.kind, qpd.text, qpd.field(2), qpd.field(1), people, errors, more, total)
+        if self.kind[0] == "RSP":
+            return Response(self.kind, qpd.text, qpd.field(2), qpd.field(1), people, errors, more, total)
+        filters = [each.text for each in self.message.named("QRF")[:1]]
+        said = "\r".join([qpd.text, *filters]) if self.kind[0] == "ADR" else ""
+        return Response(self.kind, said, qpd.field(4), "", people, errors, more, total)
 
 
 _Answer = tuple[Response, list[str]]
-"""A response, and the golden ids of whom it tells."""
+"""A response, and references to whom and what it tells of: golden Patients, appointments."""
 
 
 class PatientQueries:
     """Implements `Queries` over the record store."""
 
-    def __init__(self, database_url: str, community: Community) -> None:
+    def __init__(self, database_url: str, community: Community, mappings: Callable[[Community], MappingSet]) -> None:
         self._database_url = database_url
         self._community = community
+        self._mappings = cache(lambda: mappings(community))
         self._pool: Pool | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._opening = asyncio.Lock()
@@ -92,7 +116,7 @@ class PatientQueries:
     ) -> bytes:
         local = at.astimezone(CHINA)
         try:
-            found = self._understood(channel, payload, header)
+            found = self._understood(channel, facility, payload, header, local)
             if found is None:  # a query is cancelled: every response was whole, so there is nothing to stop
                 return acknowledgment.positive(header, control_id, local)
         except ParseError as error:
@@ -110,21 +134,25 @@ class PatientQueries:
             logger.error("a query of channel %s could not be answered: %s", channel, type(error).__name__)
             failed = QueryError("the query could not be answered now: try again", code="internal")
             response = found.response(errors=[failed])
+        if response.kind[0] == "SQR":
+            header = replace(header, separators=USUAL)  # what is booked is written so
         return query_response.write(response, header, control_id, local)
 
-    def _understood(self, channel: str, payload: bytes, header: Header) -> _Asked | None:
+    def _understood(self, channel: str, facility: str, payload: bytes, header: Header, at: datetime) -> _Asked | None:
         """The query; None when it cancels one. Raises ParseError for what is none of ours."""
         if header.component(9) == "QCN":
             return None
-        if header.component(9) != "QBP" or header.component(9, 2) not in _KINDS:
+        if (header.component(9), header.component(9, 2)) not in _KINDS:
             raise ParseError("this query is not supported", location="MSH-9.2", code="unsupported-query")
         configured = self._community.channels.get(channel)
         charset = configured.charset if isinstance(configured, Hl7Channel) else None
         message = hl7v2.parse(payload, charset)
-        qpd = next(iter(message.named("QPD")), None)
-        if qpd is None:
-            raise ParseError("a query needs QPD", location="QPD-1", code="required-missing")
-        return _Asked(header, message, qpd, frozenset(self._community.facilities))
+        name = "QPD" if header.component(9) == "QBP" else "QRD"
+        asked_in = next(iter(message.named(name)), None)
+        if asked_in is None:
+            raise ParseError(f"a query needs {name}", location=f"{name}-1", code="required-missing")
+        known = frozenset(self._community.facilities)
+        return _Asked(header, message, asked_in, known, facility, at, self._mappings)
 
     async def _connections(self) -> Pool:
         async with self._opening:
@@ -154,7 +182,7 @@ class PatientQueries:
             "refused": refused,
         }
         actor = f"channel:{channel}"
-        subjects = [f"Patient/{golden}" for golden in told] or [f"Query/{control_id}"]
+        subjects = list(told) or [f"Query/{control_id}"]
         await audit.write(connection, [audit.Audited(actor, "query", subject, detail) for subject in subjects], at)
 
     async def _audit_refusal(
@@ -203,7 +231,7 @@ async def _candidates(connection: Connection, query: _Asked) -> _Answer:
         more="" if whole else f"{_digest(query)}.{last}",
         total=len(shown) if whole and not begun else None,
     )
-    return response, [golden for golden, _ in shown]
+    return response, [f"Patient/{golden}" for golden, _ in shown]
 
 
 def _limit(message: Message) -> int:
@@ -246,7 +274,8 @@ async def _demographics(connection: Connection, query: _Asked) -> _Answer:
     known, _ = await _person_of(connection, query)
     systems = await _wanted_systems(connection, query, 4)
     pid = query_response.person(1, known.sources, systems, query.header.separators)
-    return query.response([pid] if pid else [], total=1 if pid else 0), [known.golden] if pid else []
+    told = [f"Patient/{known.golden}"] if pid else []
+    return query.response([pid] if pid else [], total=1 if pid else 0), told
 
 
 async def _cross_references(connection: Connection, query: _Asked) -> _Answer:
@@ -259,7 +288,8 @@ async def _cross_references(connection: Connection, query: _Asked) -> _Answer:
         return query.response(total=0), []
     # PID-5 has to be there and may tell no name: an empty one, and a second that is marked as a stand-in (S).
     anonymous = (separators.repetition or "") + (separators.component or "") * 6 + "S"
-    return query.response([query_response.pid({3: numbers, 5: anonymous}, separators)], total=1), [known.golden]
+    told = [f"Patient/{known.golden}"]
+    return query.response([query_response.pid({3: numbers, 5: anonymous}, separators)], total=1), told
 
 
 async def _person_of(connection: Connection, query: _Asked) -> tuple[Known, tuple[str, str]]:
@@ -269,20 +299,27 @@ async def _person_of(connection: Connection, query: _Asked) -> tuple[Known, tupl
     value = query.qpd.unescape(parts[0]).strip() if parts else ""
     if not value:
         raise QueryError("an identifier is asked for", location="QPD-3[1].1", code="required-missing")
-    wanted = read_authority(_authority(query.qpd, raw))
+    return await _person_known_as(connection, query, value, _authority(query.qpd, raw), ("QPD-3[1].1", "QPD-3[1].4"))
+
+
+async def _person_known_as(
+    connection: Connection, query: _Asked, value: str, authority: Sequence[str], places: tuple[str, str]
+) -> tuple[Known, tuple[str, str]]:
+    """The person of a number, and that identifier; `places` are those of the number and of its domain."""
+    wanted = read_authority(authority)
     systems: list[str] = []
     if wanted:
         systems = systems_of(wanted, await demographics.known_systems(connection), query.facilities)
         if not systems:
-            raise QueryError("this domain is not known", location="QPD-3[1].4", code="unknown-key")
+            raise QueryError("this domain is not known", location=places[1], code="unknown-key")
     for system in systems or [""]:
         token = of_system_and_value("identifier", system, value) if system else of_value("identifier", value)
         goldens = await demographics.candidates(connection, [token], "", 2)
         if len(goldens) > 1:
-            raise QueryError("several persons have this identifier: name its domain", location="QPD-3[1].4")
+            raise QueryError("several persons have this identifier: name its domain", location=places[1])
         for known in await demographics.persons(connection, goldens):
             return known, (system or _system_of(known, value), value)
-    raise QueryError("this identifier is not known", location="QPD-3[1].1", code="unknown-key")
+    raise QueryError("this identifier is not known", location=places[0], code="unknown-key")
 
 
 def _system_of(known: Known, value: str) -> str:
@@ -325,7 +362,71 @@ def _authority(qpd: Segment, raw: str) -> list[str]:
     return [qpd.unescape(part) for part in qpd.subcomponents(parts[3])] if len(parts) > 3 else []
 
 
+# ── original mode ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _patients(connection: Connection, query: _Asked) -> _Answer:
+    """QRY^A19: whoever QRD-8 names, by number or by name."""
+    limit = original_mode.limit(query.qpd)
+    wanted = original_mode.subjects(query.qpd)
+    if not wanted:
+        raise QueryError("nobody is asked for", location="QRD-8", code="required-missing")
+    found = await _persons_named(connection, query, wanted, (1, 9))
+    mark = query.header.separators.field
+    people: list[tuple[str, str]] = []
+    for known in found:
+        pid = query_response.person(len(people) + 1, known.sources, None, query.header.separators)
+        if pid is not None:
+            # PV1 has to be there and tells of no visit: class N, not applicable.
+            people.append((f"Patient/{known.golden}", f"{pid}\r" + mark.join(("PV1", "1", "N"))))
+    shown = people[:limit]
+    return query.response([text for _, text in shown], total=len(people)), [reference for reference, _ in shown]
+
+
+async def _persons_named(
+    connection: Connection, query: _Asked, wanted: Sequence[Subject], components: tuple[int, int]
+) -> list[Known]:
+    """The persons of these, each once; `components` hold the number and its domain.
+
+    Raises QueryError for a number that nobody or more than one has, and for a name that too many have.
+    """
+    found: dict[str, Known] = {}
+    for each in wanted:
+        places = f"{each.place}.{components[0]}", f"{each.place}.{components[1]}"
+        if each.number:
+            known, _ = await _person_known_as(connection, query, each.number, each.authority, places)
+            found[known.golden] = known
+            continue
+        goldens = await demographics.candidates(connection, asked.tokens(each.name), "", _READ_AT_ONCE)
+        if len(goldens) == _READ_AT_ONCE:
+            raise QueryError("asked too broadly: give a number", location=each.place)
+        for known in await demographics.persons(connection, goldens):
+            if any(asked.matches(source, each.name) for source in known.sources):
+                found[known.golden] = known
+    return list(found.values())
+
+
+async def _schedules(connection: Connection, query: _Asked) -> _Answer:
+    """SQM^S25: appointments by patient, number, who or what is booked; and the times at which those are blocked."""
+    limit = original_mode.limit(query.qpd)
+    in_qrd, in_pid = original_mode.subjects(query.qpd), original_mode.patients_of(query.message)
+    patients: list[Sequence[Patient]] | None = None
+    if in_qrd or in_pid:
+        persons = [
+            *await _persons_named(connection, query, in_qrd, (1, 9)),
+            *await _persons_named(connection, query, in_pid, (1, 4)),
+        ]
+        patients = [known.sources for known in persons]
+    mappings = await asyncio.to_thread(query.mappings)
+    schedules = Schedules(mappings, query.facility, query.header.version or _USUAL_VERSION, query.at)
+    found = await schedules.found(connection, query.message, patients)
+    shown = found[:limit]
+    return query.response([group for _, group in shown], total=len(found)), [reference for reference, _ in shown]
+
+
 _ANSWERS: dict[str, Callable[[Connection, _Asked], Awaitable[_Answer]]] = {
+    "A19": _patients,
+    "S25": _schedules,
     "K21": _demographics,
     "K22": _candidates,
     "K23": _cross_references,

@@ -1,4 +1,6 @@
-"""How is the answer to a query written? RSP^K21, K22 and K23: MSA, ERR, QAK, the query again, and a PID a person.
+"""How is the answer to a query written? RSP^K21, K22 and K23, ADR^A19: MSA, ERR, QAK, the query again, a PID a person.
+
+SQR^S25 has SCH with what is booked for each appointment, and not the query.
 
 Pure: what was found in, bytes out, in the separators, the charset and the encoding of the query. Where its charset
 cannot hold a name the response is in UTF-8 and says so in MSH-18.
@@ -32,7 +34,7 @@ class Response:
     kind       MSH-9: code, event, structure
     qpd        the query segment as it came
     tag, name  QPD-2 and QPD-1, raw
-    people     PID segments
+    people     PID segments, with what stands behind each; SCH with what stands behind it
     errors     why nothing is answered; with one of them there are no people
     more       continuation pointer (DSC-1); empty when this is all
     total      how many there are altogether, where that is known
@@ -77,7 +79,8 @@ def _qak(response: Response, mark: str) -> str:
     fields = ["QAK", response.tag, status, response.name]
     if not response.errors:
         total = "" if response.total is None else str(response.total)
-        fields += [total, str(len(response.people)), "" if response.more else "0"]
+        left = "" if response.more else str((response.total or len(response.people)) - len(response.people))
+        fields += [total, str(len(response.people)), left]
     return mark.join(fields).rstrip(mark) + "\r"
 
 

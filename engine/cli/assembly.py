@@ -108,7 +108,7 @@ async def run_engine(folder: Path, data: Path, database_url: str, ports: dict[st
 
     community = config.load(folder)
     before: dict[str, int] = ports.get("mllp", {})
-    queries = PatientQueries(database_url, community)
+    queries = PatientQueries(database_url, community, mappings_of)
     channels = {c.name: c for c in community.hl7_channels}
     intake = JournalIntake(database_url, channels, now, new_ids(), queries)
     await intake.start()
@@ -174,6 +174,7 @@ def _watch_of(community: Community, data: Path, database_url: str) -> Watch:
 async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Maps, records and routes what was accepted until it is cancelled."""
     from engine import pinyin
+    from engine.completion import Completion
     from engine.pipeline import Pipeline
     from engine.recording.facilities import record_facilities
 
@@ -187,7 +188,11 @@ async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[
     pinyin.readings("石")  # loads its dictionary, a quarter of a second, now rather than with the first patient
     _collect_seldom()
     ready({})
-    await pipeline.run()
+    completion = asyncio.create_task(Completion(database_url, now).run())
+    try:
+        await pipeline.run()
+    finally:
+        completion.cancel()
 
 
 def _collect_seldom() -> None:

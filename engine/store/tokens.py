@@ -17,6 +17,9 @@ from typing import Any
 from engine.identifiers import DICOM_UID
 from engine.store.spellings import spellings
 
+RULES = 1
+"""Raise it whenever a resource gets other tokens than before: rows that are there already are completed then."""
+
 _LONGEST_VALUE = 160
 """PostgreSQL refuses an index entry over 2,704 bytes; a longer value is found by its digest."""
 
@@ -228,6 +231,8 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         _STATUS,
     ),
     "RelatedPerson": (_identifier(), _PATIENT, _NAME),
+    "Schedule": (_identifier(), _reference("actor", "actor", "Practitioner")),
+    "Slot": (_identifier(), _STATUS, _reference("schedule", "schedule", "Schedule"), _date("start", "start")),
     "Device": (_identifier(),),
     "Location": (_identifier(), _NAME),
 }

@@ -63,7 +63,7 @@ class Hub:
         self.pool = pool
         self.community = community
         self.ids = EnvelopeIds(secrets.randbits)
-        self.queries = PatientQueries(url, community)
+        self.queries = PatientQueries(url, community, lambda _: mappings)
         self.intake = JournalIntake(url, {c.name: c for c in community.hl7_channels}, now, self.ids, self.queries)
         self.pipeline = Pipeline(url, community, mappings, now, self.ids)
 

@@ -219,7 +219,7 @@ async def test_a_query_is_not_journaled(county: Hub) -> None:
 
 
 async def test_a_query_of_another_kind_is_refused_at_once(hub: Hub) -> None:
-    answer = await hub.ask("his", encoded("MSH|^~\\&|A|B|||2026||QRY^A19|7|P|2.4", "QRD|2026|R|I|1|||1|P1|DEM"))
+    answer = await hub.ask("his", encoded("MSH|^~\\&|A|B|||2026||QRY^R02|7|P|2.4", "QRD|2026|R|I|1|||1|P1|RES"))
     assert answer.named("MSA")[0].value(1) == "AR"
     assert answer.named("ERR") or answer.named("MSA")[0].value(6) == "201"
     bare = await hub.ask("his", query("Q22", "9", "x").replace(b"QPD|x\r", b""))
