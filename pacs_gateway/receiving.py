@@ -54,9 +54,9 @@ class Follower(Protocol):
 class SpoolReception:
     """Takes objects into a spool.
 
-    flushing  threads that wait for the disk; as many flushes run at once, and the kernel has the device do one for all
-              that wait
-    hashing   threads that hash
+    flushing  threads that wait for the disk and then hash; as many flushes run at once, and the kernel has the device do
+              one for all that wait
+    hashing   threads that hash large objects while they arrive
     """
 
     def __init__(self, spool: Spool, follower: Follower, flushing: Executor, hashing: Executor, clock: Clock) -> None:
@@ -73,8 +73,24 @@ class SpoolReception:
         segment = self._spool.lend()
         return ArrivingObject(announced, segment, Digest(segment, segment.end + PAGE, self._hashing), self)
 
-    async def flush(self, segment: Segment) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._flushing, segment.flush)
+    def settle(self, segment: Segment, digest: Digest, to: int) -> tuple[asyncio.Future[None], asyncio.Future[bytes]]:
+        """Has a thread flush a segment and then hash what of an object is not hashed yet: when each of it is done.
+
+        One thread for both, because handing something to a thread costs as much as hashing 100 KB.
+        """
+        loop = asyncio.get_running_loop()
+        flushed: asyncio.Future[None] = loop.create_future()
+
+        def work() -> bytes:
+            try:
+                segment.flush()
+            except StorageError as error:
+                loop.call_soon_threadsafe(_tell, flushed, error)
+                raise
+            loop.call_soon_threadsafe(_tell, flushed, None)
+            return digest.whole(to)
+
+        return flushed, loop.run_in_executor(self._flushing, work)
 
     def now(self) -> int:
         """Microseconds since 1970."""
@@ -124,13 +140,13 @@ class ArrivingObject:
         except HutongError:
             self.abandon()
             raise
-        digest = asyncio.ensure_future(self._digest.result(self._at))
+        flushed, digest = self._reception.settle(self._segment, self._digest, self._at)
         try:
-            await self._reception.flush(self._segment)
+            await flushed
         except StorageError as error:
             _log.error("the spool did not flush, its segment is not written any more: %s", error.message)
+            digest.add_done_callback(lambda done: done.exception())  # it ends with the same error
             self._segment.strike(head)
-            digest.cancel()
             self.abandon()
             raise
         self._reception.keep(self._segment, head, raw, digest)
@@ -158,6 +174,15 @@ class ArrivingObject:
                 sender=announced.calling_ae,
             ),
         )
+
+
+def _tell(flushed: asyncio.Future[None], error: StorageError | None) -> None:
+    if flushed.done():
+        return  # whoever waited for it has gone
+    if error is None:
+        flushed.set_result(None)
+    else:
+        flushed.set_exception(error)
 
 
 def _as_announced(announced: Announced, uids: Uids) -> None:

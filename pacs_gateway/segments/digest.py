@@ -1,12 +1,13 @@
 """What is the SHA-256 of an arriving object? Worked out beside the event loop, from the pages it has just left.
 
-hashlib and the kernel both let other threads run meanwhile, so an object is hashed while the rest of it arrives and
-while it is flushed.
+hashlib and the kernel both let other threads run meanwhile. A large object is hashed while the rest of it arrives; what
+is left then, by the thread that has just flushed it, while the next one arrives.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import threading
 from collections.abc import Callable
@@ -23,50 +24,48 @@ _buffers = threading.local()
 
 
 class Digest:
-    """Hashes a stretch of a segment that grows from a place on; at most one thread at a time works on it."""
+    """Hashes a stretch of a segment that grows from a place on; of several threads one at a time works on it."""
 
     def __init__(self, segment: Segment, start: int, pool: Executor) -> None:
         self._segment = segment
         self._pool = pool
         self._hash = hashlib.sha256()
         self._done_to = start
+        self._turn = threading.Lock()
         self._job: asyncio.Future[None] | None = None
 
     def grown(self, to: int) -> None:
         """The stretch reaches to a place now."""
         if to - self._done_to >= STEP_BYTES and (self._job is None or self._job.done()):
-            self._job = self._start(to)
+            self._job = asyncio.get_running_loop().run_in_executor(self._pool, self._hash_to, to)
 
-    async def result(self, to: int) -> bytes:
-        """The digest of the whole stretch. Raises StorageError when the disk does not give back what it took."""
+    def whole(self, to: int) -> bytes:
+        """Blocking. The digest of the whole stretch.
+
+        Raises StorageError when the disk does not give back what it took.
+        """
         try:
-            if self._job is not None:
-                await asyncio.shield(self._job)
-            if self._done_to < to:
-                self._job = self._start(to)
-                await asyncio.shield(self._job)
+            self._hash_to(to)
         except OSError as error:
             raise StorageError(f"an object could not be read back: {error.strerror}") from error
         return self._hash.digest()
 
     def when_idle(self, then: Callable[[], None]) -> None:
-        """Calls `then` once no thread reads from the segment for this object."""
+        """Calls `then` once no thread of the pool reads from the segment for this object."""
         if self._job is None or self._job.done():
             then()
         else:
             self._job.add_done_callback(lambda _: then())
 
-    def _start(self, to: int) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._hash_to, to)
-
     def _hash_to(self, to: int) -> None:
         buffer = _buffer()
-        while self._done_to < to:
-            taken = self._segment.read(buffer[: to - self._done_to], self._done_to)
-            if not taken:
-                raise OSError(0, "the segment is shorter than what was written into it")
-            self._hash.update(buffer[:taken])
-            self._done_to += taken
+        with self._turn:
+            while self._done_to < to:
+                taken = self._segment.read(buffer[: to - self._done_to], self._done_to)
+                if not taken:
+                    raise OSError(errno.EIO, "the segment is shorter than what was written into it")
+                self._hash.update(buffer[:taken])
+                self._done_to += taken
 
 
 def _buffer() -> memoryview:

@@ -1,0 +1,317 @@
+"""How fast is C-STORE, durable? `python -m bench.store`, beside DCMTK's storescp, Orthanc and the bare disk.
+
+Every sender is DCMTK's storescu, with TCP_NODELAY=1 on both sides: without it Debian's builds stall 40 ms an object.
+hutong answers when the object is flushed, and its index row follows; storescp flushes nothing; Orthanc, measured where
+Debian's package is installed, flushes and indexes before it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import asyncpg
+import psutil
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from rich.console import Console
+from rich.table import Table
+
+from engine.cli.assembly import prepare
+from engine.store.embedded import EmbeddedPostgres
+
+ROUNDS = 3
+MEGABYTE = 1_000_000
+_PDU_BYTES = "131072"
+_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+_UID = "1.2.826.0.1.3680043.10.1{:012d}.1{:06d}"
+_START_SECS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many objects of a kind, sent over so many associations at once."""
+
+    what: str
+    side: int
+    objects: int
+    associations: int
+    sop_class: str = str(CTImageStorage)
+
+
+CT_ONE = Load("200 CT of 0.5 MB, 1 association", 512, 200, 1)
+CT_FOUR = Load("200 CT of 0.5 MB, 4 associations", 512, 200, 4)
+CT_FIFTY = Load("200 CT of 0.5 MB, 50 associations", 512, 200, 50)
+DX_FOUR = Load("20 radiographs of 15 MB, 4 associations", 2740, 20, 4, str(DigitalXRayImageStorageForPresentation))
+DX_FIFTY = Load("50 radiographs of 15 MB, 50 associations", 2740, 50, 50, str(DigitalXRayImageStorageForPresentation))
+LOADS = (CT_ONE, CT_FOUR, CT_FIFTY, DX_FOUR, DX_FIFTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """settled  told how many objects it has had by now, waits until nothing is left to be done with them"""
+
+    name: str
+    port: int
+    process: psutil.Process
+    settled: Callable[[int], None]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="hutong-bench-") as name, EmbeddedPostgres(Path(name) / "pg") as url:
+        folder = Path(name)
+        folder.chmod(0o755)
+        asyncio.run(prepare(url, folder))
+        with ExitStack() as stack:
+            servers = [stack.enter_context(_hutong(folder, url)), stack.enter_context(_storescp(folder / "storescp"))]
+            if shutil.which("Orthanc"):
+                servers.append(stack.enter_context(_orthanc(folder / "orthanc")))
+            _report(servers, folder)
+
+
+def _report(servers: Sequence[Server], folder: Path) -> None:
+    table = Table(title="C-STORE from storescu, MB/s")
+    for heading in ("load", *(server.name for server in servers), "bare disk", *_ratios(servers)):
+        table.add_column(heading, justify="left" if heading == "load" else "right")
+    numbers = iter(range(1, 1_000_000))
+    hutong = servers[0]
+    sent = 0
+    rates: dict[str, float] = {}
+    for load in LOADS:
+        rounds: list[list[float]] = []
+        for _ in range(ROUNDS):
+            measured = []
+            for server in servers:
+                with _objects(load, next(numbers)) as files:
+                    measured.append(_sent(server, load, files))
+                sent += load.objects if server is hutong else 0
+                server.settled(sent)
+            rounds.append([*measured, _bare(load, folder / "bare")])
+        ratios = [[each[0] / other for other in each[1:]] for each in rounds]
+        middle = [median(column) for column in zip(*rounds, strict=True)]
+        rates[load.what] = middle[0]
+        table.add_row(
+            load.what,
+            *(f"{rate:,.0f}" for rate in middle),
+            *(f"{median(column):.2f}" for column in zip(*ratios, strict=True)),
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"{ROUNDS} rounds in turn; medians, and medians of the ratios of one round.")
+    console.print(f"50 associations : 4 associations = {rates[CT_FIFTY.what] / rates[CT_FOUR.what]:.2f}")
+    console.print(f"most memory of the gateway's process: {_peak_megabytes(hutong.process):.0f} MB")
+
+
+def _ratios(servers: Sequence[Server]) -> list[str]:
+    return [f"{servers[0].name} : {other}" for other in (*(server.name for server in servers[1:]), "bare")]
+
+
+# ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _objects(load: Load, number: int) -> Iterator[list[Path]]:
+    """Files that nobody has been sent before, in the page cache."""
+    with tempfile.TemporaryDirectory(prefix="hutong-bench-objects-") as name:
+        pixels = os.urandom(load.side * load.side * 2)
+        files = [Path(name) / f"{place}.dcm" for place in range(load.objects)]
+        for place, file in enumerate(files):
+            dcmwrite(file, _dataset(load, number, place, pixels), enforce_file_format=True)
+        os.sync()
+        yield files
+
+
+def _dataset(load: Load, number: int, place: int, pixels: bytes) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = load.sop_class
+    dataset.SOPInstanceUID = _UID.format(number, place)
+    dataset.StudyInstanceUID = _UID.format(number, 900_000 + place % load.associations)
+    dataset.SeriesInstanceUID = _UID.format(number, 950_000 + place % load.associations)
+    dataset.PatientName, dataset.PatientID = "Test^One", "P0001"
+    dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20260102", "101500", "A0001"
+    dataset.Modality = "CT" if load.sop_class == CTImageStorage else "DX"
+    dataset.InstanceNumber = place
+    dataset.Rows = dataset.Columns = load.side
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = pixels
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset
+
+
+def _sent(server: Server, load: Load, files: Sequence[Path]) -> float:
+    """MB/s from the first process started to the last one ended."""
+    size = sum(file.stat().st_size for file in files)
+    command = ["storescu", "--max-pdu", _PDU_BYTES, "-aec", "HUTONG", "127.0.0.1", str(server.port)]
+    begun = time.perf_counter()
+    senders = [
+        subprocess.Popen(
+            [*command, *map(str, files[lane :: load.associations])],
+            env=_ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for lane in range(load.associations)
+    ]
+    refusals = [sender.communicate()[1].decode(errors="replace") for sender in senders]
+    took = time.perf_counter() - begun
+    for sender, refusal in zip(senders, refusals, strict=True):
+        if sender.returncode or refusal:
+            raise RuntimeError(f"{server.name} did not take everything: {refusal[:300]}")
+    return size / took / MEGABYTE
+
+
+def _bare(load: Load, path: Path) -> float:
+    """MB/s of one writer that flushes each object into blocks written before, and does nothing else."""
+    data = os.urandom(load.side * load.side * 2)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        places = range(0, 8 * len(data), len(data))
+        for place in places:
+            os.pwrite(descriptor, data, place)
+        os.fsync(descriptor)
+        begun = time.perf_counter()
+        for number in range(load.objects):
+            os.pwrite(descriptor, data, places[number % len(places)])
+            os.fdatasync(descriptor)
+        return load.objects * len(data) / (time.perf_counter() - begun) / MEGABYTE
+    finally:
+        os.close(descriptor)
+
+
+# ── who receives ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _hutong(folder: Path, url: str) -> Iterator[Server]:
+    (folder / "channels").mkdir()
+    (folder / "community.yaml").write_text("name: 测量\nfacilities:\n  bench: {name: 测量医院, level: county}\n")
+    (folder / "channels" / "imaging.yaml").write_text(
+        "type: dicom\nae_title: HUTONG\nport: 0\ndefault_facility: bench\nmax_associations: 64\n"
+    )
+    command = [sys.executable, "-m", "engine.cli.process", "gateway", str(folder), str(folder)]
+    environment = {**_ENVIRONMENT, "HUTONG_DATABASE_URL": url}
+    with _running(command, environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+
+        settled_before = 0
+
+        def settled(objects: int) -> None:
+            nonlocal settled_before
+            asyncio.run(_all_indexed(url, objects))
+            store = folder / "objects" / "store" / "bench"
+            _until(lambda: len(list(store.rglob("*.dcm"))) == objects - settled_before)
+            shutil.rmtree(store)  # the disk is not asked to hold every round
+            settled_before = objects
+
+        yield Server("hutong", said["dicom"]["port"], psutil.Process(process.pid), settled)
+
+
+async def _all_indexed(url: str, objects: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        while await connection.fetchval("select count(*) from instance") < objects:
+            await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def _storescp(folder: Path) -> Iterator[Server]:
+    folder.mkdir()
+    port = _free_port()
+    command = ["storescp", "--fork", "--max-pdu", _PDU_BYTES, "--output-directory", str(folder), str(port)]
+    with _running(command, _ENVIRONMENT) as process:
+        _until(lambda: _listens(port))
+        yield Server("storescp", port, psutil.Process(process.pid), lambda _: _emptied(folder))
+
+
+@contextmanager
+def _orthanc(folder: Path) -> Iterator[Server]:
+    folder.mkdir()
+    port = _free_port()
+    (folder / "orthanc.json").write_text(
+        json.dumps(
+            {
+                "StorageDirectory": str(folder / "storage"),
+                "IndexDirectory": str(folder / "index"),
+                "DicomAet": "HUTONG",
+                "DicomPort": port,
+                "DicomAlwaysAllowStore": True,
+                "DicomCheckCalledAet": False,
+                "HttpServerEnabled": False,
+                "SyncStorageArea": True,
+                "MaximumPduLength": int(_PDU_BYTES),
+            }
+        )
+    )
+    with _running(["Orthanc", str(folder / "orthanc.json")], _ENVIRONMENT) as process:
+        _until(lambda: _listens(port))
+        yield Server("Orthanc", port, psutil.Process(process.pid), lambda _: None)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str],
+    environment: dict[str, str],
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _emptied(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_SECS
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError("a server did not get ready")
+        time.sleep(0.05)
+
+
+def _peak_megabytes(process: psutil.Process) -> float:
+    """The most it ever had resident (VmHWM), with what it shares."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / MEGABYTE
+    raise RuntimeError("the kernel does not say")
+
+
+if __name__ == "__main__":
+    main()
