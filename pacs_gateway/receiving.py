@@ -54,8 +54,8 @@ class Follower(Protocol):
 class SpoolReception:
     """Takes objects into a spool.
 
-    flushing  threads that wait for the disk and then hash; as many flushes run at once, and the kernel has the device do
-              one for all that wait
+    flushing  threads that wait for the disk and then hash; as many flushes run at once, and the kernel has the device
+              do one for all that wait
     hashing   threads that hash large objects while they arrive
     """
 
