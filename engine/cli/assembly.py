@@ -174,6 +174,7 @@ def _watch_of(community: Community, data: Path, database_url: str) -> Watch:
 async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Maps, records and routes what was accepted until it is cancelled."""
     from engine import pinyin
+    from engine.completion import Completion
     from engine.pipeline import Pipeline
     from engine.recording.facilities import record_facilities
 
@@ -187,7 +188,11 @@ async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[
     pinyin.readings("石")  # loads its dictionary, a quarter of a second, now rather than with the first patient
     _collect_seldom()
     ready({})
-    await pipeline.run()
+    completion = asyncio.create_task(Completion(database_url, now).run())
+    try:
+        await pipeline.run()
+    finally:
+        completion.cancel()
 
 
 def _collect_seldom() -> None:
