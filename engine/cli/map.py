@@ -21,6 +21,7 @@ from engine.config.problems import nearest
 from engine.errors import ConfigurationError
 from engine.mapping.draft import Draft, Ground, Samples, draft, drafts, samples_of
 from engine.mapping.lens import WriteContext, Written
+from engine.mapping.lens.apart import resources_of_bundle
 from engine.mapping.mapped import Resource
 
 map = typer.Typer(
@@ -195,8 +196,7 @@ def _listed(content: Any) -> list[Any]:
     if isinstance(content.get("resources"), list):
         return list(content["resources"])
     if content.get("resourceType") == "Bundle":
-        entries = content.get("entry", [])
-        return [each.get("resource") for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+        return resources_of_bundle(content)
     return [content]
 
 

@@ -38,6 +38,18 @@ def amount_of(options: Options) -> Apply:
     return Amounts(options).read
 
 
+@function(2, elements=True)
+def rate_amount(options: Options) -> Apply:
+    """How fast it is given, from an amount and its unit."""
+    amounts = Amounts(options)
+
+    def apply(amount: str, unit: str, scope: Scope) -> dict[str, Any] | None:
+        rate = amounts.read(amount, unit, scope)
+        return {"rateQuantity": rate} if rate is not None else None
+
+    return apply
+
+
 @function()
 def daily_maximum(options: Options) -> Apply:
     """The most in a day (Ratio) from a CQ."""

@@ -52,3 +52,14 @@ def place_status(options: Options) -> Apply:
         return "inactive" if row is not None and row["code"] == "false" else "active"
 
     return apply
+
+
+@function(elements=True)
+def place_description(options: Options) -> Apply:
+    """What describes a place (LOC-2). A place that has a name beside its number is written with it."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, str] | None:
+        said = scope.first(raw)
+        return {"description": said} if said else None
+
+    return apply

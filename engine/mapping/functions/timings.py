@@ -24,6 +24,8 @@ ON_DAYS_OF_THE_WEEK = "DW"
 DAYS_OF_THE_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHEN = frozenset({"HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"})
 """FHIR's event-timing codes among HL7 table 0528."""
+AS_NEEDED = "PRN"
+"""HL7 table 0485."""
 _NOT_MORE = re.compile(r"\d{1,2}", re.ASCII)
 
 
@@ -135,5 +137,15 @@ def time_of_day(options: Options) -> Apply:
             scope.doubt("time-unreadable", "no time of day that can be read", 1)
             return None
         return found.date_time[11:19]
+
+    return apply
+
+
+@function(elements=True)
+def as_needed(options: Options) -> Apply:
+    """Whether to take it as needed only (PRN in TQ1-9); any other priority says nothing of it."""
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        return {"asNeededBoolean": True} if scope.first(raw).upper() == AS_NEEDED else None
 
     return apply

@@ -10,6 +10,7 @@ from engine.codecs import er7
 from engine.codecs.er7 import Er7Writer, Value
 from engine.errors import MappingError
 from engine.mapping.definition import Definition, ResourceRules
+from engine.mapping.lens.apart import contained_apart
 from engine.mapping.lens.back import Back
 from engine.mapping.lens.comparison import Comparison, Pair
 from engine.mapping.lens.events import tell_of_event
@@ -55,7 +56,7 @@ class Lens:
         that the charset lacks, nothing to write, or a message that this mapping itself would hold.
         """
         try:
-            return self._written(resources, context)
+            return self._written(list(contained_apart(resources)), context)
         except RecursionError:
             text = "a resource is nested more deeply than FHIR ever is"
             raise MappingError(text, location="MSH", rule=self._definition.name, code="not-writable") from None

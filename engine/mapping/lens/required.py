@@ -29,6 +29,8 @@ _SAID_ELSEWHERE: dict[_Place, tuple[_Place, ...]] = {
 """Fields that say the same, the first that is there: what was given at a moment ended with it."""
 _KEY_TYPES = {"MFN_M02": "CWE", "MFN_M05": "PL"}
 """MFE-5, by the structure of the message."""
+_WORKING_DIAGNOSIS = "W"
+"""HL7 table 0052, the kind that says least: a Condition does not say of which kind it was to the visit."""
 _TQ1 = (2, 5)
 """Before the version that brought TQ1, RXE-1 is required; its first component counts what stands in RXE-3."""
 _ONCE = "1"
@@ -42,6 +44,8 @@ def supply(root: Node, structure: Structure, version: tuple[int, ...]) -> None:
                 _supply(name, fields, node)
                 if name == "MFE" and structure.name in _KEY_TYPES:
                     fields.setdefault(5, _KEY_TYPES[structure.name])
+                if name == "DG1" and structure.name.startswith("DFT"):
+                    fields.setdefault(6, _WORKING_DIAGNOSIS)
                 if name == "RXE" and version < _TQ1:
                     quantity = fields.setdefault(1, {})
                     if isinstance(quantity, dict):

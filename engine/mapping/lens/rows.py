@@ -144,7 +144,7 @@ class Pen:
         """Puts fields into their segments; False where there is no room for them."""
         if isinstance(found, dict):
             named = self._named(way, found)
-            if way.rule.many:
+            if way.rule.many and not way.function.elements:
                 return self._set_together(way, named, node)
             placed = [self._set(way, name, value, node) for name, value in named]
             return bool(placed) and placed[0]

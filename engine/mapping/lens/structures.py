@@ -27,8 +27,19 @@ _STRUCTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "SIU": {"S12": tuple(f"S{number}" for number in range(13, 27))},
     "MDM": {"T01": ("T03", "T05", "T07", "T09", "T11"), "T02": ("T04", "T06", "T08", "T10")},
     "REF": {"I12": ("I13", "I14", "I15")},
+    "RDE": {"O11": ("O25",)},
 }
 """HL7 v2.5.1 table 0354: trigger events that share the structure of another one."""
+_OTHER_NAMES = {
+    "RDE_O01": "RDE_O11",
+    "RDE_O11": "RDE_O01",
+    "RDS_O01": "RDS_O13",
+    "RDS_O13": "RDS_O01",
+    "RAS_O01": "RAS_O17",
+    "RAS_O17": "RAS_O01",
+    "DFT_P11": "DFT_P03",
+}
+"""Structures under the name that another version has for them: some systems send an event before its version."""
 _SENT_ANYHOW = {"PRD": 14, "SCH": 27}
 """Segments of which systems send the fields of other versions, too: where a provider works, which order it is for."""
 _REPEATING = frozenset({"NTE", "DG1", "AL1", "NK1", "OBX"})
@@ -50,7 +61,8 @@ class Structure:
     def __init__(self, message_type: str, version: str) -> None:
         self.name = structure_name(message_type)
         self._segments = _library(version).SEGMENTS
-        listed = list(_leaves(_library(version).MESSAGES.get(self.name)))
+        messages = _library(version).MESSAGES
+        listed = list(_leaves(messages.get(self.name) or messages.get(_OTHER_NAMES.get(self.name, ""))))
         self.order = tuple(leaf.name for leaf in listed)
         """Every segment in its place, as often as there are places for it. Empty for unknown messages."""
         self._repeating = frozenset(leaf.name for leaf in listed if leaf.repeats) or _REPEATING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from engine.mapping.functions.amounts import ONE_DAY
@@ -13,6 +14,7 @@ from engine.mapping.puts.units import written_amount, written_cq
 from engine.mapping.registry import Options, Put, puts
 
 _DAYS = ("d", "天", "日")
+_ONE_DAY = {(ONE_DAY["value"], unit) for unit in _DAYS} | {(Decimal(24), unit) for unit in ("h", "小时")}
 
 
 @puts("dose_amount")
@@ -38,7 +40,7 @@ def write_daily_maximum(options: Options) -> Put:
 
     def put(most: Any, back: Back) -> Field | None:
         within = most.get("denominator", {})
-        if within.get("value") != ONE_DAY["value"] or (within.get("code") or within.get("unit")) not in _DAYS:
+        if (within.get("value"), within.get("code") or within.get("unit")) not in _ONE_DAY:
             return None
         return written_cq(most.get("numerator", {}), names)
 
@@ -78,3 +80,24 @@ def write_words_note(options: Options) -> Put:
         return found
 
     return put
+
+
+@puts("rate_amount")
+def write_rate_amount(options: Options) -> Put:
+    """How fast; a Ratio to one minute or one hour is the same amount in a unit of both."""
+    names = system_names(options)
+
+    def put(dose: Any, back: Back) -> dict[int, Field] | None:
+        rate, ratio = dose.get("rateQuantity", {}), dose.get("rateRatio", {})
+        if not rate and ratio.get("denominator", {}).get("value") == Decimal(1):
+            over, under = (_unit(ratio.get(side, {})) for side in ("numerator", "denominator"))
+            if over and under:
+                rate = {"value": ratio["numerator"].get("value"), "unit": f"{over}/{under}"}
+        number, unit = written_amount(rate, names)
+        return {0: number, 1: unit} if number else None
+
+    return put
+
+
+def _unit(quantity: Any) -> str:
+    return str(quantity.get("unit") or quantity.get("code", ""))

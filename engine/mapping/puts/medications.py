@@ -41,7 +41,7 @@ class Medicines:
         ingredients: list[Any] = list(made.get("ingredient", ()))
         if ingredients and (len(ingredients) == 1 or ingredients[0].get("itemCodeableConcept") == code):
             strength = ingredients[0].get("strength")
-            if strength and "itemReference" not in ingredients[0]:
+            if strength and not ingredients[0].keys() & {"itemReference", "isActive"}:
                 fields |= self._strength(strength, 2, 4)
                 del ingredients[0]
         return [fields, *(self._component(each, made, back) for each in ingredients)]

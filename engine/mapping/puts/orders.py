@@ -12,6 +12,7 @@ from engine.mapping.puts.patients import type_code
 from engine.mapping.registry import Options, Put, puts
 from engine.terminology import Table
 
+_ANYBODYS = ("PLAC", "FILL", "PGN")
 _KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
 _RESULTS = ("ORU", "OUL", "MDM", "REF")
 """Messages that bring results: ORC-1 says so, whatever the state of the order."""
@@ -21,10 +22,16 @@ _RESULTS_FOLLOW, _STATUS_CHANGED = "RE", "SC"
 @puts("order_number")
 def write_order_number(options: Options) -> Put:
     kind = options.argument or "PLAC"
-    system = facility_system(options.facility, _KIND.get(kind, kind.lower()))
+    system, own = (
+        facility_system(options.facility, _KIND.get(kind, kind.lower())),
+        facility_system(options.facility, ""),
+    )
 
     def put(identifier: Any, back: Back) -> Field | None:
         known = type_code(identifier) or (kind if identifier.get("system") == system else "")
+        if not known and not identifier.get("system", "").startswith(own):
+            # Nobody says whose number it is: that of who orders, or else of who fills the order.
+            known = kind if kind in _ANYBODYS else ""
         return identifier.get("value") or None if known == kind else None
 
     return put

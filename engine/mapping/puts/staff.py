@@ -100,3 +100,14 @@ def write_place_entry(options: Options) -> Put:
         return {0: parts[:8], 1: parts[:8]} if parts is not None else None
 
     return put
+
+
+@puts("place_description")
+def write_place_description(options: Options) -> Put:
+    def put(place: Any, back: Back) -> Field | None:
+        name, numbers = place.get("name"), [each.get("value") for each in place.get("identifier", ())]
+        return text_or_none(place.get("description")) or (
+            text_or_none(name) if numbers and name not in numbers else None
+        )
+
+    return put

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.mapping.functions.timings import DAYS_OF_THE_WEEK, ON_DAYS_OF_THE_WEEK
+from engine.mapping.functions.timings import AS_NEEDED, DAYS_OF_THE_WEEK, ON_DAYS_OF_THE_WEEK
 from engine.mapping.functions.usual_times import code_of_frequency, frequency_of_code
 from engine.mapping.lens.back import Back, Field
 from engine.mapping.puts.results import written_number
 from engine.mapping.puts.times import written_time
 from engine.mapping.registry import Options, Put, puts
 
-_TQ1 = (2, 5)
+TQ1 = (2, 5)
 """The version that brought TQ1; before it, and beside it, a TQ says less."""
 _TQ_UNITS = {"s": "S", "min": "M", "h": "H", "d": "D", "wk": "W"}
 _NO_SECONDS = "00"
@@ -26,7 +26,7 @@ def write_repeat_pattern(options: Options) -> Put:
         often = repeat.get("frequency", 1), repeat.get("period"), repeat.get("periodUnit", "")
         code, words = _code(timing.get("code", {}))
         code = code or ("" if words or often[1] is None else code_of_frequency(*often))
-        if back.version < _TQ1:
+        if back.version < TQ1:
             return code or None
         parts: list[Any] = [(code, words), *[""] * 9]
         if often[1] is not None and often[0] == 1 and frequency_of_code(code) != often:
@@ -63,7 +63,7 @@ def write_bounds(options: Options) -> Put:
     """Start and end, or how long; in a TQ the components 4, 5 and 3."""
 
     def put(repeat: Any, back: Back) -> dict[int, Field] | None:
-        older = back.version < _TQ1
+        older = back.version < TQ1
         if during := repeat.get("boundsPeriod"):
             start, end = written_time(during.get("start")), written_time(during.get("end"))
             return {3: start, 4: end} if older else {0: start, 1: end}
@@ -83,5 +83,13 @@ def write_occurrence_duration(options: Options) -> Put:
     def put(repeat: Any, back: Back) -> Field | None:
         number = written_number(repeat.get("duration"))
         return (number, repeat.get("durationUnit", "")) if number else None
+
+    return put
+
+
+@puts("as_needed")
+def write_as_needed(options: Options) -> Put:
+    def put(dosage: Any, back: Back) -> Field | None:
+        return AS_NEEDED if dosage.get("asNeededBoolean") or "asNeededCodeableConcept" in dosage else None
 
     return put
