@@ -34,11 +34,11 @@ class Decision:
 def decide(
     patient: Patient, *, own: str, linked: str | None, owners: Mapping[PersonalKey, str], people: Mapping[str, Person]
 ) -> Decision:
-    """Decides under which golden Patient a source Patient belongs.
+    """Decides under which golden Patient a source Patient belongs by its identifiers, whatever was stated of persons.
 
     own     the golden id it gets when it is nobody we know
-    linked  the golden Patient it is linked under already
-    owners  for each of its personal identifiers, the golden Patient that holds it
+    linked  the golden Patient it is at home under already
+    owners  for each of its personal identifiers, the golden Patient where that is at home
     people  what is known of `linked` and of every owner
 
     Only an exact personal identifier matches, and only when name and birth date do not contradict it: two cards in
