@@ -146,6 +146,9 @@ def write(
     ] = "here",
     version: Annotated[str, typer.Option(metavar="VERSION", help="HL7 version of the message.")] = "2.5.1",
     charset: Annotated[str, typer.Option(metavar="NAME", help="Charset of the message.")] = "utf-8",
+    answers: Annotated[
+        str, typer.Option(metavar="ID", help="Control id of the message that this one answers: MSA-2 of RRI.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Writes the message there, byte for byte.")
     ] = None,
@@ -165,7 +168,7 @@ def write(
         near = nearest(message_type, mappings.message_types())
         raise ConfigurationError(f"--as {message_type}: no mapping takes such messages{near}")
     name = community.facilities[facility].name if facility in community.facilities else facility
-    context = WriteContext(message_type, _CONTROL_ID, now(), _Endpoint(version, charset), name)
+    context = WriteContext(message_type, _CONTROL_ID, now(), _Endpoint(version, charset), name, answers)
     written = mapping.write(_resources(file), context)
     if out is not None:
         out.write_bytes(written.payload)

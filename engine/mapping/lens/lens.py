@@ -178,6 +178,8 @@ def _header(structure: Structure, context: WriteContext) -> Iterator[tuple[str, 
             12: endpoint.version,
         },
     )
+    if context.answers and "MSA" in structure.order:
+        yield "MSA", {1: "AA", 2: context.answers}
     if "EVN" in structure.order:
         yield "EVN", {1: event if version < _EVENT_IN_EVN_1 else "", 2: at}
     if context.message_type in _MASTER_FILES:

@@ -15,6 +15,7 @@ class WriteContext:
     message_type   one of the types that the mapping takes: `ADT^A08`
     at             when it is sent: MSH-7
     facility_name  of the facility whose numbers and codes the resources use
+    answers        control id of the message that this one answers: MSA of RRI
     """
 
     message_type: str
@@ -22,6 +23,7 @@ class WriteContext:
     at: datetime
     endpoint: Endpoint
     facility_name: str = ""
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)

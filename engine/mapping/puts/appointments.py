@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.clock import CHINA
 from engine.identifiers import facility_system
 from engine.mapping.functions.participations import ACCEPTED, CONTACT, ENTERER
 from engine.mapping.lens.actions import action
@@ -14,7 +15,7 @@ from engine.mapping.puts.codes import Coding, Written
 from engine.mapping.puts.locations import place_parts
 from engine.mapping.puts.patients import type_code
 from engine.mapping.puts.people import person_parts
-from engine.mapping.puts.times import written_period, written_time
+from engine.mapping.puts.times import written_time
 from engine.mapping.registry import Options, Put, puts
 
 _WITH_TQ1 = (2, 5)
@@ -24,6 +25,8 @@ _WITHOUT_TQ = (2, 7)
 _ENDING = ("S15", "S16", "S17", "S26")
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
+_DESCRIPTION = 8
+"""Component of PL, from 0."""
 _ACTOR, _KIND, _STATUS, _ACTION, _START, _AMOUNT, _UNIT = 0, 1, 2, 3, 4, 7, 8
 """Places of the fields that the functions of AIG, AIL and AIP take."""
 
@@ -110,7 +113,7 @@ def write_appointment_time(options: Options) -> Put:
     """Start and end in TQ1, and in SCH-11 as long as HL7 has it: most systems look only there."""
 
     def put(resource: Any, back: Back) -> dict[int, Field] | None:
-        start, end = written_time(resource.get("start")), written_time(resource.get("end"))
+        start, end = local_time(resource.get("start")), local_time(resource.get("end"))
         if not start and not end:
             return None
         found: dict[int, Field] = {}
@@ -123,9 +126,22 @@ def write_appointment_time(options: Options) -> Put:
     return put
 
 
+def local_time(text: Any) -> str:
+    """A moment by the clock on the wall, to the second where nothing finer is said.
+
+    A receiver that does not look at zones would otherwise expect the patient eight hours early.
+    """
+    if not isinstance(text, str) or "T" not in text:
+        return written_time(text)
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo is None else moment.astimezone(CHINA)
+    finer = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{moment:%Y%m%d%H%M%S}{finer}"
+
+
 def _lasting(period: Any) -> tuple[str, str, str]:
     """Start, how long it takes and the unit of that; as far as a period says it."""
-    start, end = written_period(period)
+    start, end = local_time(period.get("start")), local_time(period.get("end"))
     if not start or not end or "T" not in period["start"] or "T" not in period["end"]:
         return start, "", ""
     began, ended = datetime.fromisoformat(period["start"]), datetime.fromisoformat(period["end"])
@@ -198,7 +214,12 @@ def device_parts(reference: Any, back: Back) -> tuple[str, ...] | None:
 
 
 def _place(reference: Any, back: Back) -> tuple[str, ...] | None:
-    return place_parts(reference, back) if _kind(reference) == "Location" else None
+    """Where the number of a place is not what people call it, that stands beside it (PL.9)."""
+    parts = place_parts(reference, back) if _kind(reference) == "Location" else None
+    name = back.resource(reference).get("name", "")
+    if parts is None or parts[_DESCRIPTION] or name in ("", *parts):
+        return parts
+    return (*parts[:_DESCRIPTION], name)
 
 
 def _person(reference: Any, back: Back) -> tuple[str, ...] | None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from engine.codecs import er7
 from engine.errors import MappingError
 from engine.mapping import Mapped, MappingSet
+from engine.mapping.lens import WriteContext
 from tests.unit.mapping.conftest import CONTEXT, FOLDER, Map
 from tests.unit.mapping.segments import pid
-from tests.unit.mapping.test_lens import CODES, WORDS, Endpoint, lines, lost, read, written
+from tests.unit.mapping.test_lens import AT, CODES, WORDS, Endpoint, lines, lost, read, written
 
 WRITING = ("SIU", "SIU_SLOTS", "REF", "RRI", "MDM")
 WITHOUT_REFERRAL = FOLDER / "hl7v2/RRI/without_rf1.hl7"
@@ -72,6 +73,33 @@ def test_an_older_system_gets_the_time_where_it_looks_for_it(mapped: Map, mappin
     assert not er7.parse(older.payload).named("TQ1")
     assert er7.parse(newer.payload).named("SCH")[0].field(11) == ""
     assert er7.parse(newer.payload).named("TQ1")[0].field(7) == "20260403090000"
+
+
+def test_a_time_of_another_zone_is_written_by_the_clock_on_the_wall(mapped: Map, mappings: MappingSet) -> None:
+    """A receiver that does not look at zones would have the patient come at half past one in the morning."""
+    resources = mapped("SIU^S12", *BOOKED).resources
+    booked = next(each for each in resources if each["resourceType"] == "Appointment")
+    booked |= {"start": "2026-05-01T01:30:00.000Z", "end": "2026-05-01T02:00:00.250Z"}
+    result = written(mappings, "SIU^S12", resources)
+    assert er7.parse(result.payload).named("SCH")[0].field(11) == "^^^20260501093000^20260501100000.25"
+    assert ("Appointment", "start") not in lost(result)
+
+
+def test_what_people_call_a_place_stands_beside_its_number(mapped: Map, mappings: MappingSet) -> None:
+    resources = mapped("SIU^S12", *BOOKED).resources
+    place = {"resourceType": "Location", "id": "x", "identifier": [{"value": "CT1"}], "name": "CT一室"}
+    booked = next(each for each in resources if each["resourceType"] == "Appointment")
+    booked["participant"] = [*booked["participant"], {"actor": {"reference": "Location/x"}, "status": "accepted"}]
+    result = written(mappings, "SIU^S12", [*resources, place])
+    assert er7.parse(result.payload).named("AIL")[1].field(3) == "CT1^^^^^^^^CT一室"
+
+
+def test_an_answer_to_a_referral_names_the_message_that_it_answers(mapped: Map, mappings: MappingSet) -> None:
+    resources = mapped("REF^I12", *REFERRED).resources
+    mapping = mappings.find("RRI^I12", "baishi")
+    assert mapping is not None
+    context = WriteContext("RRI^I12", "C1", AT, Endpoint(), CONTEXT.facility_name, "F1")
+    assert er7.parse(mapping.write(resources, context).payload).named("MSA")[0].text == "MSA|AA|F1"
 
 
 def test_what_is_booked_for_two_patients_stands_once_behind_both(mapped: Map, mappings: MappingSet) -> None:

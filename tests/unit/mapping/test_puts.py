@@ -105,6 +105,8 @@ BOOKED_STATES = st.sampled_from(["", "Booked", "Pending", "Cancelled", "Noshow",
 NAMED_PLACE = components(st.just("影像科"), WORDS, WORDS, WORDS)
 NUMBERED_PERSON = components(st.just("D01"), WORDS, WORDS, WORDS)
 PROVIDER = (NAME, ADDRESS, NAMED_PLACE, TELECOM, one(NUMBERS_OF_PEOPLE), TIMES, TIMES, ORGANIZATION, ADDRESS, TELECOM)
+CHINA_TIMES = TIMES.filter(lambda text: not text[8:].count("+") and not text[8:].count("-"))
+"""Appointments are written by the clock on the wall."""
 KEPT = {
     "visit_class": (1,),
     "examination_category": (0,),
@@ -253,20 +255,20 @@ CASES: Mapping[str, tuple[str | None, str | None, tuple[st.SearchStrategy[str], 
     "appointment_reason": (None, "appointment_reason", (CODED,)),
     "appointment_type": (None, None, (CODED, EMPTY)),
     "appointment_minutes": (None, None, LENGTHS),
-    "appointment_time": (None, None, (TIMES, TIMES, EMPTY, EMPTY, EMPTY)),
-    "resource_time": (None, None, (TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)),
-    "slot_time": (None, None, (TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)),
-    "service_period": (None, None, (TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY)),
+    "appointment_time": (None, None, (CHINA_TIMES, CHINA_TIMES, EMPTY, EMPTY, EMPTY)),
+    "resource_time": (None, None, (CHINA_TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)),
+    "slot_time": (None, None, (CHINA_TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)),
+    "service_period": (None, None, (CHINA_TIMES, *LENGTHS, EMPTY, EMPTY, EMPTY, EMPTY)),
     "booked_service": (None, None, (CODED, EMPTY)),
     "appointment_contact": ("enterer", None, (PERSON,)),
     "booked_person": (
-        None, None, (NUMBERED_PERSON, CODED, BOOKED_STATES, EMPTY, TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
+        None, None, (NUMBERED_PERSON, CODED, BOOKED_STATES, EMPTY, CHINA_TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
     ),
     "booked_place": (
-        None, None, (NAMED_PLACE, CODED, BOOKED_STATES, EMPTY, TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
+        None, None, (NAMED_PLACE, CODED, BOOKED_STATES, EMPTY, CHINA_TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
     ),
     "booked_equipment": (
-        None, None, (CODED, CODED, BOOKED_STATES, EMPTY, TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
+        None, None, (CODED, CODED, BOOKED_STATES, EMPTY, CHINA_TIMES, EMPTY, EMPTY, *LENGTHS, EMPTY, EMPTY)
     ),
     "scheduled": ("equipment", None, (CODED,)),
     "slot_reason": (None, None, (CODED,)),
