@@ -1,4 +1,4 @@
-"""What does a stored object look like, and which are there of a study? Pictures and lists for a browser.
+"""What does a stored object look like? Pictures for a browser.
 
 Who is asking is settled before a request comes here; every look at a person's object is in the
 audit before it is answered.
@@ -7,10 +7,9 @@ audit before it is answered.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import asyncpg
 from fastapi import APIRouter, HTTPException, Request
@@ -23,7 +22,6 @@ from engine.store.imaging import Instance
 from pacs_gateway.location import open_object
 from pacs_gateway.rendering.choices import Asked, Layout, Window
 
-DICOM_JSON = "application/dicom+json"
 _RENDERINGS = 2
 """At once: decoding a radiograph fills a core and takes a hundred megabytes for a moment."""
 _SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -75,18 +73,6 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
         response.headers.update(headers)
         return response
 
-    @routes.get("/studies/{study}/instances")
-    async def instances_of(request: Request, study: str) -> Response:
-        """The instances of a study as DICOM JSON (PS3.18 §10.6.3), without those of conflicting content."""
-        async with pool.acquire() as connection:
-            stored = await imaging.study_instances(connection, study)
-            if not stored:
-                raise NotFoundError("no such study")
-            act = audit.Audited(_caller_name(request), "search", f"ImagingStudy/{study}")
-            await audit.write(connection, [act], now())
-        listed = [_as_json(instance) for instance in stored if not instance.conflict]
-        return Response(json.dumps(listed, ensure_ascii=False), media_type=DICOM_JSON)
-
     @routes.get("/studies/{study}/series/{series}/instances/{sop}/rendered")
     async def rendered(
         request: Request, study: str, series: str, sop: str, window: str = "", layout: Layout = Layout.THREE_BY_FOUR
@@ -134,34 +120,3 @@ def _window(value: str) -> Window | None:
     if not chosen.width > 0:
         raise ParseError("window: expected a width above 0", location="window")
     return chosen
-
-
-def _as_json(instance: Instance) -> dict[str, Any]:
-    """Attributes of an instance, as far as they are in the index."""
-    tags: dict[str, str] = json.loads(instance.tags)
-    path = f"/dicomweb/studies/{instance.study_uid}/series/{instance.series_uid}/instances/{instance.sop_uid}"
-    values: dict[str, tuple[str, str | int | None]] = {
-        "00080005": ("CS", "ISO_IR 192"),
-        "00080016": ("UI", instance.sop_class),
-        "00080018": ("UI", instance.sop_uid),
-        "00080060": ("CS", instance.modality),
-        "0008103E": ("LO", tags.get("series_description")),
-        "00081190": ("UR", path),
-        "00083002": ("UI", instance.transfer_syntax),
-        "0020000D": ("UI", instance.study_uid),
-        "0020000E": ("UI", instance.series_uid),
-        "00200011": ("IS", _integer(tags.get("series_number"))),
-        "00200013": ("IS", instance.number),
-        "00280008": ("IS", _integer(tags.get("frames"))),
-    }
-    return {
-        tag: {"vr": vr, "Value": [value]} if value not in (None, "") else {"vr": vr}
-        for tag, (vr, value) in values.items()
-    }
-
-
-def _integer(value: str | None) -> int | None:
-    try:
-        return int(value or "")
-    except ValueError:
-        return None

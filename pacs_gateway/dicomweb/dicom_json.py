@@ -210,9 +210,12 @@ def _joined(level: _Level, read: Callable[[bytes], str]) -> bytes:
 
 
 def _of_text(member: _Text, read: Callable[[bytes], str]) -> bytes:
-    vr = member.vr if len(member.vr) == 2 else "UN"
     raw = member.raw.rstrip(b"\0")
-    whole = read(raw) if vr in _REPERTOIRE else raw.decode("ascii", "replace")
+    return of_text(member.vr, read(raw) if member.vr in _REPERTOIRE else raw.decode("ascii", "replace"))
+
+
+def of_text(vr: str, whole: str) -> bytes:
+    """An element whose value is written as text, several values with backslashes between."""
     values = [whole.rstrip(" ")] if vr in _ONE_VALUE else [value.strip(" ") for value in whole.split("\\")]
     if not any(values):
         return _member(vr, [])

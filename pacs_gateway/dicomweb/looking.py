@@ -7,6 +7,7 @@ come together are written together: one commit for all that wait.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +16,10 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.errors import NotFoundError
-from engine.store import audit, imaging_reading
+from engine.store import audit, imaging_reading, imaging_search
 from engine.store.audit import Audited
 from engine.store.imaging_reading import Held
+from engine.store.imaging_search import Found, ImagingQuery
 from pacs_gateway.dicomweb.asking import Caller
 from pacs_gateway.location import open_object
 
@@ -44,7 +46,7 @@ class Looking:
         self._pool = pool
         self._objects = objects
         self._clock = clock
-        self._waiting: list[tuple[Audited, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Sequence[Audited], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def find(self, caller: Caller, wanted: Wanted, action: str = "read") -> list[Held]:
@@ -62,6 +64,14 @@ class Looking:
         await self.tell(Audited(caller.name, action, f"ImagingStudy/{wanted.study}", detail))
         return held
 
+    async def search(self, caller: Caller, query: ImagingQuery, named: str, limit: int, offset: int) -> list[Found]:
+        """What matches; each study that is told of is in the audit. `named` says which parameters were given."""
+        async with self._pool.acquire() as connection:
+            found = await imaging_search.find(connection, query, limit=limit, offset=offset)
+        studies = dict.fromkeys(f"ImagingStudy/{one.key.study_uid}" for one in found) or {"ImagingStudy": None}
+        await self.tell(*(Audited(caller.name, "search", subject, {"parameters": named}) for subject in studies))
+        return found
+
     async def stored(self, caller: Caller, sop_uids: list[str]) -> dict[str, Wanted]:
         """Where those of these instances are found that the caller's facility has; storing them is in the audit."""
         async with self._pool.acquire() as connection:
@@ -69,8 +79,9 @@ class Looking:
         studies: dict[str, int] = {}
         for study, _ in places.values():
             studies[study] = studies.get(study, 0) + 1
-        for study, count in studies.items():
-            await self.tell(Audited(caller.name, "store", f"ImagingStudy/{study}", {"instances": count}))
+        await self.tell(
+            *(Audited(caller.name, "store", f"ImagingStudy/{uid}", {"instances": n}) for uid, n in studies.items())
+        )
         return {sop: Wanted(study, series, sop) for sop, (study, series) in places.items()}
 
     def open(self, held: Held) -> BinaryIO:
@@ -81,10 +92,10 @@ class Looking:
         """Where the file is once the object has left the spool."""
         return self._objects / "store" / held.location
 
-    async def tell(self, act: Audited) -> None:
-        """On return the act is in the audit, durable. Raises what the database raises."""
+    async def tell(self, *acts: Audited) -> None:
+        """On return the acts are in the audit, durable. Raises what the database raises."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((act, done))
+        self._waiting.append((acts, done))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_all(), name="dicomweb audit")
         await done
@@ -95,7 +106,7 @@ class Looking:
             failure: BaseException | None = None
             try:
                 async with self._pool.acquire() as connection:
-                    await audit.write(connection, [act for act, _ in batch], self._clock())
+                    await audit.write(connection, [act for acts, _ in batch for act in acts], self._clock())
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 each of those who wait is told
                 failure = error
             for _, done in batch:

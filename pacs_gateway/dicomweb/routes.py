@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from engine import clock
 from engine.errors import NotFoundError
+from engine.store.imaging_search import Level
 from pacs_gateway import rendered
-from pacs_gateway.dicomweb import instances
+from pacs_gateway.dicomweb import instances, searching
 from pacs_gateway.dicomweb.frames import Values
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.metadata import Documents
@@ -25,6 +26,14 @@ PREFIX = "/dicomweb"
 _STUDY = "/studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{sop}}"
+_SEARCHED = (
+    ("/studies", Level.STUDY),
+    ("/series", Level.SERIES),
+    ("/instances", Level.IMAGE),
+    (f"{_STUDY}/series", Level.SERIES),
+    (f"{_STUDY}/instances", Level.IMAGE),
+    (f"{_SERIES}/instances", Level.IMAGE),
+)
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 """What is taken into the store (`pacs_gateway.identify`)."""
 
@@ -43,7 +52,7 @@ def routers(
 
 
 def _reading_routes(looking: Looking, objects: Path) -> APIRouter:
-    """What is fetched: objects, metadata, frames and bulk data.
+    """What is looked for and fetched: matches, objects, metadata, frames and bulk data.
 
     Plain routes, whose parameters are only what stands in the path: for a viewer that asks for a thousand instances the
     work of reading declared ones would be a third of all.
@@ -62,10 +71,18 @@ def _reading_routes(looking: Looking, objects: Path) -> APIRouter:
     async def bulk_data(request: Request) -> Response:
         return await values.bulk_data(_wanted(request), request.path_params["path"], request, base_of(request))
 
+    def searches(level: Level) -> _Endpoint:
+        async def search(request: Request) -> Response:
+            return await searching.search(looking, level, _wanted(request), request, base_of(request))
+
+        return search
+
     routes = APIRouter()
-    for level in (_STUDY, _SERIES, _INSTANCE):
-        _get(routes, level, retrieve)
-        _get(routes, f"{level}/metadata", metadata)
+    for path, level in _SEARCHED:
+        _get(routes, path, searches(level))
+    for path in (_STUDY, _SERIES, _INSTANCE):
+        _get(routes, path, retrieve)
+        _get(routes, f"{path}/metadata", metadata)
     _get(routes, f"{_INSTANCE}/frames/{{numbers}}", frames)
     _get(routes, f"{_INSTANCE}/bulkdata/{{path:path}}", bulk_data)
     return routes
@@ -98,4 +115,4 @@ def _wanted(request: Request) -> Wanted:
     uids = {name: uid for name, uid in request.path_params.items() if name in Wanted.__slots__}
     if not all(_UID.fullmatch(uid) for uid in uids.values()):
         raise NotFoundError("nothing is stored under these UIDs")
-    return Wanted(**uids)
+    return Wanted(**{"study": "", **uids})

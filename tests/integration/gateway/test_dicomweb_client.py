@@ -1,0 +1,124 @@
+"""The hub's whole web side serves `dicomweb-client` as it is, over a socket, with tokens and audit."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+import pydicom
+import pytest
+import requests
+from dicomweb_client.api import DICOMwebClient
+from dicomweb_client.session_utils import create_session
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from engine import clock, config
+from engine.api.app import create_app
+from engine.api.services import Services
+from engine.store import access
+from pacs_gateway.dicomweb.receiving import Posted
+from pacs_gateway.dicomweb.routes import routers
+from tests.integration.gateway.conftest import RecordingIntake, Write, channel
+from tests.integration.gateway.sending import data_set_of, real
+
+EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
+
+
+@pytest.fixture
+async def hub(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path, free_port: int) -> AsyncIterator[str]:
+    posted = Posted((channel(),), pool, intake, objects, clock.now)
+    await posted.start()
+    community = config.load(EXAMPLE)
+    user = community.users["wang"].model_copy(update={"name": "dr-baishi", "roles": (config.Role.SENDER,)})
+    community = community.model_copy(update={"users": {**community.users, "dr-baishi": user}})
+    services = Services(pool=pool, config=community, clock=clock.now, mapping_set=cast(Any, None))
+    app = create_app(services, routers(pool, objects, posted))
+    server = Server(app, address="127.0.0.1", port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not _listens(free_port):  # noqa: ASYNC110 - granian says nothing when it listens
+            await asyncio.sleep(0.02)
+    yield f"http://127.0.0.1:{free_port}/dicomweb"
+    server.stop()  # type: ignore[no-untyped-call]  # granian's own
+    await asyncio.gather(serving, return_exceptions=True)
+    await posted.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def session_of(pool: asyncpg.Pool, name: str) -> requests.Session:
+    async with pool.acquire() as connection:
+        token = await access.issue(connection, name, clock.now())
+    session = create_session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    return session
+
+
+@pytest.fixture
+async def client(hub: str, pool: asyncpg.Pool) -> DICOMwebClient:
+    return DICOMwebClient(hub, session=await session_of(pool, "dr-baishi"))
+
+
+async def test_what_is_stored_is_found_and_fetched_in_every_form(client: DICOMwebClient) -> None:
+    files = [real(name) for name in ("CT_small", "RG1_J2KI", "examples_ybr_color")]
+    datasets = [pydicom.dcmread(file) for file in files]
+    told = await asyncio.to_thread(client.store_instances, datasets)
+    assert len(told.ReferencedSOPSequence) == 3
+    assert "FailedSOPSequence" not in told
+    for file, sent in zip(files, datasets, strict=True):
+        uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.SOPInstanceUID)
+        await asyncio.to_thread(_in_every_form, client, sent, uids)
+        raw = io.BytesIO()
+        (await asyncio.to_thread(client.retrieve_instance, *uids)).save_as(raw)
+        assert len(data_set_of(file)) <= len(raw.getvalue())
+
+
+def _in_every_form(client: DICOMwebClient, sent: pydicom.Dataset, uids: tuple[str, str, str]) -> None:
+    study, series, sop = uids
+    (found,) = client.search_for_studies(search_filters={"StudyInstanceUID": study})
+    assert found["0020000D"]["Value"] == [study]
+    assert [one["0020000E"]["Value"][0] for one in client.search_for_series(study)] == [series]
+    assert [one["00080018"]["Value"][0] for one in client.search_for_instances(study, series)] == [sop]
+    assert client.retrieve_instance(*uids).PixelData == sent.PixelData
+    assert [one.SOPInstanceUID for one in client.retrieve_study(study)] == [sop]
+    assert [one.SOPInstanceUID for one in client.iter_series(study, series)] == [sop]
+    (of_study,) = client.retrieve_study_metadata(study)
+    (of_series,) = client.retrieve_series_metadata(study, series)
+    of_one = client.retrieve_instance_metadata(*uids)
+    assert of_study["00080018"] == of_series["00080018"] == of_one["00080018"]
+    # It says Host without the port that it has called, so the port is not in the address either.
+    _, _, path = of_one["7FE00010"]["BulkDataURI"].partition("/dicomweb")
+    pixels = client.retrieve_bulkdata(f"{client.base_url}{path}")
+    frames = client.retrieve_instance_frames(*uids, frame_numbers=[1])
+    assert frames[0] == pixels[0][: len(frames[0])]
+
+
+async def test_a_search_without_matches_is_an_empty_list(client: DICOMwebClient) -> None:
+    assert await asyncio.to_thread(client.search_for_studies, search_filters={"PatientID": "nobody"}) == []
+
+
+async def test_an_object_larger_than_any_other_body_is_taken(client: DICOMwebClient, radiograph: Write) -> None:
+    sent = pydicom.dcmread(radiograph(PixelData=bytes(12_000_000), Rows=2000, Columns=3000))
+    await asyncio.to_thread(client.store_instances, [sent])
+    uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.SOPInstanceUID)
+    assert (await asyncio.to_thread(client.retrieve_instance, *uids)).PixelData == sent.PixelData
+
+
+async def test_nothing_goes_in_or_out_without_a_token_that_may(hub: str, pool: asyncpg.Pool, radiograph: Write) -> None:
+    sent = pydicom.dcmread(radiograph())
+    for session, status in ((create_session(), 401), (await session_of(pool, "wang"), 403)):
+        with pytest.raises(requests.HTTPError) as refused:
+            await asyncio.to_thread(DICOMwebClient(hub, session=session).store_instances, [sent])
+        assert refused.value.response is not None
+        assert refused.value.response.status_code == status
+    with pytest.raises(requests.HTTPError):
+        await asyncio.to_thread(DICOMwebClient(hub).search_for_studies)
