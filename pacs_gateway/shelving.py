@@ -77,10 +77,11 @@ class Shelver:
     async def _quiet(self) -> None:
         """Returns while nothing arrives, or when too much has arrived to wait any longer."""
         loop = asyncio.get_running_loop()
-        wait_secs = QUIET_SECS
-        while wait_secs > 0 and self._spool.kept_bytes < PRESSURE_BYTES:
-            await asyncio.sleep(wait_secs)
+        while True:
             wait_secs = self._last_at + QUIET_SECS - loop.time()
+            if wait_secs <= 0 or self._spool.kept_bytes >= PRESSURE_BYTES:
+                return
+            await asyncio.sleep(wait_secs)
 
 
 def _finished(one: Indexed) -> Finished:
