@@ -87,7 +87,7 @@ class Application:
                 self._mentioned.append(reference)
         return Mapped(
             list(self._made.values()),
-            self._plan.unread.filled(self._given, self._rows),
+            self._plan.unread.filled(self._given),
             self._findings,
             frozenset(self._mentioned),
             self._trail.sources if self._trail is not None else [],

@@ -171,7 +171,7 @@ def _job(
             frozenset(segment for segment, found in zip(resource.segments, positions, strict=True) if not found),
         ),
         rows=rows,
-        frame=itemgetter(*rows, -1, -1),  # of two or more it makes a tuple
+        frame=itemgetter(*(rows if len(rows) > 1 else (*rows, -1, -1))),  # of two or more it makes a tuple
         more=more,
         within=within,
         refers=refers.setdefault(tuple(_pointers(resource, instance, made)), len(refers)),

@@ -48,6 +48,7 @@ def remembering_mentions(apply: Apply, fields: int) -> Apply:
     """The same for functions of people and places: whom they mentioned is mentioned again."""
     known: dict[Texts, _Said] = {}
     sender = ""
+    latest: tuple[object, Texts, Value] = None, "", None
 
     def read(raws: Texts, scope: Scope) -> _Said:
         noted = len(scope.doubts)
@@ -60,7 +61,10 @@ def remembering_mentions(apply: Apply, fields: int) -> Apply:
         return said
 
     def remembered(raws: Texts, scope: Scope) -> Value:
-        nonlocal sender
+        nonlocal sender, latest
+        notes, same, value = latest
+        if notes is scope.notes and same == raws:  # one technician did all the tests of a message: that is noted
+            return value
         if scope.context.facility_name != sender:  # it stands in what is mentioned
             known.clear()
             sender = scope.context.facility_name
@@ -69,6 +73,8 @@ def remembering_mentions(apply: Apply, fields: int) -> Apply:
         for reference, resource in mentions:
             if mentioned.get(reference) is not resource:
                 scope.mention(reference, resource)
+        if raws in known:
+            latest = scope.notes, raws, value
         return value
 
     return remembered if fields == 1 else _of_several(remembered)

@@ -30,7 +30,18 @@ class Doubt(NamedTuple):
 class Scope:
     """One message while it is mapped. Every field reaches the functions with the usual separators."""
 
-    __slots__ = ("_payload", "acts", "charset", "context", "doubts", "ids", "mentioned", "repetition", "reports")
+    __slots__ = (
+        "_payload",
+        "acts",
+        "charset",
+        "context",
+        "doubts",
+        "ids",
+        "mentioned",
+        "notes",
+        "repetition",
+        "reports",
+    )
 
     def __init__(self, context: Context, charset: str, payload: bytes) -> None:
         self._payload = payload
@@ -45,6 +56,8 @@ class Scope:
         """The ids of the reports on an order, by each number of it."""
         self.mentioned: dict[str, Resource] = {}
         """Resources that a field merely names (practitioners, organisations), by reference."""
+        self.notes = object()
+        """Stands for `mentioned` where somebody wants to know it again without keeping what is in it."""
         self.acts: list[Act] = []
         """What the message does to records besides saying what they hold."""
 
@@ -62,11 +75,12 @@ class Scope:
 
     def apart(self, apply: Callable[..., Any], *given: Any) -> tuple[Any, dict[str, Resource]]:
         """What a function gives, and the resources that it mentioned, which are not noted yet."""
-        around, self.mentioned = self.mentioned, {}
+        around, notes = self.mentioned, self.notes
+        self.mentioned, self.notes = {}, object()
         try:
             return apply(*given, self), self.mentioned
         finally:
-            self.mentioned = around
+            self.mentioned, self.notes = around, notes
 
     def fingerprint(self) -> str:
         """What tells this message from every other: the last resort for something that nobody numbered."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 from engine.mapping.definition import Definition
 from engine.mapping.frame import Fields
@@ -13,39 +14,44 @@ LIMIT_FIELDS = 256
 
 _EVERY = frozenset(range(1, LIMIT_FIELDS + 1))
 
+_Pick = tuple[Callable[[Fields], Any] | None, Any]
+"""Takes such fields out of a segment of some length, and what it takes where they are empty; None: there are none."""
+
 
 class Unread:
-    """The fields of a segment that nobody reads.
+    """The fields of a segment that nobody reads."""
 
-    Rows that are filled up have at least `width` fields; beyond them is looked only where a row itself is longer.
-    """
+    __slots__ = ("_numbers", "_picks")
 
-    __slots__ = ("_beyond", "_blank", "_inside", "_pick", "_width")
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = frozenset(numbers)
+        self._picks: dict[int, _Pick] = {}
 
-    def __init__(self, numbers: Iterable[int], width: int) -> None:
-        wanted = sorted(numbers)
-        self._width = width
-        self._inside = [number for number in wanted if number < width]
-        self._beyond = frozenset(number for number in wanted if number >= width)
-        picked = self._inside * 2 if len(self._inside) == 1 else self._inside  # of two or more it makes a tuple
-        self._pick = itemgetter(*picked) if picked else None
-        self._blank = ("",) * len(picked)
+    def any_in(self, rows: Sequence[Fields]) -> bool:
+        """Whether there is such a field that holds something in any of these segments."""
+        lengths = set(map(len, rows))
+        for length in lengths:
+            pick, blank = self._picks.get(length) or self._picked(length)
+            if pick is not None:
+                alike = rows if len(lengths) == 1 else [row for row in rows if len(row) == length]
+                if list(map(pick, alike)).count(blank) < len(alike):
+                    return True
+        return False
 
-    def any_in(self, rows: Sequence[Fields], long: Sequence[Fields]) -> bool:
-        """Whether there may be such a field that holds something in any of these segments."""
-        if self._pick is not None and list(map(self._pick, long)).count(self._blank) < len(long):
-            return True
-        return bool(self._beyond) and max(map(len, rows)) > self._width
-
-    def filled(self, row: Fields, long: Fields) -> list[int]:
+    def filled(self, row: Fields) -> list[int]:
         """The numbers of such fields that hold something in a segment."""
-        inside = [number for number in self._inside if long[number]]
-        beyond = [number for number in range(self._width, len(row)) if number in self._beyond and row[number]]
-        return inside + beyond
+        return [number for number in range(1, len(row)) if row[number] and number in self._numbers]
 
     def without(self, numbers: Collection[int]) -> Unread:
-        left = (number for number in (*self._inside, *self._beyond) if number not in numbers)
-        return Unread(left, self._width)
+        return Unread(self._numbers.difference(numbers))
+
+    def _picked(self, length: int) -> _Pick:
+        wanted = [number for number in range(1, length) if number in self._numbers]
+        blank = ("",) * len(wanted) if len(wanted) > 1 else ""  # of one field it makes no tuple
+        made = itemgetter(*wanted) if wanted else None, blank
+        if len(self._picks) < LIMIT_FIELDS:
+            self._picks[length] = made
+        return made
 
 
 class UnreadRows:
@@ -61,25 +67,23 @@ class UnreadRows:
         alike: dict[Unread, list[int]] = {}
         for position, unread in enumerate(self._each):
             alike.setdefault(unread, []).append(position)
-        self._alike = tuple((unread, positions) for unread, positions in alike.items())
+        self._alike = tuple(alike.items())
 
-    def filled(self, rows: Sequence[Fields], long: Sequence[Fields]) -> list[str]:
-        """Such fields that hold something, `PID-31`, each once, in the order of the message.
-
-        `rows` as they are, `long` the same rows made at least as long as any rule looks.
-        """
+    def filled(self, rows: Sequence[Fields]) -> list[str]:
+        """Such fields that hold something, `PID-31`, each once, in the order of the message."""
         for unread, positions in self._alike:
-            if unread.any_in([rows[at] for at in positions], [long[at] for at in positions]):
-                return list(self._looked_for(rows, long))
+            if unread.any_in([rows[at] for at in positions]):
+                return list(self._looked_for(rows))
         return []
 
-    def _looked_for(self, rows: Sequence[Fields], long: Sequence[Fields]) -> dict[str, None]:
+    def _looked_for(self, rows: Sequence[Fields]) -> dict[str, None]:
         """What one OBX was found to hold is not looked for in the next."""
         found: dict[str, None] = {}
         narrowed: dict[Unread, Unread] = {}
-        for unread, row, filled_up in zip(self._each, rows, long, strict=False):
-            if numbers := narrowed.get(unread, unread).filled(row, filled_up):
-                narrowed[unread] = narrowed.get(unread, unread).without(numbers)
+        for unread, row in zip(self._each, rows, strict=False):
+            sought = narrowed.get(unread, unread)
+            if numbers := sought.filled(row):
+                narrowed[unread] = sought.without(numbers)
                 found |= dict.fromkeys(f"{row[0]}-{number}" for number in numbers)
         return found
 
@@ -90,15 +94,13 @@ class UnreadFields:
     def __init__(self, definition: Definition) -> None:
         self.widths = _widths(definition)
         """How many fields of a segment, its name included, a rule may look at."""
-        self._known = {
-            key: Unread(_EVERY - read, self.widths.get(key[1], 1)) for key, read in _read(definition).items()
-        }
+        self._known = {key: Unread(_EVERY - read) for key, read in _read(definition).items()}
 
     def of(self, group: str, segment: str) -> Unread:
         """The group is empty for a segment that no group holds."""
         found = self._known.get((group, segment))
         if found is None:
-            found = self._known[group, segment] = Unread(_EVERY, self.widths.get(segment, 1))
+            found = self._known[group, segment] = Unread(_EVERY)
         return found
 
 

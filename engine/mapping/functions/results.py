@@ -74,7 +74,9 @@ def observation_value(options: Options) -> Apply:
             exact = number(raw)
             if exact is not None:
                 known = units.known.get(unit)
-                return {"valueQuantity": {"value": exact, **(units.read(unit, scope) if known is None else known)}}
+                if known is None:
+                    known = units.read(unit, scope)
+                return {"valueQuantity": {"value": exact, **known}}
             return _loose_number(raw, units.read(unit, scope), scope)
         if kind in _TEXTS:
             return _text(raw, scope)
