@@ -14,6 +14,7 @@ SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "wk": 604_800}
 """Units of the same length always; a month and a year are none."""
 LONGEST = timedelta(days=3660)
 """Ten years; a longer one is a slip of the keyboard."""
+_TQ_UNITS = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk", "L": "mo"}
 _TQ_DURATION = re.compile(r"([SMHDWL])(\d{1,6})", re.ASCII)
 """HL7 v2.5.1 §4.3.3: S seconds, M minutes, H hours, D days, W weeks, L months."""
 
@@ -63,8 +64,13 @@ def tq_duration(text: str) -> timedelta | None:
     match = _TQ_DURATION.fullmatch(text)
     if match is None or match[1] == "L":
         return None
-    code = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk"}[match[1]]
-    return _time_of(Decimal(match[2]), code)
+    return _time_of(Decimal(match[2]), _TQ_UNITS[match[1]])
+
+
+def tq_amount(text: str) -> tuple[Decimal, str] | None:
+    """`D5` as five days (TQ.3), in the unit that it says; None for anything else."""
+    match = _TQ_DURATION.fullmatch(text)
+    return (Decimal(match[2]), _TQ_UNITS[match[1]]) if match is not None else None
 
 
 def later(moment: str, by: timedelta) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from engine.mapping.functions.amounts import UCUM
-from engine.mapping.functions.durations import SECONDS, Durations, later, tq_duration
+from engine.mapping.functions.durations import SECONDS, Durations, later, tq_amount, tq_duration
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import folded, number
 from engine.mapping.functions.times import read_moment
@@ -97,14 +96,11 @@ def bounds(options: Options) -> Apply:
             end = later(start, by)
         if start or end:
             return {"boundsPeriod": {name: at for name, at in (("start", start), ("end", end)) if at}}
-        if takes is not None:
-            amount, unit = takes
-            return {"boundsDuration": {"value": amount, "unit": unit, "system": UCUM, "code": unit}}
-        if by is not None:
-            return {
-                "boundsDuration": {"value": Decimal(int(by.total_seconds())), "unit": "s", "system": UCUM, "code": "s"}
-            }
-        return None
+        takes = takes or tq_amount(text)
+        if takes is None:
+            return None
+        amount, unit = takes
+        return {"boundsDuration": {"value": amount, "unit": unit, "system": UCUM, "code": unit}}
 
     return apply
 

@@ -39,7 +39,7 @@ class _Layout:
         items: list[tuple[int, int, str | Node]] = []
         for name in node.group.segments:
             if name in node.segments:
-                items.append((base if name == first else self._place(name, node, base), len(items), name))
+                items.append((base if name == first else self._place(name, node, base, base), len(items), name))
         for inner in node.inner:
             if starts := _begins_with(inner):
                 items.append((self._place(starts, _that_speaks(inner), base), len(items), inner))
@@ -54,16 +54,17 @@ class _Layout:
                 self._counts[id(around), item] += 1
                 yield item, _numbered(item, fields, self._counts[id(around), item], self._structure)
 
-    def _place(self, segment: str, node: Node, after: int) -> int:
+    def _place(self, segment: str, node: Node, after: int, otherwise: int | None = None) -> int:
         """Where a segment stands in the structure, after the beginning of its group: where its own group takes it.
 
-        Where the structure lacks it, right behind that beginning.
+        Where the structure lacks it, right behind that beginning. Where only other groups have a place for it: a group
+        that it begins stands last, and what a group holds itself as `otherwise` says.
         """
         if segment not in self._structure.order:
             return after
         places = [at for at, name in enumerate(self._structure.order) if at > after and name == segment]
         own = (at for at in places if self._owners[at] == node.group.name)
-        return next(own, len(self._structure.order))
+        return next(own, len(self._structure.order) if otherwise is None else otherwise)
 
 
 def _readable(items: list[str | Node]) -> list[str | Node]:

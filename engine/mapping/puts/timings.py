@@ -13,7 +13,7 @@ from engine.mapping.registry import Options, Put, puts
 
 TQ1 = (2, 5)
 """The version that brought TQ1; before it, and beside it, a TQ says less."""
-_TQ_UNITS = {"s": "S", "min": "M", "h": "H", "d": "D", "wk": "W"}
+_TQ_UNITS = {"s": "S", "min": "M", "h": "H", "d": "D", "wk": "W", "mo": "L"}
 _NO_SECONDS = "00"
 
 

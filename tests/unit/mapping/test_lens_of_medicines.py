@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from engine.codecs import er7
 from engine.errors import MappingError
 from engine.mapping import Mapped, MappingSet
 from engine.mapping.lens.apart import contained_apart, resources_of_bundle
-from tests.unit.mapping.conftest import Map
+from tests.unit.mapping.conftest import CONTEXT, FOLDER, Map
 from tests.unit.mapping.segments import pid
 from tests.unit.mapping.test_lens import Endpoint, lines, lost, read, written
 
@@ -252,6 +253,44 @@ def test_a_contained_resource_stands_behind_the_one_that_contains_it() -> None:
     assert (first["id"], first["x"], second["id"]) == ("r.m", {"reference": "A/r.m2"}, "r.m2")
 
 
+def test_before_tq1_a_number_of_days_keeps_its_unit(mapped: Map, mappings: MappingSet) -> None:
+    first = mapped("RDE^O11", pid(), "ORC|NW|P1", "RXE|1^BID^D5|A1^甲^L|1||片").resources
+    found = lines(written(mappings, "RDE^O01", first, endpoint=Endpoint("2.3")))
+    assert found[-1] == "RXE|1^BID^D5|A1^甲^L|1||片"
+
+
+def test_a_comment_stays_with_its_segment_where_the_version_has_no_place_for_it(
+    mapped: Map, mappings: MappingSet
+) -> None:
+    body = ("ORC|RE|P1", "RXE||A1^甲^L|1||片", "NTE|1||已审方", "RXD|1|A1^甲^L|20260401|10|片||P1", "NTE|1||已交付")
+    first = mapped("RDS^O13", pid(), *body).resources
+    found = lines(written(mappings, "RDS^O01", first, endpoint=Endpoint("2.3")))
+    assert [line[:3] for line in found] == ["MSH", "PID", "ORC", "RXE", "NTE", "RXD", "NTE"]
+
+
+SAMPLES = [
+    path for name in ("RDE", "RDS", "RAS", "DFT", "MFN_M02", "MFN_M05") for path in FOLDER.glob(f"hl7v2/{name}/*.hl7")
+]
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.4", "2.8"])
+@pytest.mark.parametrize("path", sorted(SAMPLES), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_in_any_version_nothing_is_lost_that_is_not_named(mappings: MappingSet, path: Path, version: str) -> None:
+    message = er7.parse(path.read_bytes(), "gb18030" if "gb18030" in path.stem else None)
+    mapping = mappings.find(message.message_type, "baishi")
+    assert mapping is not None
+    try:
+        resources = mapping.apply(message, CONTEXT).resources
+    except MappingError:
+        return  # a sample of a message that is held
+    once = written(mappings, message.message_type, resources, endpoint=Endpoint(version))
+    second = read(mappings, once.payload).resources
+    again = written(mappings, message.message_type, second, endpoint=Endpoint(version))
+    assert set(lost(again)) <= set(lost(once))
+    third = written(mappings, message.message_type, read(mappings, again.payload).resources, endpoint=Endpoint(version))
+    assert lines(third) == lines(again)
+
+
 CODES = st.sampled_from(["A1^甲^L", "A2^乙", "869^丙^NMPA^X^丁^L", "^中药代煎"])
 AMOUNTS = st.sampled_from([("1", "", "片"), ("0.25", "", "g^克^UCUM"), ("1", "2", "粒"), ("", "", "")])
 TIMINGS = st.sampled_from(["TID", "Q8H", "^DW^1^5", "QD^^^^^^^AC^30^min", "&必要时", "PRN^^^^6^h"])
@@ -286,6 +325,49 @@ def prescriptions(draw: st.DrawFn) -> list[str]:
 @given(body=prescriptions())
 def test_prescriptions_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "RDE^O11", mapped("RDE^O11", pid(), *body))
+
+
+@st.composite
+def dispensings(draw: st.DrawFn) -> list[str]:
+    """RDS: what was given out, on prescriptions of which more or less is known."""
+    found = []
+    for number in range(1, draw(st.integers(1, 3)) + 1):
+        found.append(f"ORC|{draw(st.sampled_from(['RE', 'CA', 'DE']))}|P{number}|F{number}")
+        if draw(st.booleans()):
+            found.append(f"RXE||{draw(CODES)}|1||片|||||||||||R{number}")
+            if draw(st.booleans()):
+                found.append(f"TQ1|1||{draw(TIMINGS)}")
+        found.append(f"RXD|1|{draw(CODES)}|20260401|{draw(st.sampled_from(['10', '2.50']))}|片||R{number}|||D1^王^药师")
+        found += [f"NTE|{n}||{draw(NOTES)}" for n in range(1, draw(st.integers(0, 2)) + 1)]
+        found += [f"RXC|B|{draw(CODES)}|1|mL" for _ in range(draw(st.integers(0, 2)))]
+    return found
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=dispensings())
+def test_dispensings_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
+    again_and_again(mappings, "RDS^O13", mapped("RDS^O13", pid(), *body))
+
+
+@st.composite
+def administrations(draw: st.DrawFn) -> list[str]:
+    """RAS: what was given, several times on one order or on several."""
+    found = []
+    for number in range(1, draw(st.integers(1, 3)) + 1):
+        found += [f"ORC|RE|P{number}|F{number}", f"RXE||{draw(CODES)}|1||片"]
+        for time in range(1, draw(st.integers(1, 3)) + 1):
+            done = draw(st.sampled_from(["CP", "NA", "PA"]))
+            much = draw(st.sampled_from(["1|片", "999|", "0.25|g^克^UCUM"]))
+            found.append(f"RXA|0|{time}|202604010{time}00||{draw(CODES)}|{much}|||D1^孙^护士||||||||||{done}")
+            if draw(st.booleans()):
+                found.append("RXR|PO^口服^HL70162")
+    return found
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=administrations())
+def test_administrations_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
+    again_and_again(mappings, "RAS^O17", mapped("RAS^O17", pid(), *body))
 
 
 @st.composite
