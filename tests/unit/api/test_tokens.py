@@ -130,3 +130,16 @@ def test_surrogates_and_endless_values_become_something_an_index_can_hold() -> N
             {"resourceType": "Patient", "id": "p", "identifier": [{"system": value, "value": value}]}
         ):
             assert len(token.encode("utf-8")) < LARGEST_INDEX_ENTRY_BYTES
+
+
+@pytest.mark.parametrize("resource_type", sorted(PARAMETERS))
+def test_no_two_elements_of_a_type_share_the_name_of_their_tokens(resource_type: str) -> None:
+    elements = {(parameter.token, parameter.element) for parameter in PARAMETERS[resource_type]}
+    assert len(elements) == len({token for token, _ in elements})
+
+
+def test_a_code_said_twice_and_a_list_within_a_list_add_no_token() -> None:
+    code = {"coding": [{"system": "urn:a", "code": "x"}]}
+    twice = {"resourceType": "Observation", "id": "o", "category": [code, {**code}, code]}
+    assert tokens_of(twice) == ["category=x", "category@urn:a|x"]
+    assert tokens_of({"resourceType": "Observation", "id": "o", "category": [[code]]}) == []
