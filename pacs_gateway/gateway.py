@@ -23,6 +23,7 @@ from pacs_gateway.scp.acceptor import Acceptor
 from pacs_gateway.scp.echo import Echo
 from pacs_gateway.scp.find import Find
 from pacs_gateway.scp.get import Get
+from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
@@ -91,6 +92,7 @@ class Gateway:
                 WorklistFind(name, self._find_steps),
                 Find(name, self._channel.ae_title, self._archive),
                 Get(name, self._archive),
+                Move(self._channel, self._archive),
             )
         )
         return Acceptor(self._channel, services, self._tls)

@@ -158,14 +158,22 @@ class AeEntry(Model):
     facility: Name
     address: Text | None = None
     """Host it must call from; None takes it from anywhere."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Where it listens at its address for objects that are moved to it (C-MOVE); None moves nothing to it."""
     client_names: tuple[CertificateName, ...] = ()
     """One of these names must stand in the certificate it shows; none named asks for no particular one."""
     private_classes: bool = False
     """True: it may store objects of classes that its maker has invented."""
 
+    @model_validator(mode="after")
+    def _a_port_needs_its_host(self) -> AeEntry:
+        if self.port is not None and self.address is None:
+            raise ValueError("expected address beside port: the host on which it listens")
+        return self
+
 
 class DicomChannel(Model):
-    """DICOM, inbound: storage, verification and the modality worklist."""
+    """DICOM, inbound: storage, verification, the modality worklist, query and retrieve."""
 
     type: Literal["dicom"]
     name: Name

@@ -226,6 +226,16 @@ async def find_keys(connection: Connection, query: ImagingQuery, *, limit: int, 
     return [Key(**row) for row in rows]
 
 
+async def kinds(connection: Connection, query: ImagingQuery) -> list[tuple[str, str]]:
+    """The SOP classes and transfer syntaxes of the instances that match, each pair once."""
+    condition, arguments, _ = _condition(query)
+    rows = await connection.fetch(
+        f"select distinct i.sop_class, i.transfer_syntax from {_FROM_INSTANCE} where {condition} order by 1, 2",
+        *arguments,
+    )
+    return [(row["sop_class"], row["transfer_syntax"]) for row in rows]
+
+
 async def read(connection: Connection, level: Level, keys: Sequence[Key]) -> list[Found]:
     """What is known of them, in their order; of those that are gone nothing."""
     rows = await connection.fetch(

@@ -34,6 +34,10 @@ class Archive:
     async def keys(self, query: ImagingQuery, limit: int) -> list[Key]:
         return await self._asked(lambda connection: imaging_search.find_keys(connection, query, limit=limit))
 
+    async def kinds(self, query: ImagingQuery) -> list[tuple[str, str]]:
+        """The SOP classes and transfer syntaxes of the instances that match."""
+        return await self._asked(lambda connection: imaging_search.kinds(connection, query))
+
     async def pages(self, level: Level, keys: Sequence[Key]) -> AsyncIterator[list[Found]]:
         """What is known of matches, some at a time; the database is not kept waiting for whoever takes them."""
         for at in range(0, len(keys), PAGE):

@@ -15,12 +15,10 @@ from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.models import GET
 from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.scp.callers import Caller
-from pacs_gateway.scp.retrieving import Retrieval
+from pacs_gateway.scp.retrieving import Retrieval, store_request
 from pacs_gateway.scp.service import Answers, Operation, Request
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
-from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
-
-_MESSAGE_IDS = 0xFFFF
+from pacs_gateway.upper_layer.commands import CommandField, Element
 
 
 class Get:
@@ -42,7 +40,7 @@ class Get:
 class _Getting(Retrieval):
     async def answer(self, answers: Answers) -> None:
         try:
-            keys = await self.keys()
+            keys = await self.keys(self.query())
             await self.give(keys, _Back(self._archive, answers, self._request), answers)
         except HutongError as error:
             await self.refuse(error, answers)
@@ -60,19 +58,6 @@ class _Back:
     async def give(self, content: Content) -> int:
         if not self._answers.takes(content.sop_class, content.transfer_syntax):
             raise DeliveryError("the requestor does not take the class in the encoding in which it is stored")
-        command = store_request(next(self._numbers) % _MESSAGE_IDS + 1, content, self._priority)
+        command = store_request(next(self._numbers), content, self._priority)
         data_set = StoredDataSet(self._archive.objects, content)
         return await self._answers.store(command, content.transfer_syntax, data_set)
-
-
-def store_request(message_id: int, content: Content, priority: int) -> CommandSet:
-    return CommandSet.of(
-        CommandField.C_STORE_RQ,
-        {
-            Element.AFFECTED_SOP_CLASS_UID: content.sop_class,
-            Element.MESSAGE_ID: message_id,
-            Element.PRIORITY: priority,
-            Element.AFFECTED_SOP_INSTANCE_UID: content.sop_uid,
-        },
-        has_data_set=True,
-    )

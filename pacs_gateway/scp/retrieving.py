@@ -10,17 +10,18 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from engine.errors import HutongError, StorageError
-from engine.store.imaging_search import Content, Key, Level
+from engine.store.imaging_search import Content, ImagingQuery, Key, Level
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import IDENTIFIER_LIMIT, UNREADABLE, decoded, encoded, malformed
 from pacs_gateway.query.keys import retrieved_by
 from pacs_gateway.query.models import Root, check_unique_keys, level_of
 from pacs_gateway.scp.service import Answers, Request, response
-from pacs_gateway.upper_layer.commands import CommandSet, Element
+from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 
 RETRIEVE_LIMIT = 0xFFFF
 """Objects of one request: the counts of its answers hold no more."""
+_MESSAGE_IDS = 0x10000
 _WARNINGS = range(0xB000, 0xC000)
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Tally:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    why: str = ""
+    """What is to blame for the last that failed without an answer."""
 
     def count(self, sop_uid: str, status_of_store: int) -> None:
         self.remaining -= 1
@@ -82,15 +85,18 @@ class Retrieval:
     def abandon(self) -> None:
         self._identifier.clear()
 
-    async def keys(self) -> list[Key]:
-        """The objects that are asked for. Raises HutongError."""
+    def query(self) -> ImagingQuery:
+        """Which objects are asked for. Raises ParseError."""
         identifier = decoded(bytes(self._identifier), self._request.transfer_syntax)
         level = level_of(identifier, self._root)
         check_unique_keys(identifier, self._root, level)
         try:
-            query = retrieved_by(identifier, level, self._request.caller.facility)
+            return retrieved_by(identifier, level, self._request.caller.facility)
         except UNREADABLE as error:
             raise malformed() from error
+
+    async def keys(self, query: ImagingQuery) -> list[Key]:
+        """The objects that there are. Raises StorageError."""
         keys = await self._archive.keys(query, RETRIEVE_LIMIT + 1)
         if len(keys) > RETRIEVE_LIMIT:
             raise StorageError("more objects than one answer can count", code="too-many-to-retrieve")
@@ -104,9 +110,13 @@ class Retrieval:
                 if answers.cancelled:
                     await self._tell(answers, status.CANCELLED, tally, remaining=True)
                     return
-                tally.count(found.key.sop_uid, await self._given(way, found.content))
+                tally.count(found.key.sop_uid, await self._given(way, found.content, tally))
                 if tally.remaining:
                     await self._tell(answers, status.PENDING, tally, remaining=True)
+        if tally.failed:
+            peer, failed, of = self._request.peer, tally.failed, len(keys)
+            _log.warning("channel %s: %d of %d objects that %s asked for do not get there: %s",
+                         self._channel, failed, of, peer, tally.why or "they are refused")  # fmt: skip
         await self._tell(answers, tally.outcome, tally)
 
     async def refuse(self, error: HutongError, answers: Answers) -> None:
@@ -114,13 +124,11 @@ class Retrieval:
         told = status.UNABLE_TO_COUNT if isinstance(error, StorageError) else status.status_of(error)
         await answers.send(response(self._request.command, told, status.comment_of(error)))
 
-    async def _given(self, way: Way, content: Content) -> int:
+    async def _given(self, way: Way, content: Content, tally: Tally) -> int:
         try:
             return await way.give(content)
         except HutongError as error:
-            _log.warning(
-                "channel %s: an object does not reach %s: %s", self._channel, self._request.peer, error.message
-            )
+            tally.why = error.message
             return status.CANNOT_UNDERSTAND
 
     async def _tell(self, answers: Answers, told: int, tally: Tally, *, remaining: bool = False) -> None:
@@ -147,3 +155,20 @@ class Retrieval:
 def _with(command: CommandSet, counts: Mapping[Element, int | str]) -> CommandSet:
     return CommandSet({**command.elements, **CommandSet.of(command.field, counts).elements,
                        Element.COMMAND_DATA_SET_TYPE: command.elements[Element.COMMAND_DATA_SET_TYPE]})  # fmt: skip
+
+
+def store_request(
+    number: int, content: Content, priority: int, originator: Mapping[Element, int | str] | None = None
+) -> CommandSet:
+    """The request for one object, the number-th; `originator` says on whose behalf, for a C-MOVE."""
+    return CommandSet.of(
+        CommandField.C_STORE_RQ,
+        {
+            Element.AFFECTED_SOP_CLASS_UID: content.sop_class,
+            Element.MESSAGE_ID: number % _MESSAGE_IDS,
+            Element.PRIORITY: priority,
+            Element.AFFECTED_SOP_INSTANCE_UID: content.sop_uid,
+            **(originator or {}),
+        },
+        has_data_set=True,
+    )
