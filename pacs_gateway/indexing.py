@@ -96,6 +96,16 @@ class Index:
         self._naming.add(naming)
         naming.add_done_callback(self._naming.discard)
 
+    async def known(self, contents: Sequence[tuple[str, str, bytes]]) -> dict[tuple[str, str, bytes], Instance]:
+        """The rows that are there, of (SOP Instance UID, facility, SHA-256). Raises StorageError."""
+        try:
+            async with self._pool.acquire() as connection:
+                rows = await imaging.known_instances(connection, contents)
+        except FAILED as error:
+            end_if_cancelled()
+            raise StorageError(f"the index cannot be read: {type(error).__name__}") from error
+        return {(row.sop_uid, row.facility, row.sha256): row for row in rows}
+
     async def commit(self, found: Sequence[Indexed]) -> list[Indexed]:
         """Adds rows of objects that an earlier process left; those that have one now. Raises StorageError."""
         try:

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from engine.errors import ParseError
 from pacs_gateway.identify import identifying
@@ -27,21 +28,39 @@ _Left = tuple[Segment, Head]
 async def complete_index(spool: Spool, index: Index) -> list[Indexed]:
     """Adds the rows of every whole object that is in an opened spool, and returns those objects.
 
-    Raises StorageError when disk or database say no; then nothing may be received yet.
+    One that has its row already is not read: its hash is compared when it is moved. Raises StorageError when disk or
+    database say no; then nothing may be received yet.
     """
     left = await asyncio.to_thread(list, spool.left_behind())
     spool.use_what_is_empty()
     indexed: list[Indexed] = []
     for start in range(0, len(left), BATCH_LIMIT):
-        whole, torn = await asyncio.to_thread(_read_again, left[start : start + BATCH_LIMIT])
+        batch = left[start : start + BATCH_LIMIT]
+        names = await asyncio.to_thread(_names, batch)
+        rows = await index.known(list(names.values()))
+        there = {one: rows[name] for one, name in names.items() if name in rows}
+        indexed += [Indexed(Kept(segment, head, {}), row) for (segment, head), row in there.items()]
+        whole, torn = await asyncio.to_thread(_read_again, [one for one in batch if one not in there])
         indexed += await index.commit(whole)
         for segment in torn:
             spool.release(segment)
     return indexed
 
 
+def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
+    """Instance, facility and SHA-256 of those that were hashed before their process ended."""
+    names = {}
+    for segment, head in left:
+        with suppress(NoRecordError):
+            names[segment, head] = (head.sop_uid, head.facility, segment.sha256(head))
+    return names
+
+
 def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
-    """Objects that are whole, with their rows, and the segments of those that are not, once for each."""
+    """Objects that are whole, with their rows, and the segments of those that are not, once for each.
+
+    An object has its name only once it was flushed and hashed: if it is not whole then, somebody has to know.
+    """
     whole: list[Indexed] = []
     torn: list[Segment] = []
     for segment, head in left:
@@ -50,8 +69,11 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
             kept = Kept(segment, head, raw)
             whole.append(Indexed(kept, row_of(kept, sha256)))
         except (NoRecordError, ParseError):
-            _log.warning("an object that was never answered is dropped from the spool: it is not whole")
-            torn.append(segment)
+            if _names([(segment, head)]):
+                _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
+            else:
+                _log.warning("an object that was never answered is dropped from the spool: it is not whole")
+                torn.append(segment)
         else:
             segment.name(head, sha256)
     return whole, torn

@@ -246,6 +246,20 @@ async def study_instances(connection: Connection, study_uid: str, facility: str 
     return [Instance(**row) for row in rows]
 
 
+async def known_instances(connection: Connection, contents: Sequence[tuple[str, str, bytes]]) -> list[Instance]:
+    """Those of (SOP Instance UID, facility, SHA-256) that are in the index."""
+    rows = await connection.fetch(
+        f"""
+        select {_INSTANCE_COLUMNS} from instance
+        where (sop_uid, facility, sha256) in (select * from unnest($1::text[], $2::text[], $3::bytea[]))
+        """,
+        [sop_uid for sop_uid, _, _ in contents],
+        [facility for _, facility, _ in contents],
+        [sha256 for _, _, sha256 in contents],
+    )
+    return [Instance(**row) for row in rows]
+
+
 async def find_instance(connection: Connection, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
     """The first content stored under these UIDs; a conflicting later one is never served in its place."""
     row = await connection.fetchrow(

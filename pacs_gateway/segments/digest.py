@@ -38,6 +38,7 @@ class Digest:
         """The stretch reaches to a place now."""
         if to - self._done_to >= STEP_BYTES and (self._job is None or self._job.done()):
             self._job = asyncio.get_running_loop().run_in_executor(self._pool, self._hash_to, to)
+            self._job.add_done_callback(_seen)
 
     def whole(self, to: int) -> bytes:
         """Blocking. The digest of the whole stretch.
@@ -66,6 +67,12 @@ class Digest:
                     raise OSError(errno.EIO, "the segment is shorter than what was written into it")
                 self._hash.update(buffer[:taken])
                 self._done_to += taken
+
+
+def _seen(job: asyncio.Future[None]) -> None:
+    """What failed here fails again in `whole`; an object that was abandoned has none to be told."""
+    if not job.cancelled():
+        job.exception()
 
 
 def _buffer() -> memoryview:

@@ -115,6 +115,10 @@ class Segment:
         """Names an object by its content, so that a reader finds it. Raises StorageError."""
         self.write((name(self.generation, head.place, sha256),), head.place + NAME_AT)
 
+    def sha256(self, head: Head) -> bytes:
+        """What an object was named. Blocking. Raises NoRecordError when it has not been."""
+        return sha256_of(os.pread(self._descriptor, PAGE, head.place), self.generation, head.place)
+
     def flush(self) -> None:
         """Blocking. On return everything written before is durable. Raises StorageError, and is broken then."""
         try:

@@ -21,6 +21,7 @@ from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import open_object
 from pacs_gateway.scp.reception import Announced
+from pacs_gateway.segments.record import NAME_AT
 from pacs_gateway.segments.segment import Segment
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import data_set_of, indexed, spooled, until
@@ -170,10 +171,17 @@ async def test_what_had_no_row_when_the_process_ended_has_one_before_the_next_ta
         assert await holds(pool, objects, file)
 
 
-async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_at_the_next_start(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flushed", [False, True], ids=["never flushed", "flushed, and damaged by the disk"])
+async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_if_it_was_never_flushed(
+    start: Open,
+    pool: asyncpg.Pool,
+    objects: Path,
+    radiograph: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flushed: bool,
 ) -> None:
-    """What a power cut before the flush returned may leave; nobody was told that it is kept."""
+    """What a power cut before the flush returned may leave has no name yet; nobody was told that it is kept."""
     monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     keeping = await start()
     await pool.execute("alter table instance rename to instance_elsewhere")
@@ -186,10 +194,22 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_at_th
     segment = Segment.open(path, bytes(16))
     second = list(segment.heads())[1]
     segment.write((b"torn",), second.data_at + 300)
+    if not flushed:
+        segment.write((bytes(44),), second.place + NAME_AT)
     segment.close()
     await start()
-    await shelved(pool, objects, 2)
+
+    async def the_others() -> bool:
+        return len(list((objects / "store").rglob("*.dcm"))) == 2
+
+    await until(the_others)
     assert set(await indexed(pool)) == {announced(file).sop_instance_uid for file in (files[0], files[2])}
+    assert ("the disk has damaged an object" in caplog.text) is flushed
+
+    async def left_as_it_should_be() -> bool:
+        return bool(spooled(objects)) is flushed
+
+    await until(left_as_it_should_be)
 
 
 async def test_one_row_that_the_database_never_takes_does_not_hold_back_the_others(
@@ -335,3 +355,27 @@ async def test_a_small_disk_refuses_what_has_no_room_and_goes_on_when_there_is(
         assert await holds(pool, small_disk, file)
     finally:
         await keeping.close()
+
+
+async def test_what_has_its_row_is_moved_after_a_start_without_being_read_before(
+    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects.mkdir()
+    (objects / "store").write_text("a store that is away")
+    files = [radiograph() for _ in range(3)]
+    keeping = await start()
+    for file in files:
+        await send(keeping, file)
+    await keeping.close()
+    assert len(await indexed(pool)) == 3
+    (objects / "store").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Segment, "read", _not_to_be_called)
+        await start()
+    await shelved(pool, objects, 3)
+    for file in files:
+        assert await holds(pool, objects, file)
+
+
+def _not_to_be_called(*_: object) -> int:
+    raise AssertionError("an object that has its row was read")
