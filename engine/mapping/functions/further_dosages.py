@@ -17,13 +17,16 @@ FIELDS_OF_TQ1 = 11
 Read = Callable[..., Any]
 
 
-@function(gathers=True)
+@function(3, gathers=True)
 def route(options: Options) -> Apply:
-    """The route by which a medicine is given. A further RXR is another route to choose from, which is a finding."""
+    """The route by which it is given (RXR-1). A further RXR, also of another site or method, is a finding."""
     read = concept(options)
 
-    def apply(routes: Sequence[str], scope: Scope) -> dict[str, Any] | None:
-        if any(each and each != routes[0] for each in routes[1:]):
+    def apply(
+        routes: Sequence[str], sites: Sequence[str], methods: Sequence[str], scope: Scope
+    ) -> dict[str, Any] | None:
+        first, *further = zip(routes, sites, methods, strict=True)
+        if any(any(each) and each != first for each in further):
             scope.doubt("repetition-not-mapped", "further routes are alternatives; only the first is taken", 0)
         found: dict[str, Any] | None = read(routes[0].split("~", 1)[0], scope) if routes[0] else None
         return found

@@ -25,7 +25,12 @@ _AMOUNT, _PATTERN, _TIMES, _BOUNDS, _TAKES, _OFTEN, _PRIORITY, _CONDITION, _TEXT
 @puts("route")
 def write_route(options: Options) -> Put:
     written = Written(options, options.table)
-    return lambda value, back: written.of(value)
+
+    def put(value: Any, back: Back) -> dict[int, Field] | None:
+        found = written.of(value)
+        return {0: found} if found is not None else None
+
+    return put
 
 
 @puts("further_dosages")

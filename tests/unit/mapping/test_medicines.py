@@ -268,3 +268,21 @@ def test_an_administration_without_a_time_is_held(mapped: Map) -> None:
     with pytest.raises(MappingError) as held:
         mapped("RAS^O17", pid(), "ORC|RE|P1", rxa(f3=""))
     assert (held.value.code, held.value.rule) == ("not-identified", "administration-id")
+
+
+@pytest.mark.parametrize(
+    ("further", "found"),
+    [("RXR|NG^鼻饲", True), ("RXR|PO^口服|TH^咽", True), ("RXR|PO^口服|MTH^口", False), ("RXR|", False)],
+)
+def test_another_route_to_choose_from_is_said_and_not_taken(mapped: Map, further: str, found: bool) -> None:
+    taken, codes = dosage(mapped, rxe(), "RXR|PO^口服|MTH^口", further)
+    assert taken["route"]["text"] == "口服"
+    assert ("repetition-not-mapped" in codes) is found
+
+
+def test_every_further_time_is_a_dosage_with_its_own_amount(mapped: Map) -> None:
+    (found,) = prescriptions(
+        mapped, "ORC|NW|P1", rxe(), "TQ1|1|1^片|QAM", "TQ1|2|2^片|QHS|25点", "TQ1|3||Q8H", "RXR|PO^口服"
+    )
+    amounts = [each["doseAndRate"][0]["doseQuantity"]["value"] for each in found["dosageInstruction"]]
+    assert (amounts, [each["route"]["text"] for each in found["dosageInstruction"]]) == ([1, 2, 1], ["口服"] * 3)
