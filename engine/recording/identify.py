@@ -173,7 +173,7 @@ class _People:
         ]
         await people.link(self._connection, moved, at)
         if self._stated:
-            await people.regroup(self._connection, {self._homes[source]: goldens[source] for source in goldens})
+            await people.regroup(self._connection, goldens, self._homes)
         before = {source: standing.golden for source, standing in self._before.items()}
         changed = [source for source in goldens if source in self._judged or goldens[source] != before[source]]
         touched = {

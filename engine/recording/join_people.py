@@ -53,7 +53,7 @@ async def regroup(connection: Connection, book: Book, people_held: dict[str, Sta
     forgotten = [one.join for one in stated if not one.stands]
     before = {source: held.golden for source, held in people_held.items()}
     after = persons({source: held.home for source, held in people_held.items()}, standing)
-    await people.regroup(connection, {held.home: after[source] for source, held in people_held.items()})
+    await people.regroup(connection, after, {source: held.home for source, held in people_held.items()})
 
     await book.load(f"Patient/{source}" for source in people_held)
     for source in sorted({end for join in (*standing, *forgotten) for end in (join.joined, join.to)}):

@@ -88,11 +88,15 @@ async def members(connection: Connection, sources: Iterable[str]) -> dict[str, S
     rows = await connection.fetch(
         """
         select source, golden, home from patient_link
-        where golden in (select golden from patient_link where source = any($1)) order by source
+        where golden = any(array(select golden from patient_link where source = any($1))) order by source
         """,
         sorted(set(sources)),
     )
     return {row["source"]: Standing(row["golden"], row["home"]) for row in rows}
+
+
+# An array of golden ids is looked up in the index whatever the planner believes of their number; a sub-select may be
+# joined to everybody there is.
 
 
 async def members_of(connection: Connection, goldens: Iterable[str]) -> dict[str, Standing]:
@@ -109,10 +113,10 @@ async def any_joined(connection: Connection, sources: Iterable[str], keys: Itera
     found: bool = await connection.fetchval(
         """
         select exists (
-            select from patient_link where home <> golden and golden in (
+            select from patient_link where home <> golden and golden = any(array(
                 select golden from patient_link where source = any($1)
                 union select golden from person_key
-                where (system, value) in (select * from unnest($2::text[], $3::text[]))))
+                where (system, value) in (select * from unnest($2::text[], $3::text[])))))
         """,
         list(sources),
         [system for system, _ in looked_up],
@@ -126,10 +130,10 @@ async def _whole(connection: Connection, sources: Sequence[str], keys: Iterable[
     looked_up = list(keys)
     rows = await connection.fetch(
         """
-        select source from patient_link where golden in (
+        select source from patient_link where golden = any(array(
             select golden from patient_link where source = any($1)
             union select golden from person_key
-            where (system, value) in (select * from unnest($2::text[], $3::text[])))
+            where (system, value) in (select * from unnest($2::text[], $3::text[]))))
         """,
         sources,
         [system for system, _ in looked_up],
@@ -145,15 +149,22 @@ async def _keys_of(connection: Connection, homes: Iterable[str]) -> dict[Key, St
     return {(row["system"], row["value"]): Standing(row["golden"], row["home"]) for row in rows}
 
 
-async def regroup(connection: Connection, goldens: Mapping[str, str]) -> None:
-    """Gives sources and identifiers to other golden Patients: by home, which stays what it is."""
+async def regroup(connection: Connection, goldens: Mapping[str, str], homes: Mapping[str, str]) -> None:
+    """Gives sources, and the identifiers that are at home where these are, to other golden Patients.
+
+    goldens, homes  by source; where a source is at home stays what it is
+    """
     if not goldens:
         return
-    homes = sorted(goldens)
-    moved = "from unnest($1::text[], $2::text[]) m(home, golden) where t.home = m.home and t.golden <> m.golden"
-    for table in ("patient_link", "person_key"):
+    by_home = {homes[source]: golden for source, golden in goldens.items()}
+    for table, column, moved in (("patient_link", "source", goldens), ("person_key", "home", by_home)):
         await connection.execute(
-            f"update {table} t set golden = m.golden {moved}", homes, [goldens[home] for home in homes]
+            f"""
+            update {table} t set golden = m.golden from unnest($1::text[], $2::text[]) m(held, golden)
+            where t.{column} = m.held and t.golden <> m.golden
+            """,
+            sorted(moved),
+            [moved[held] for held in sorted(moved)],
         )
 
 
