@@ -1,8 +1,9 @@
 -- What studies and series are found by. Apart from `study`, whose rows change with every group of stored objects: here
 -- a row is written when its study says something new. Conflicting contents of a used SOP Instance UID do not count.
+-- What is compared with a beginning or a range has the collation "C"; UIDs have the one of `instance`, to be joined with it.
 create table study_search (
-    uid          text collate "C" not null,
-    facility     text collate "C" not null,
+    uid          text not null,
+    facility     text not null,
     patient_id   text collate "C" not null,      -- the first that an instance gave; empty when none has one
     accession    text collate "C" not null,
     study_date   text collate "C" not null,      -- YYYYMMDD; empty when there is none or it is no date
@@ -20,9 +21,9 @@ create index study_search_of_facility on study_search (facility, study_date desc
 create index study_search_tokens on study_search using gin (tokens);
 
 create table series (
-    study_uid    text collate "C" not null,
-    facility     text collate "C" not null,
-    uid          text collate "C" not null,
+    study_uid    text not null,
+    facility     text not null,
+    uid          text not null,
     modality     text collate "C" not null,
     number       bigint,
     instances    int not null,
