@@ -64,7 +64,8 @@ def create_app(
     app.state.services = services
     for kind in (HutongError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _tell)
-    for router in (*_OWN_ROUTERS, *extra_routers):
+    # Routes are tried one after another, and a viewer asks for images by the thousand: those come in extra_routers.
+    for router in (*extra_routers, *_OWN_ROUTERS):
         _refuse_unprotected(router)
         app.include_router(router)
     if static_folder is not None:

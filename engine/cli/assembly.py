@@ -228,7 +228,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     if posted is not None:
         await posted.start()
     imaging_routers = dicomweb_routers(pool, data / "objects", posted)
-    app = create_app(services, [*reading_routers, *imaging_routers], static_folder=static_folder())
+    app = create_app(services, [*imaging_routers, *reading_routers], static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,

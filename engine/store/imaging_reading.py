@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.store.database import Connection
@@ -35,29 +36,43 @@ _COLUMNS = """
 """
 
 
-async def of_instance(
-    connection: Connection, facility: str, study_uid: str, series_uid: str, sop_uid: str
-) -> list[Held]:
-    """One object at most: that of a facility where it has one under these UIDs, else the first that came.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One object by its UIDs, and the facility that asks for it."""
+
+    facility: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+
+async def of_instances(connection: Connection, named: Sequence[Named]) -> list[Held | None]:
+    """Of each that of its facility where it has one under these UIDs, else the first that came; None where none is.
 
     Content that came later under a used SOP Instance UID is never served in its place.
     """
     rows = await connection.fetch(
         f"""
-        select {_COLUMNS} from instance i
-        where i.sop_uid = $4 and i.study_uid = $2 and i.series_uid = $3 and not i.conflict
-        order by i.facility = $1 desc, i.stored_at, i.sha256 limit 1
+        select n.place, {_COLUMNS}
+        from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+             as n (asks, study, series, sop, place)
+        join lateral (
+            select * from instance
+            where sop_uid = n.sop and study_uid = n.study and series_uid = n.series and not conflict
+            order by facility = n.asks desc, stored_at, sha256 limit 1
+        ) i on true
         """,
-        facility,
-        study_uid,
-        series_uid,
-        sop_uid,
+        [one.facility for one in named],
+        [one.study_uid for one in named],
+        [one.series_uid for one in named],
+        [one.sop_uid for one in named],
     )
-    return [Held(**row) for row in rows]
+    found = {row["place"]: Held(**{name: row[name] for name in Held.__slots__}) for row in rows}
+    return [found.get(place) for place in range(1, len(named) + 1)]
 
 
 async def of_study(connection: Connection, facility: str, study_uid: str, series_uid: str | None = None) -> list[Held]:
-    """The objects of a study, or of one of its series, each as `of_instance` chooses it; by series and number."""
+    """The objects of a study, or of one of its series, each as `of_instances` chooses it; by series and number."""
     rows = await connection.fetch(
         f"""
         select {_COLUMNS}

@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
 
 from engine.codecs import text
 from engine.errors import ParseError
@@ -229,12 +230,12 @@ def _value(vr: str, value: str) -> str:
         return _person_name(value)
     if vr in _NUMBER_TEXTS and (number := _number(value)):
         return number
-    return json.dumps(value.rstrip("\0"), ensure_ascii=False)
+    return encode_basestring(value.rstrip("\0"))
 
 
 def _person_name(value: str) -> str:
     groups = zip(("Alphabetic", "Ideographic", "Phonetic"), value.split("="), strict=False)
-    return json.dumps({name: group for name, group in groups if group}, ensure_ascii=False, separators=(",", ":"))
+    return "{" + ",".join(f'"{name}":{encode_basestring(group)}' for name, group in groups if group) + "}"
 
 
 def _number(value: str) -> str:

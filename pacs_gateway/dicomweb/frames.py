@@ -43,7 +43,7 @@ class Values:
             raise NotFoundError("the object has no such frame")
         root = base + wanted.path
         parts = [self._frame(held, frames, number, root) for number in asked]
-        return _answer(held, frames, parts, accept_of(request))
+        return await _answer(held, frames, parts, accept_of(request))
 
     async def bulk_data(self, wanted: Wanted, path: str, request: Request, base: str) -> Response:
         """A value that metadata name by address; encapsulated pixels frame by frame."""
@@ -52,14 +52,14 @@ class Values:
         root = f"{base}{wanted.path}"
         if isinstance(place, Frames):
             parts = [self._frame(held, place, number, root) for number in range(1, len(place.places) + 1)]
-            return _answer(held, place, parts, accept_of(request))
+            return await _answer(held, place, parts, accept_of(request))
         part = Part(OCTET_STREAM, f"{root}/bulkdata/{path}", partial(self._looking.open, held), (place,))
         takes = accept_of(request)
         if takes.single(OCTET_STREAM):
-            return sending.single(part)
+            return await sending.single(part)
         if not takes.parts(OCTET_STREAM):
             raise ParseError("bulk data are application/octet-stream", code="not-acceptable")
-        return sending.multipart(OCTET_STREAM, [part], _boundary(held))
+        return await sending.multipart(OCTET_STREAM, [part], _boundary(held))
 
     def _frame(self, held: Held, frames: Frames, number: int, root: str) -> Part:
         return Part(
@@ -93,14 +93,14 @@ class Values:
         return element.at, element.length
 
 
-def _answer(held: Held, frames: Frames, parts: list[Part], takes: Accepted) -> Response:
+async def _answer(held: Held, frames: Frames, parts: list[Part], takes: Accepted) -> Response:
     kinds = dict.fromkeys((frames.media_type, OCTET_STREAM))
     for kind in kinds:
         if takes.parts(kind, frames.transfer_syntax):
             told = [_said_to_be(part, kind, frames) for part in parts]
-            return sending.multipart(kind, told, _boundary(held))
+            return await sending.multipart(kind, told, _boundary(held))
         if len(parts) == 1 and takes.single(kind, frames.transfer_syntax):
-            return sending.single(_said_to_be(parts[0], kind, frames))
+            return await sending.single(_said_to_be(parts[0], kind, frames))
     raise ParseError("the frames are kept in another transfer syntax, and are not encoded anew", code="not-acceptable")
 
 

@@ -29,12 +29,12 @@ async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str
     held = await looking.find(caller_of(request), wanted)
     takes = accept_of(request)
     if wanted.sop and takes.single(DICOM, held[0].transfer_syntax):
-        return _alone(looking, held[0], base)
+        return await _alone(looking, held[0], base)
     taken = [one for one in held if takes.parts(DICOM, one.transfer_syntax)]
     if not taken:
         raise ParseError("it is kept in another transfer syntax, and is not encoded anew", code="not-acceptable")
     parts = [part_of(looking, one, base) for one in taken]
-    return sending.multipart(DICOM, parts, boundary_of(taken), 200 if len(taken) == len(held) else 206)
+    return await sending.multipart(DICOM, parts, boundary_of(taken), 200 if len(taken) == len(held) else 206)
 
 
 def accept_of(request: Request) -> Accepted:
@@ -55,10 +55,10 @@ def boundary_of(held: Sequence[Held]) -> str:
     return f"hutong-{sha256(b''.join(one.sha256 for one in held)).hexdigest()[:48]}"
 
 
-def _alone(looking: Looking, held: Held, base: str) -> Response:
+async def _alone(looking: Looking, held: Held, base: str) -> Response:
     path = looking.stored_file(held)
     try:
         size = os.stat(path).st_size
     except OSError:  # still in the spool, or the store is away
-        return sending.single(part_of(looking, held, base))
+        return await sending.single(part_of(looking, held, base))
     return StoredFile(path, size, f"{DICOM}; transfer-syntax={held.transfer_syntax}")

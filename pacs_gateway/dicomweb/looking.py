@@ -1,7 +1,7 @@
 """What was asked for, and who looked? Objects found in the index, and the look in the audit before it is answered.
 
 A viewer asks for the instances of a series by the hundred, and each look costs a flush of the database. So looks that
-come together are written together: one commit for all that wait.
+come together are looked up and written together: one question and one commit for all that wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from engine.clock import Clock
 from engine.errors import NotFoundError
 from engine.store import audit, imaging_reading, imaging_search
 from engine.store.audit import Audited
-from engine.store.imaging_reading import Held
+from engine.store.database import Connection
+from engine.store.imaging_reading import Held, Named
 from engine.store.imaging_search import Found, ImagingQuery
 from pacs_gateway.dicomweb.asking import Caller
 from pacs_gateway.location import open_object
@@ -39,6 +40,37 @@ class Wanted:
         return "".join(f"/{level}/{uid}" for level, uid in parts if uid)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One request that waits for what it asks for."""
+
+    caller: Caller
+    wanted: Wanted
+    found: asyncio.Future[list[Held]]
+
+    @property
+    def named(self) -> Named:
+        return Named(self.caller.facility, self.wanted.study, self.wanted.series, self.wanted.sop)
+
+    @property
+    def act(self) -> Audited:
+        wanted = self.wanted
+        detail = {name: uid for name, uid in (("series", wanted.series), ("instance", wanted.sop)) if uid}
+        return Audited(self.caller.name, "read", f"ImagingStudy/{wanted.study}", detail)
+
+    def answer(self, held: list[Held]) -> None:
+        if self.found.done():
+            return  # its client has left
+        if held:
+            self.found.set_result(held)
+        else:
+            self.found.set_exception(NotFoundError("nothing is stored under these UIDs"))
+
+    def fail(self, error: BaseException) -> None:
+        if not self.found.done():
+            self.found.set_exception(error)
+
+
 class Looking:
     """Finds what callers ask for. `objects` is the object folder."""
 
@@ -46,23 +78,15 @@ class Looking:
         self._pool = pool
         self._objects = objects
         self._clock = clock
-        self._waiting: list[tuple[Sequence[Audited], asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._looks: list[_Look] = []
+        self._working: asyncio.Task[None] | None = None
 
-    async def find(self, caller: Caller, wanted: Wanted, action: str = "read") -> list[Held]:
+    async def find(self, caller: Caller, wanted: Wanted) -> list[Held]:
         """The objects of what is wanted, at least one; the look is in the audit. Raises NotFoundError."""
-        async with self._pool.acquire() as connection:
-            if wanted.sop:
-                held = await imaging_reading.of_instance(
-                    connection, caller.facility, wanted.study, wanted.series, wanted.sop
-                )
-            else:
-                held = await imaging_reading.of_study(connection, caller.facility, wanted.study, wanted.series or None)
-        if not held:
-            raise NotFoundError("nothing is stored under these UIDs")
-        detail = {name: uid for name, uid in (("series", wanted.series), ("instance", wanted.sop)) if uid}
-        await self.tell(Audited(caller.name, action, f"ImagingStudy/{wanted.study}", detail))
-        return held
+        look = _Look(caller, wanted, asyncio.get_running_loop().create_future())
+        self._looks.append(look)
+        self._begin()
+        return await look.found
 
     async def search(self, caller: Caller, query: ImagingQuery, named: str, limit: int, offset: int) -> list[Found]:
         """What matches; each study that is told of is in the audit. `named` says which parameters were given."""
@@ -94,25 +118,35 @@ class Looking:
 
     async def tell(self, *acts: Audited) -> None:
         """On return the acts are in the audit, durable. Raises what the database raises."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((acts, done))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_all(), name="dicomweb audit")
-        await done
+        async with self._pool.acquire() as connection:
+            await audit.write(connection, acts, self._clock())
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            failure: BaseException | None = None
+    def _begin(self) -> None:
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._answer_all(), name="dicomweb looks")
+
+    async def _answer_all(self) -> None:
+        while self._looks:
+            batch, self._looks = self._looks, []
             try:
                 async with self._pool.acquire() as connection:
-                    await audit.write(connection, [act for acts, _ in batch for act in acts], self._clock())
+                    while batch:
+                        await self._answer(connection, batch)
+                        batch, self._looks = self._looks, []
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 each of those who wait is told
-                failure = error
-            for _, done in batch:
-                if done.done():
-                    continue  # its client has left
-                if failure is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(failure)
+                for look in batch:
+                    look.fail(error)
+
+    async def _answer(self, connection: Connection, batch: Sequence[_Look]) -> None:
+        ones = [look for look in batch if look.wanted.sop]
+        held = await imaging_reading.of_instances(connection, [look.named for look in ones]) if ones else []
+        found = {id(look): [one] for look, one in zip(ones, held, strict=True) if one is not None}
+        for look in batch:
+            if not look.wanted.sop:
+                facility, wanted = look.caller.facility, look.wanted
+                found[id(look)] = await imaging_reading.of_study(
+                    connection, facility, wanted.study, wanted.series or None
+                )
+        await audit.write(connection, [look.act for look in batch if found.get(id(look))], self._clock())
+        for look in batch:
+            look.answer(found.get(id(look), []))

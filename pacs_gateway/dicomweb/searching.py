@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,7 +44,8 @@ async def search(looking: Looking, level: Level, above: Wanted, request: Request
     if not told:
         return Response(status_code=204, headers=headers)
     levels = _levels(level, above)
-    body = b"[%b]" % b",".join(_match(one, asked, levels, base) for one in told)
+    names = asked.fields.union(*(_ALWAYS[level] for level in levels))
+    body = b"[%b]" % b",".join(_match(one, asked, names, levels, base) for one in told)
     return Response(body, headers=headers, media_type=media_type)
 
 
@@ -55,12 +56,11 @@ def _levels(level: Level, above: Wanted) -> tuple[Level, ...]:
     return tuple(one for one in order[: order.index(level) + 1] if one is level or not named[one])
 
 
-def _match(found: Found, asked: Asked, levels: tuple[Level, ...], base: str) -> bytes:
+def _match(found: Found, asked: Asked, names: frozenset[str], levels: tuple[Level, ...], base: str) -> bytes:
     members = {"00080005": UTF_8, **dict(_known(found, asked.query.level, levels, base))}
-    always = frozenset().union(*(_ALWAYS[level] for level in levels))
     for one in ATTRIBUTES_TOLD:
         value = found.attributes.get(one.name, "")
-        if one.name in always or one.name in asked.fields or (asked.everything and value):
+        if one.name in names or (asked.everything and value):
             members[one.tag] = of_text(one.vr, value)
     return b"{%b}" % b",".join(b'"%b":%b' % (tag.encode(), members[tag]) for tag in sorted(members))
 
@@ -87,4 +87,4 @@ def _known(found: Found, level: Level, levels: tuple[Level, ...], base: str) -> 
 
 
 def _address(url: str) -> bytes:
-    return f'{{"vr":"UR","Value":[{json.dumps(url)}]}}'.encode()
+    return f'{{"vr":"UR","Value":[{encode_basestring(url)}]}}'.encode()

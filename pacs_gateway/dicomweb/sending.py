@@ -55,29 +55,51 @@ class StoredFile(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-def single(part: Part) -> Response:
+async def single(part: Part) -> Response:
     """One part by itself."""
     headers = {**HEADERS, "Content-Location": part.location}
+    if (whole := await asyncio.to_thread(_whole_if_small, part)) is not None:
+        return Response(whole, media_type=part.content_type, headers=headers)
     return StreamingResponse(_contents(part), media_type=part.content_type, headers=headers)
 
 
-def multipart(kind: str, parts: Sequence[Part], boundary: str, status: int = 200) -> Response:
+async def multipart(kind: str, parts: Sequence[Part], boundary: str, status: int = 200) -> Response:
     """multipart/related (RFC 2387); `kind` is the media type of the parts, `boundary` nothing that is in one."""
     media_type = f'multipart/related; type="{kind}"; boundary={boundary}'
+    if len(parts) == 1 and (whole := await asyncio.to_thread(_whole_if_small, parts[0])) is not None:
+        body = b"".join((_head(parts[0], boundary), whole, _tail(boundary)))
+        return Response(body, status, media_type=media_type, headers=HEADERS)
     return StreamingResponse(_body(parts, boundary), status, media_type=media_type, headers=HEADERS)
 
 
 async def _body(parts: Sequence[Part], boundary: str) -> AsyncIterator[bytes]:
-    between = ""
+    between = b""
     for part in parts:
-        head = (
-            f"{between}--{boundary}\r\nContent-Type: {part.content_type}\r\nContent-Location: {part.location}\r\n\r\n"
-        )
-        yield head.encode()
+        yield between + _head(part, boundary)
         async for piece in _contents(part):
             yield piece
-        between = "\r\n"
-    yield f"{between}--{boundary}--\r\n".encode()
+        between = b"\r\n"
+    yield _tail(boundary)
+
+
+def _head(part: Part, boundary: str) -> bytes:
+    lines = (f"--{boundary}", f"Content-Type: {part.content_type}", f"Content-Location: {part.location}", "", "")
+    return "\r\n".join(lines).encode()
+
+
+def _tail(boundary: str) -> bytes:
+    return f"\r\n--{boundary}--\r\n".encode()
+
+
+def _whole_if_small(part: Part) -> bytes | None:
+    """What fits into one piece, in one visit to the disk; None for what is larger."""
+    with part.opened() as file:
+        if not part.stretches:
+            whole = file.read(PIECE_BYTES)
+            return whole if len(whole) < PIECE_BYTES else None
+        if sum(length for _, length in part.stretches) > PIECE_BYTES:
+            return None
+        return b"".join(_read_at(file, at, length) for at, length in part.stretches)
 
 
 async def _contents(part: Part) -> AsyncIterator[bytes]:
