@@ -6,6 +6,7 @@ they are for. Each is written by the mapping of SIU, so that it reads as the fac
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -147,7 +148,9 @@ class Schedules:
         if mapping is None:
             return ""
         try:
-            written = mapping.write(around, WriteContext(kind, "S25", self._at, self._endpoint))
+            # Hundreds of them may be asked for, and the loop that takes messages in must not wait for that.
+            context = WriteContext(kind, "S25", self._at, self._endpoint)
+            written = await asyncio.to_thread(mapping.write, around, context)
         except MappingError:
             return ""  # it has no number that messages could name it by
         return "\r".join(_as_response(er7.parse(written.payload, "utf-8"), kind))
