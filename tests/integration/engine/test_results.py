@@ -44,7 +44,10 @@ async def test_every_reference_of_a_result_leads_to_a_resource_or_a_facility(hub
     await hub.send("baishi-his", result())
     await hub.run()
     rows = await hub.pool.fetch(
-        "select distinct target #>> '{}' as target from resource, jsonb_path_query(body::jsonb, '$.**.reference') target"
+        """
+        select distinct target #>> '{}' as target
+        from resource, jsonb_path_query(body::jsonb, '$.**.reference') target
+        """
     )
     known = {row["ref"] for row in await hub.pool.fetch("select type || '/' || id as ref from resource")}
     dangling = {row["target"] for row in rows} - known
