@@ -246,10 +246,13 @@ def tokens_of(resource: Mapping[str, Any]) -> list[str]:
     """
     resource_type = resource["resourceType"]
     tokens: list[str] = []
-    for element, extract in _EXTRACTORS.get(resource_type, _OTHERS):
+    for element, known, extract in _EXTRACTORS.get(resource_type, _OTHERS):
         value = resource.get(element)
-        if value is not None:
-            tokens += extract(value, resource_type)
+        if value is None:
+            continue
+        part = value[0] if isinstance(value, list) and len(value) == 1 else value
+        remembered = known.get(id(part))
+        tokens += remembered[1] if remembered is not None and remembered[0] is part else extract(value, resource_type)
     return tokens
 
 
@@ -293,6 +296,8 @@ def clean(text: str) -> str:
 _Tokens = Sequence[str]
 """Tokens of one element, each once. Elements of a type do not share a name of tokens, so theirs never meet."""
 _Extract = Callable[[Any, str], _Tokens]
+_Known = dict[int, tuple[dict[str, Any], _Tokens]]
+"""Parts that were read before, by their number in memory."""
 
 _LIMIT_CODES = 4096
 _LIMIT_REFERENCES = 128
@@ -300,12 +305,13 @@ _LIMIT_REFERENCES = 128
 the same message only."""
 
 
-def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Tokens], limit: int) -> _Extract:
+def _remembering(
+    known: _Known, token: str, tokens_of_part: Callable[[str, dict[str, Any]], _Tokens], limit: int
+) -> _Extract:
     """For parts that many resources share: codes, categories, and the patient of a message that all its results name.
 
     A mapping builds such a part once and shares it, frozen, so that it is known by being the same object.
     """
-    known: dict[int, tuple[dict[str, Any], _Tokens]] = {}
 
     def of_part(part: Any) -> _Tokens:
         remembered = known.get(id(part))
@@ -320,10 +326,6 @@ def _remembering(token: str, tokens_of_part: Callable[[str, dict[str, Any]], _To
         return tokens
 
     def extract(value: Any, _type: str) -> _Tokens:
-        part = value[0] if isinstance(value, list) and len(value) == 1 else value
-        remembered = known.get(id(part))
-        if remembered is not None and remembered[0] is part:
-            return remembered[1]
         return _each_once(map(of_part, _listed(value)))
 
     return extract
@@ -371,14 +373,14 @@ def _of_code(token: str, value: Any, resource_type: str) -> _Tokens:
 
 def _of_names(token: str, value: Any, _type: str) -> _Tokens:
     if isinstance(value, str):
-        return _of_written_name(token, value)
+        return _of_written_names(token, (value,))
     names = (name for name in _listed(value) if isinstance(name, dict))
-    return _each_once(_of_written_name(token, written) for name in names for written in _written_names(name))
+    return _of_written_names(token, tuple(written for name in names for written in _written_names(name)))
 
 
 @lru_cache(maxsize=4096)
-def _of_written_name(token: str, written: str) -> _Tokens:
-    return tuple(dict.fromkeys(of_value(token, spelling) for spelling in spellings(written)))
+def _of_written_names(token: str, all_written: tuple[str, ...]) -> _Tokens:
+    return _each_once([of_value(token, spelling) for spelling in spellings(written)] for written in all_written)
 
 
 def _written_names(name: Mapping[str, Any]) -> Iterable[str]:
@@ -406,29 +408,31 @@ def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else (value,)
 
 
-def _extract(kind: Kind, token: str) -> _Extract:
+def _extract(kind: Kind, token: str, known: _Known) -> _Extract:
     match kind:
         case Kind.IDENTIFIER:
             return partial(_of_identifiers, token)
         case Kind.CONCEPT:
-            return _remembering(token, _of_concept, _LIMIT_CODES)
+            return _remembering(known, token, _of_concept, _LIMIT_CODES)
         case Kind.CODE:
             return partial(_of_code, token)
         case Kind.REFERENCE:
-            return _remembering(token, _of_reference, _LIMIT_REFERENCES)
+            return _remembering(known, token, _of_reference, _LIMIT_REFERENCES)
         case Kind.NAME:
             return partial(_of_names, token)
         case Kind.DATE:
             return partial(_of_date, token)
 
 
-def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Extract], ...]:
+def _extractors(parameters: Iterable[Parameter]) -> tuple[tuple[str, _Known, _Extract], ...]:
+    """Each element that has tokens, what is remembered of its parts, and what reads it where that does not help."""
     unique = {(parameter.element, parameter.token): parameter.kind for parameter in parameters}
-    found = []
+    found: list[tuple[str, _Known, _Extract]] = []
     for (path, token), kind in unique.items():
         element, _, part = path.partition(".")
-        extract = _extract(kind, token)
-        found.append((element, _of_part(part, extract) if part else extract))
+        known: _Known = {}
+        extract = _extract(kind, token, known)
+        found.append((element, {}, _of_part(part, extract)) if part else (element, known, extract))
     return tuple(found)
 
 

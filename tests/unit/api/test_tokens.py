@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.store import tokens
@@ -115,6 +115,7 @@ def test_a_long_name_has_bounded_beginnings_and_its_whole() -> None:
     assert name in spellings(name)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(PARAMETERS)), st.dictionaries(st.sampled_from(ELEMENTS), JSON))
 def test_no_shape_of_a_resource_breaks_the_record_or_its_index(resource_type: str, elements: dict[str, Any]) -> None:
     found = tokens_of({**elements, "resourceType": resource_type, "id": "x"})
