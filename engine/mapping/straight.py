@@ -2,7 +2,8 @@
 
 The function reads each field where it stands, asks what the rule remembers of such a text, and puts the value: no loop
 over rules, no call for a field that is empty. It holds only what is usual. Where a field holds a null or repetitions,
-or a text that is new, it calls the rule itself (`single_rule`), which says what is meant. For rows such as
+or a text that is new, it calls the rule itself (`single_rule`), which says what is meant. What reads only segments that
+this shape of message lacks is not written at all. For rows such as
 
     - {rule: obx-11, from: OBX-11, to: status, table: observation_status, default: unknown}
     - {rule: obx-16, from: OBX-16, to: performer+, with: practitioner}
