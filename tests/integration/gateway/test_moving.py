@@ -201,7 +201,7 @@ async def test_a_destination_that_says_nothing_is_given_up(
 ) -> None:
     async with silent() as port:
         gateway = await start(
-            stall_timeout_secs=0.5,
+            stall_timeout_secs=2.0,
             ae_entries=(
                 AeEntry(ae_title="DR_BAISHI", facility="baishi"),
                 AeEntry(ae_title="VIEWER", facility="baishi", address="127.0.0.1", port=port),
