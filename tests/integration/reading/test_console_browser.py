@@ -95,6 +95,12 @@ async def test_a_held_message_says_why_and_is_skipped_with_a_reason(
     await expect(page.get_by_text("没有滞留的报文")).to_be_visible()
     assert await pool.fetchval("select detail->>'reason' from audit where action = 'skip'") == "检验科已重发"
 
+    await open_tab(page, "追踪")
+    await page.get_by_role("searchbox").fill("L0002")
+    await page.get_by_role("button", name="追踪").click()
+    await expect(page.locator(".said.act b")).to_have_text("跳过")
+    await expect(page.locator(".said.act")).to_contain_text("检验科已重发")
+
 
 async def test_a_released_message_that_still_cannot_be_understood_comes_back(sign_in: SignIn, sender: Sender) -> None:
     await sender.send(RESULT.format(id="L0003", code="^^"))

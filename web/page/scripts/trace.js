@@ -91,6 +91,8 @@ function right(envelope) {
     "div",
     { class: "outcome" },
     envelope.waits_for.length > 0 && h("p", { class: "hint warn" }, t("trace.waits"), envelope.waits_for.map((id) => h("a", { class: "mono", href: `#/trace/${id}`, text: id }))),
+    envelope.acts.length > 0 && h("h3", { text: t("trace.acts") }),
+    envelope.acts.map(act),
     envelope.findings.length > 0 && h("h3", { text: t("trace.findings") }),
     envelope.findings.map(finding),
     envelope.resources.length > 0 && h("h3", { text: `${t("trace.written")} · ${envelope.mapping ?? ""}` }),
@@ -115,6 +117,11 @@ function record(reference, version, note) {
     }
   };
   return h("details", { class: "record", on: { toggle: load } }, h("summary", {}, h("b", { text: reference.split("/")[0] }), h("span", { class: "mono id", text: reference.split("/")[1] }), h("small", { text: `v${version}` }), note && h("small", { text: note })), body);
+}
+
+/** What a person did with the message, when, and why. */
+function act(one) {
+  return h("div", { class: "said act" }, h("b", { text: t(`act.${one.action}`) }), h("small", { text: ` ${one.actor} · ${dateTime(one.at)}` }), one.reason && h("div", {}, h("small", { text: one.reason })));
 }
 
 function finding(one) {
