@@ -19,7 +19,7 @@ IMAGING = {
 
 def made_objects(folder: Path, count: int) -> list[Path]:
     """Files named after their SOP Instance UIDs."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     source = get_testdata_file("CT_small.dcm", download=False)
     assert isinstance(source, str)
     for _ in range(count):

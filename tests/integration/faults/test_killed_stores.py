@@ -17,6 +17,8 @@ from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, se
 
 ASSOCIATIONS = 8
 OBJECTS = 400
+MORE = 20
+"""How many an association sends besides, again and again, should the first be stored before the last kill."""
 KILLS = 6
 
 
@@ -26,12 +28,16 @@ async def test_the_gateway_killed_six_times_while_eight_associations_store(serve
     files = made_objects(tmp_path / "objects", OBJECTS)
     answered: set[str] = set()
     lost = 0
+    killed = asyncio.Event()
 
-    async def association(lane: Sequence[Path]) -> None:
-        """Sends on after each kill what was not answered, as a modality does."""
+    async def association(lane: Sequence[Path], more: Path) -> None:
+        """Sends on after each kill what was not answered, as a modality does, and more until nobody kills any more."""
         nonlocal lost
         left = list(lane)
-        while left:
+        while left or not killed.is_set():
+            if not left:
+                left = await asyncio.to_thread(made_objects, more / str(len(files)), MORE)
+                files.extend(left)
             statuses = await asyncio.to_thread(send_raw, hub.run["dicom"]["port"], left)
             done = [file for file, status in zip(left, statuses, strict=True) if status == SUCCESS]
             answered.update(uid_of(file) for file in done)
@@ -40,8 +46,9 @@ async def test_the_gateway_killed_six_times_while_eight_associations_store(serve
 
     async with asyncio.TaskGroup() as all_of_them:
         for number in range(ASSOCIATIONS):
-            all_of_them.create_task(association(files[number::ASSOCIATIONS]))
+            all_of_them.create_task(association(files[number:OBJECTS:ASSOCIATIONS], tmp_path / f"more-{number}"))
         await kill_now_and_then(hub)
+        killed.set()
     assert lost > 0, "no association was ever lost: nothing was tried"
     assert answered == {uid_of(file) for file in files}
 

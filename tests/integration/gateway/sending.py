@@ -12,6 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.filereader import _read_file_meta_info, read_file_meta_info
 from pynetdicom import AE, _config, build_context
 
+from engine.errors import StorageError
 from pacs_gateway.location import open_object
 from pacs_gateway.segments.record import GENERATION_BYTES
 from pacs_gateway.segments.segment import SUFFIX, Segment
@@ -95,7 +96,12 @@ def spooled(objects: Path) -> list[str]:
     """SOP Instance UIDs of the objects in every spool, and names of what the store has not finished."""
     found = [path.name for path in (objects / "store" / ".unfinished").glob("*/*")]
     for path in objects.glob(f"spool/*/*/*{SUFFIX}"):
-        segment = Segment.open(path, bytes(GENERATION_BYTES))
+        try:
+            segment = Segment.open(path, bytes(GENERATION_BYTES))
+        except StorageError:
+            if path.exists():
+                raise
+            continue  # a gateway at work has just removed it, because it was empty
         found += [head.sop_uid for head in segment.heads()]
         segment.close()
     return sorted(found)
