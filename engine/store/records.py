@@ -45,8 +45,10 @@ from resource r join unnest($1::text[], $2::text[], $3::int[]) replaced(type, id
 order by r.type, r.id for update of r
 """
 
+# The bodies travel as the bytes they are: they are most of what is written, and text would be decoded and encoded anew.
+_BODIES = "string_to_array(convert_from($4::bytea, 'UTF8'), E'\\x1e')"
 _CHANGED = f"""
-unnest({_parts(1, 2, 3, 4, 5, 6, 7, 8)}) c(type, id, version, body, tokens, envelope, actor, mapping)
+unnest({_parts(1, 2, 3)}, {_BODIES}, {_parts(5, 6, 7, 8)}) c(type, id, version, body, tokens, envelope, actor, mapping)
 """
 _TOKENS = "coalesce(string_to_array(c.tokens, E'\\x1f'), '{}')"
 _ORIGIN = "nullif(c.envelope, '')::uuid, nullif(c.actor, ''), nullif(c.mapping, '')"
@@ -211,7 +213,7 @@ async def _run(connection: Connection, statement: str, changes: Sequence[Change]
     _all_of(changes, status)
 
 
-def _columns(changes: Sequence[Change]) -> tuple[str, ...]:
+def _columns(changes: Sequence[Change]) -> tuple[str | bytes, ...]:
     return (
         _PART.join([c.resource["resourceType"] for c in changes]),
         _PART.join([c.resource["id"] for c in changes]),
@@ -224,7 +226,7 @@ def _columns(changes: Sequence[Change]) -> tuple[str, ...]:
     )
 
 
-def _bodies(changes: Sequence[Change]) -> str:
+def _bodies(changes: Sequence[Change]) -> bytes:
     """The resources as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
     bodies = [fhir_json.dumps(change.resource) for change in changes]
     together = _PART.encode().join(bodies)
@@ -233,7 +235,7 @@ def _bodies(changes: Sequence[Change]) -> str:
             if _NUL in body.replace(_BACKSLASH, b""):
                 reference = "/".join(_key(change))
                 raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
-    return together.decode()
+    return together
 
 
 def _all_of(changes: Sequence[Change], status: str) -> None:
