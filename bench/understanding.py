@@ -27,8 +27,8 @@ from engine.mapping import Context
 from engine.store.tokens import tokens_of
 from engine.understanding import understand
 
-MESSAGES = 400
-ROUNDS = 5
+MESSAGES = 200
+ROUNDS = 15
 _WARM_UP = 20
 
 
@@ -68,13 +68,14 @@ def main() -> None:
             speeds[name].append(_per_second(work, count))
     base = median(speeds["hutong: decode, parse, map"])
     table = Table(title=f"One core, ORU^R01 of {len(payloads[0]) / 1000:.1f} KB with 25 OBX → {resources} resources")
-    for heading in ("work", "/s", "µs each", "hutong mapped : this"):
+    for heading in ("work", "/s", "µs each", "best µs", "hutong mapped : this"):
         table.add_column(heading, justify="left" if heading == "work" else "right")
     for name, _, _ in ways:
         speed = median(speeds[name])
-        table.add_row(name, f"{speed:,.0f}", f"{1e6 / speed:,.0f}", f"{base / speed:.1f}")
+        best = max(speeds[name])
+        table.add_row(name, f"{speed:,.0f}", f"{1e6 / speed:,.0f}", f"{1e6 / best:,.0f}", f"{base / speed:.1f}")
     Console().print(table)
-    Console().print(f"{ROUNDS} rounds in turn, processor time, medians.")
+    Console().print(f"{ROUNDS} rounds in turn, processor time, medians; the best tells what others left us.")
 
 
 def _per_second(work: Callable[[int], object], count: int) -> float:

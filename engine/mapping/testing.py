@@ -15,6 +15,7 @@ from typing import Any
 from engine.codecs import er7
 from engine.config.problems import Problem
 from engine.errors import HutongError
+from engine.mapping.known_elements import unknown_elements
 from engine.mapping.loader import TEST_FILE, TESTS_OF_FACILITY
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.mapping_set import MappingSet
@@ -54,6 +55,7 @@ def run_tests(folder: Path, own: Path | None = None) -> list[TestResult]:
                 TestResult(line.file, line.line, definition.name, "has a test", (f"expected a {TEST_FILE}",))
             )
     results.extend(exercised.untested(mappings))
+    results.extend(unknown_elements(mappings))
     results.extend(run_outbound_tests(folder, mappings))
     return results
 

@@ -17,6 +17,8 @@ ANY = "*"
 BACK = "back"
 """The column that says, with `yes`, which of several rows for one code is written on the way back; `no`: never this."""
 
+_OF_ONE_ROW = frozenset({"from", "code", BACK, "note"})
+
 
 def fold(code: str) -> str:
     """The form codes are compared in: full-width letters and digits made narrow, no case, no blanks around."""
@@ -47,14 +49,29 @@ class Table:
     def with_rows(self, other: Table) -> Table:
         """This table, with the rows of another added or put in place of its own.
 
-        Where the other marks the row to be written for a code, this one's own mark for it no longer counts.
+        A row that lacks columns of this table takes them from this one's rows of the same code, where those agree: who
+        says `XP-01,DR-CHEST-PA` need not say again what is known of DR-CHEST-PA. Where the other marks the row to be
+        written for a code, this one's own mark for it no longer counts.
         """
-        marked = {_code_key(row) for row in other.rows.values() if _is_marked(row)}
+        added = {key: self._completed(row) for key, row in other.rows.items()}
+        marked = {_code_key(row) for row in added.values() if _is_marked(row)}
         own = {
             key: {**row, BACK: ""} if _is_marked(row) and _code_key(row) in marked else row
             for key, row in self.rows.items()
         }
-        return Table(self.name, {**own, **other.rows})
+        return Table(self.name, {**own, **added})
+
+    def _completed(self, row: Row) -> Row:
+        lacking = self._columns - row.keys()
+        if not lacking:
+            return row
+        alike = [known for known in self.rows.values() if known["code"] == row["code"]]
+        return {**{column: _agreed(column, alike) for column in sorted(lacking)}, **row}
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """What is said of a code, whoever sends it."""
+        return frozenset(column for row in self.rows.values() for column in row) - _OF_ONE_ROW
 
     def back(self, code: str, system: str = "") -> str:
         """The local code that is written for a code; empty where there is none, or where nobody chose among several."""
@@ -76,6 +93,12 @@ class Table:
             chosen = marked if len(rows) > 1 else rows
             inverse[key_of_code] = chosen[0]["from"] if len(chosen) == 1 else ""
         return inverse
+
+
+def _agreed(column: str, rows: Iterable[Row]) -> str:
+    """What these rows say in a column when they all say the same; else nothing."""
+    said = {row.get(column, "") for row in rows}
+    return said.pop() if len(said) == 1 else ""
 
 
 def _code_key(row: Row) -> tuple[str, str]:

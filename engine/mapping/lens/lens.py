@@ -89,7 +89,10 @@ class Lens:
     def _payload(self, tree: Tree, structure: Structure, context: WriteContext) -> bytes:
         lines = laid_out(tree.root, structure, self._definition.groups)
         if not lines:
-            text = f"nothing of these resources is written by {self._definition.name}"
+            text = (
+                f"nothing of these resources is written by {self._definition.name}: give whole FHIR resources, "
+                "with the Patient they are of (a Bundle, or a list)"
+            )
             raise MappingError(text, location="MSH", rule=self._definition.name, code="nothing-written")
         writer = Er7Writer(context.endpoint.charset)
         for name, fields in (*_header(structure, context), *lines):

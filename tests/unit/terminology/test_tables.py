@@ -62,3 +62,24 @@ def test_a_table_in_another_charset_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("sex.csv").write_bytes("from,code\n男,male\n".encode("gb18030"))
     with pytest.raises(InvalidConfiguration, match="expected UTF-8 text"):
         Tables.load(tmp_path)
+
+
+def test_a_facilitys_row_takes_what_it_leaves_out_from_the_common_rows_of_its_code() -> None:
+    common = Table.of(
+        "imaging",
+        [
+            {"from": "A", "code": "DR", "modality": "DX", "site": "CHEST", "note": "as ordered"},
+            {"from": "B", "code": "DR", "modality": "DX", "site": "RIBS", "note": ""},
+        ],
+    )
+    own = Table.of("imaging", [{"from": "XP-01", "code": "DR"}, {"from": "XP-02", "code": "DR", "modality": ""}])
+    both = common.with_rows(own)
+    assert both.find("XP-01") == {"from": "XP-01", "code": "DR", "modality": "DX", "site": ""}
+    assert both.find("XP-02") == {"from": "XP-02", "code": "DR", "modality": "", "site": ""}
+    assert both.find("A") == common.find("A")
+
+
+def test_a_code_that_the_common_table_does_not_know_has_empty_columns() -> None:
+    common = Table.of("imaging", [{"from": "A", "code": "DR", "modality": "DX"}])
+    own = common.with_rows(Table.of("imaging", [{"from": "Z", "code": "Z"}]))
+    assert own.find("Z") == {"from": "Z", "code": "Z", "modality": ""}
