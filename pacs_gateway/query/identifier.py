@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -25,6 +26,26 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
               RecursionError, struct.error, zlib.error)  # fmt: skip
 """What pydicom raises over bytes that are no data set; it reads an element when it is asked for it, so as late as
 that."""
+
+
+class Gathered:
+    """The data set of a request as it comes in, piece by piece; what is longer than a real one is not kept."""
+
+    def __init__(self, transfer_syntax: str) -> None:
+        self._transfer_syntax = transfer_syntax
+        self._data = bytearray()
+
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        for piece in pieces:
+            if len(self._data) <= IDENTIFIER_LIMIT:
+                self._data += piece
+
+    def abandon(self) -> None:
+        self._data.clear()
+
+    def read(self) -> Dataset:
+        """Raises ParseError `query-malformed`."""
+        return decoded(bytes(self._data), self._transfer_syntax)
 
 
 def decoded(data: bytes, transfer_syntax: str) -> Dataset:

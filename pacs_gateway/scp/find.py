@@ -13,7 +13,7 @@ from engine.store.imaging_search import Level
 from pacs_gateway import status
 from pacs_gateway.query.answers import answer_of, known_of, unindexed
 from pacs_gateway.query.archive import Archive
-from pacs_gateway.query.identifier import IDENTIFIER_LIMIT, UNREADABLE, decoded, encoded, malformed
+from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed
 from pacs_gateway.query.keys import Asked, asked_by
 from pacs_gateway.query.matching import satisfies
 from pacs_gateway.query.models import FIND, check_unique_keys, level_of
@@ -53,15 +53,13 @@ class _Finding:
         self._ae_title = ae_title
         self._request = request
         self._archive = archive
-        self._identifier = bytearray()
+        self._identifier = Gathered(request.transfer_syntax)
 
     def write(self, pieces: Sequence[memoryview]) -> None:
-        for piece in pieces:
-            if len(self._identifier) <= IDENTIFIER_LIMIT:
-                self._identifier += piece
+        self._identifier.write(pieces)
 
     def abandon(self) -> None:
-        self._identifier.clear()
+        self._identifier.abandon()
 
     async def answer(self, answers: Answers) -> None:
         command = self._request.command
@@ -79,7 +77,7 @@ class _Finding:
         await answers.send(response(command, status.SUCCESS))
 
     async def _matches(self) -> AsyncGenerator[bytes]:
-        identifier = decoded(bytes(self._identifier), self._request.transfer_syntax)
+        identifier = self._identifier.read()
         root = FIND[self._request.sop_class]
         level = level_of(identifier, root)
         check_unique_keys(identifier, root, level)

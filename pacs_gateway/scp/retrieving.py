@@ -13,7 +13,7 @@ from engine.errors import HutongError, StorageError
 from engine.store.imaging_search import Content, ImagingQuery, Key, Level
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
-from pacs_gateway.query.identifier import IDENTIFIER_LIMIT, UNREADABLE, decoded, encoded, malformed
+from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed
 from pacs_gateway.query.keys import retrieved_by
 from pacs_gateway.query.models import Root, check_unique_keys, level_of
 from pacs_gateway.scp.service import Answers, Request, response
@@ -75,19 +75,17 @@ class Retrieval:
         self._request = request
         self._root = root
         self._archive = archive
-        self._identifier = bytearray()
+        self._identifier = Gathered(request.transfer_syntax)
 
     def write(self, pieces: Sequence[memoryview]) -> None:
-        for piece in pieces:
-            if len(self._identifier) <= IDENTIFIER_LIMIT:
-                self._identifier += piece
+        self._identifier.write(pieces)
 
     def abandon(self) -> None:
-        self._identifier.clear()
+        self._identifier.abandon()
 
     def query(self) -> ImagingQuery:
         """Which objects are asked for. Raises ParseError."""
-        identifier = decoded(bytes(self._identifier), self._request.transfer_syntax)
+        identifier = self._identifier.read()
         level = level_of(identifier, self._root)
         check_unique_keys(identifier, self._root, level)
         try:

@@ -12,7 +12,7 @@ from engine.errors import HutongError, StorageError
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
 from pacs_gateway import status
-from pacs_gateway.query.identifier import IDENTIFIER_LIMIT, UNREADABLE, decoded, encoded, malformed
+from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Answers, Operation, Request, response
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
@@ -52,17 +52,15 @@ class _Finding:
         self._channel = channel
         self._request = request
         self._find_steps = find_steps
-        self._identifier = bytearray()
+        self._identifier = Gathered(request.transfer_syntax)
 
     def write(self, pieces: Sequence[memoryview]) -> None:
-        for piece in pieces:
-            if len(self._identifier) <= IDENTIFIER_LIMIT:
-                self._identifier += piece
+        self._identifier.write(pieces)
 
     async def answer(self, answers: Answers) -> None:
         command = self._request.command
         try:
-            identifier = decoded(bytes(self._identifier), self._request.transfer_syntax)
+            identifier = self._identifier.read()
             steps = await self._steps(_query_of(identifier))
             for step in steps:
                 if answers.cancelled:
@@ -77,7 +75,7 @@ class _Finding:
         await answers.send(response(command, status.SUCCESS))
 
     def abandon(self) -> None:
-        self._identifier.clear()
+        self._identifier.abandon()
 
     async def _steps(self, query: StepQuery) -> list[Step]:
         caller = self._request.caller
