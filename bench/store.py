@@ -12,11 +12,9 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,6 +30,7 @@ from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, 
 from rich.console import Console
 from rich.table import Table
 
+from bench.ready import free_port, listens, until
 from engine.cli.assembly import prepare
 from engine.store.embedded import EmbeddedPostgres
 
@@ -40,7 +39,6 @@ MEGABYTE = 1_000_000
 _PDU_BYTES = "131072"
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _UID = "1.2.826.0.1.3680043.10.1{:012d}.1{:06d}"
-_START_SECS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +215,7 @@ def _hutong(folder: Path, url: str) -> Iterator[Server]:
             nonlocal settled_before
             asyncio.run(_all_indexed(url, objects))
             store = folder / "objects" / "store" / "bench"
-            _until(lambda: len(list(store.rglob("*.dcm"))) == objects - settled_before)
+            until(lambda: len(list(store.rglob("*.dcm"))) == objects - settled_before)
             shutil.rmtree(store)  # the disk is not asked to hold every round
             settled_before = objects
 
@@ -236,17 +234,17 @@ async def _all_indexed(url: str, objects: int) -> None:
 @contextmanager
 def _storescp(folder: Path) -> Iterator[Server]:
     folder.mkdir()
-    port = _free_port()
+    port = free_port()
     command = ["storescp", "--fork", "--max-pdu", _PDU_BYTES, "--output-directory", str(folder), str(port)]
     with _running(command, _ENVIRONMENT) as process:
-        _until(lambda: _listens(port))
+        until(lambda: listens(port))
         yield Server("storescp", port, psutil.Process(process.pid), lambda _: _emptied(folder))
 
 
 @contextmanager
 def _orthanc(folder: Path) -> Iterator[Server]:
     folder.mkdir()
-    port = _free_port()
+    port = free_port()
     (folder / "orthanc.json").write_text(
         json.dumps(
             {
@@ -263,7 +261,7 @@ def _orthanc(folder: Path) -> Iterator[Server]:
         )
     )
     with _running(["Orthanc", str(folder / "orthanc.json")], _ENVIRONMENT) as process:
-        _until(lambda: _listens(port))
+        until(lambda: listens(port))
         yield Server("Orthanc", port, psutil.Process(process.pid), lambda _: None)
 
 
@@ -285,26 +283,6 @@ def _running(
 def _emptied(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + _START_SECS
-    while not reached():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a server did not get ready")
-        pause.wait(0.05)
 
 
 def _peak_megabytes(process: psutil.Process) -> float:

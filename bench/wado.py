@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -33,6 +33,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from rich.console import Console
 from rich.table import Table
 
+from bench.ready import free_port, listens, until
 from engine.cli.assembly import prepare
 from engine.clock import now
 from engine.store import access
@@ -45,7 +46,6 @@ SECONDS = 3.0
 ROUNDS = 3
 _SIDE = 512
 _UID = "1.2.826.0.1.3680043.10.2.{}"
-_START_SECS = 30.0
 _BUFFER_BYTES = 1024 * 1024
 _PLAIN = "application/dicom"
 _PARTS = 'multipart/related; type="application/dicom"'
@@ -81,7 +81,7 @@ def main() -> None:
             port, process, token = stack.enter_context(_hutong(folder, url))
             floor = stack.enter_context(_floor(folder / "plain", objects))
             _post(f"http://127.0.0.1:{port}/dicomweb/studies", objects, {"Authorization": f"Bearer {token}"})
-            _until(lambda: len(list((folder / "objects" / "store").rglob("*.dcm"))) == INSTANCES)
+            until(lambda: len(list((folder / "objects" / "store").rglob("*.dcm"))) == INSTANCES)
             loads = [
                 Load("plain files, by path", *floor, [f"/{number}" for number in range(INSTANCES)]),
                 *_loads("hutong", process, port, "/dicomweb", f"Authorization: Bearer {token}\r\n"),
@@ -260,16 +260,16 @@ def _floor(folder: Path, objects: Sequence[bytes]) -> Iterator[tuple[psutil.Proc
     folder.mkdir()
     for number, one in enumerate(objects):
         (folder / str(number)).write_bytes(one)
-    port = _free_port()
+    port = free_port()
     with _running([sys.executable, "-m", "bench.floor_files", str(port), str(folder)], {**os.environ}) as process:
-        _until(lambda: _listens(port))
+        until(lambda: listens(port))
         yield psutil.Process(process.pid), port
 
 
 @contextmanager
 def _orthanc(folder: Path) -> Iterator[tuple[psutil.Process, int]]:
     folder.mkdir()
-    port = _free_port()
+    port = free_port()
     plugins = next(iter(Path("/usr").rglob("libOrthancDicomWeb.so*")), None)
     if plugins is None:
         raise RuntimeError("Orthanc has no DICOMweb plugin: apt-get install orthanc-dicomweb")
@@ -288,7 +288,7 @@ def _orthanc(folder: Path) -> Iterator[tuple[psutil.Process, int]]:
         )
     )
     with _running(["Orthanc", str(folder / "orthanc.json")], {**os.environ, "TCP_NODELAY": "1"}) as process:
-        _until(lambda: _listens(port))
+        until(lambda: listens(port))
         yield psutil.Process(process.pid), port
 
 
@@ -305,26 +305,6 @@ def _running(
     finally:
         process.terminate()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + _START_SECS
-    while not reached():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a server did not get ready")
-        pause.wait(0.05)
 
 
 if __name__ == "__main__":

@@ -144,9 +144,16 @@ class Served:
         return found
 
     def _children(self) -> list[psutil.Process]:
-        """Asked of the supervisor's threads: psutil would read every process of the machine for it."""
-        lists = Path(f"/proc/{self.run['pid']}/task").glob("*/children")
-        return [psutil.Process(int(pid)) for file in lists for pid in file.read_text().split()]
+        """Asked of the supervisor's threads: psutil would read every process of the machine for it.
+
+        The list may name a child that ends before it is looked at, and a thread may end before its list is read.
+        """
+        found = []
+        for file in Path(f"/proc/{self.run['pid']}/task").glob("*/children"):
+            for pid in _words(file):
+                with suppress(psutil.NoSuchProcess):
+                    found.append(psutil.Process(int(pid)))
+        return found
 
     async def kill(self, role: str) -> None:
         """kill -9, and waits until the kernel has ended it."""
@@ -250,6 +257,13 @@ def _at_most_one(threads: Path) -> bool:
         return len(list(threads.iterdir())) <= 1
     except OSError:
         return True
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except OSError:  # its thread has ended
+        return []
 
 
 def _listens(port: int) -> bool:
