@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from engine.errors import NotFoundError, ParseError
 from engine.store.reading import Text
-from engine.store.tokens import PARAMETERS
+from engine.store.search_parameters import PARAMETERS
 
 MEDIA_TYPE: Final = "application/fhir+json"
 _ACCEPTED_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "application/fhir json"})

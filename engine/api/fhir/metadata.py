@@ -12,7 +12,7 @@ from starlette.responses import Response
 from engine.api.fhir.exchange import MEDIA_TYPE, base, refuse_other_formats
 from engine.api.services import Hub
 from engine.store.reading import instant
-from engine.store.tokens import PARAMETERS, Kind, Parameter
+from engine.store.search_parameters import PARAMETERS, Kind, Parameter
 
 _PARAMETERS_OF_EVERY_TYPE = (
     ("_id", "token", "One or more logical ids"),

@@ -17,8 +17,8 @@ from engine.api.fhir.values import LARGEST_NUMBER, alternatives, bad, moment, nu
 from engine.errors import ParseError
 from engine.store import tokens
 from engine.store.search import Place
+from engine.store.search_parameters import PARAMETERS, Kind, Parameter
 from engine.store.spellings import folded
-from engine.store.tokens import PARAMETERS, Kind, Parameter
 
 Pair = tuple[str, str]
 

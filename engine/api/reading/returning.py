@@ -58,7 +58,7 @@ async def owe_report(
     for target in targets:
         delivery = _ids.next(at)
         control_id = _control_id(delivery)
-        endpoint = hub.config.endpoints[target.endpoint]
+        endpoint = hub.config.mllp_endpoints[target.endpoint]
         payload = outbound.build_oru(
             case.report, order, patient, [case.observation], endpoint=endpoint, control_id=control_id, at=at
         )

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.store import tokens
+from engine.store.search_parameters import PARAMETERS
 from engine.store.spellings import LONGEST_BEGINNING, spellings
-from engine.store.tokens import PARAMETERS, tokens_of
+from engine.store.tokens import tokens_of
 
 LARGEST_INDEX_ENTRY_BYTES = 2704
 
