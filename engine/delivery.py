@@ -64,7 +64,7 @@ class Couriers:
             while not await outbox.lead(connection):  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_SECS)
             await stranded.tell(connection, self._community.endpoints, self._clock())
-            wake = {name: asyncio.Event() for name in self._community.endpoints}
+            wake = {name: asyncio.Event() for name in self._community.mllp_endpoints}
 
             def owed(*_: object) -> None:
                 for event in wake.values():
@@ -75,7 +75,7 @@ class Couriers:
             turn = asyncio.Lock()
             async with asyncio.TaskGroup() as couriers:
                 couriers.create_task(_end_with(gone))
-                for endpoint in self._community.endpoints.values():
+                for endpoint in self._community.mllp_endpoints.values():
                     courier = _Courier(
                         endpoint, self._make_sender(endpoint), connection, turn, wake[endpoint.name], self._clock
                     )

@@ -155,7 +155,7 @@ class Pipeline:
             written, raised = await order_answers.apply(
                 connection,
                 hl7v2.parse(envelope.payload, self._charset(envelope)),
-                endpoints=[e.name for e in self._community.endpoints.values() if e.facility == envelope.facility],
+                endpoints=[e.name for e in self._community.mllp_endpoints.values() if e.facility == envelope.facility],
                 facility=envelope.facility,
                 envelope=envelope.id,
                 channel=envelope.channel,

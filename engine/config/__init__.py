@@ -14,16 +14,16 @@ from engine.config.community import (
     Http,
     Level,
     MllpChannel,
-    MllpEndpoint,
     Recognition,
     RecognitionItem,
-    Retry,
     Role,
     Route,
+    StudyTag,
     To,
     User,
     When,
 )
+from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint, Retry, SendAs
 from engine.config.loader import load
 from engine.config.problems import InvalidConfiguration, Problem
 
@@ -34,6 +34,8 @@ __all__ = [
     "Channel",
     "Community",
     "DicomChannel",
+    "DicomEndpoint",
+    "Endpoint",
     "Event",
     "Facility",
     "FolderChannel",
@@ -49,6 +51,8 @@ __all__ = [
     "Retry",
     "Role",
     "Route",
+    "SendAs",
+    "StudyTag",
     "To",
     "User",
     "When",

@@ -6,58 +6,24 @@ Scalars arrive as the text that was written (`engine.config.document`), and thes
 
 from __future__ import annotations
 
-import codecs
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from engine.config.alerts import Alerts
+from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
 from engine.config.model import Model
-from engine.config.transport import Allowed, CertificateName, EndpointTls, ListenerTls
+from engine.config.transport import Allowed, CertificateName, ListenerTls
+from engine.config.values import AeTitle, Charset, MessageType, Modality, Name, Port, Secs, Text
+from engine.config.windows import Window
 
 DICOM_PORT = 11112
 MLLP_LIMIT_BYTES = 16 * 1024 * 1024
 """A report with an embedded PDF is a few megabytes; a message larger than this is a mistake or an attack."""
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 """A day of a busy laboratory. A file is read whole, so this is also what it costs in memory, twice."""
-
-
-def _known_charset(value: str) -> str:
-    try:
-        codecs.lookup(value)
-    except LookupError:
-        raise ValueError("expected a character set such as utf-8 or gb18030") from None
-    return value
-
-
-def _ae_title(value: str) -> str:
-    # DICOM PS3.5 §6.2, VR AE: at most 16 characters, no backslash, no control characters, not only spaces.
-    if not re.fullmatch(r"[ -\[\]-~]{1,16}", value) or not value.strip():
-        raise ValueError("expected an AE title: 1 to 16 ASCII characters without a backslash")
-    return value.strip()
-
-
-def _mllp_address(value: str) -> str:
-    match = re.fullmatch(r"mllp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})", value)
-    if match is None or not 1 <= int(match.group(1)) <= 65535:
-        raise ValueError("expected an address such as mllp://10.0.0.5:2575")
-    return value
-
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Secs = Annotated[float, Field(gt=0, le=86_400)]
-Charset = Annotated[str, AfterValidator(_known_charset)]
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-MllpAddress = Annotated[str, AfterValidator(_mllp_address)]
-Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,15}$")]
-MessageType = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}(\^[A-Z0-9]{3})?$")]
-HdText = Annotated[str, StringConstraints(pattern=r"^[^|^~\\&\r\n]*$", max_length=180)]
-"""The namespace of an HL7 v2 HD field, written into MSH as it is."""
 
 
 class Level(StrEnum):
@@ -81,6 +47,7 @@ class Event(StrEnum):
     MESSAGE = "message"
     ORDER = "order"
     REPORT_SIGNED = "report-signed"
+    STUDY = "study"
 
 
 class Role(StrEnum):
@@ -205,37 +172,21 @@ class DicomChannel(Model):
 Channel = MllpChannel | FolderChannel | DicomChannel
 
 
-class Retry(Model):
-    """How long to wait before the next attempt: first, then times factor, up to max."""
+class StudyTag(StrEnum):
+    """The attributes of a study that a route may look at, by their DICOM keywords."""
 
-    first_secs: Secs = 1.0
-    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
-    max_secs: Secs = 300.0
-
-    @model_validator(mode="after")
-    def _grows(self) -> Retry:
-        if self.max_secs < self.first_secs:
-            raise ValueError("expected max_secs to be at least first_secs")
-        return self
-
-
-class MllpEndpoint(Model):
-    """A system we send HL7 v2 to, and what it wants to read in MSH-2 to MSH-18."""
-
-    type: Literal["mllp"]
-    name: Name
-    facility: Name
-    address: MllpAddress
-    charset: Charset = "utf-8"
-    version: Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1"] = "2.5.1"
-    sending_application: HdText = "HUTONG"
-    sending_facility: HdText = "HUTONG"
-    receiving_application: HdText = ""
-    receiving_facility: HdText = ""
-    connect_timeout_secs: Secs = 5.0
-    answer_timeout_secs: Secs = 30.0
-    retry: Retry = Retry()
-    tls: EndpointTls | None = None
+    ISSUER = "IssuerOfPatientID"
+    SEX = "PatientSex"
+    AGE = "PatientAge"
+    DESCRIPTION = "StudyDescription"
+    SERIES_DESCRIPTION = "SeriesDescription"
+    REFERRING = "ReferringPhysicianName"
+    INSTITUTION = "InstitutionName"
+    STATION = "StationName"
+    MANUFACTURER = "Manufacturer"
+    MODEL = "ManufacturerModelName"
+    SOURCE = "SourceApplicationEntityTitle"
+    SOP_CLASS = "SOPClassUID"
 
 
 class When(Model):
@@ -246,19 +197,29 @@ class When(Model):
     from_facilities: tuple[Name, ...] = ()
     modalities: tuple[Modality, ...] = ()
     categories: tuple[Text, ...] = ()
+    body_parts: tuple[Text, ...] = ()
+    between: tuple[Window, ...] = ()
+    """When on a day a study came, on a clock in China."""
+    tags: dict[StudyTag, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """By DICOM keyword, the values one of which a study must have."""
 
 
 class To(Model):
-    """Where a route leads: to the requester's own endpoint, to named endpoints, or to a centre. One of the three."""
+    """Where a route leads: to the requester's own endpoint, to named endpoints, to a centre, or to the archives that
+    are asked for earlier studies of the patient. One of the four."""
 
     requester: bool = False
     endpoints: tuple[Name, ...] = ()
     centre: Name | None = None
+    priors_from: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _leads_to_one_place(self) -> To:
-        if [self.requester, bool(self.endpoints), self.centre is not None].count(True) != 1:
-            raise ValueError("expected exactly one of: requester: true, endpoints: [...], centre: NAME")
+        places = [self.requester, bool(self.endpoints), self.centre is not None, bool(self.priors_from)]
+        if places.count(True) != 1:
+            raise ValueError(
+                "expected exactly one of: requester: true, endpoints: [...], centre: NAME, priors_from: [...]"
+            )
         return self
 
 
@@ -273,10 +234,16 @@ class Route(Model):
             raise ValueError("expected event: report-signed, because only a report has a requester to go back to")
         if self.to.centre is not None and self.when.event is not Event.ORDER:
             raise ValueError("expected event: order, because a centre takes orders")
-        if self.when.event is Event.ORDER and self.to.centre is None:
+        if self.to.priors_from and self.when.event is not Event.ORDER:
+            raise ValueError("expected event: order, because earlier studies are asked for when one is ordered")
+        if self.when.event is Event.ORDER and self.to.centre is None and not self.to.priors_from:
             raise ValueError("expected centre: NAME; event: message with message_types passes the order's message on")
         if self.when.event is Event.MESSAGE and (self.when.modalities or self.when.categories):
             raise ValueError("expected no modalities and no categories, because only orders and reports have them")
+        if self.when.event is Event.STUDY and self.when.categories:
+            raise ValueError("expected no categories, because only orders and reports have them")
+        if self.when.event is not Event.STUDY and (self.when.body_parts or self.when.between or self.when.tags):
+            raise ValueError("expected no body_parts, between and tags, because only event: study has them")
         if self.when.event is not Event.MESSAGE and self.when.message_types:
             raise ValueError("expected no message_types, because only event: message has them")
         return self
@@ -332,13 +299,21 @@ class Community(Model):
     http: Http
     facilities: dict[str, Facility]
     channels: dict[str, Channel]
-    endpoints: dict[str, MllpEndpoint]
+    endpoints: dict[str, Endpoint]
     routes: tuple[Route, ...]
     centres: dict[str, Centre]
     recognition: Recognition
     users: dict[str, User]
     folder: Path
     alerts: Alerts = Alerts()
+
+    @property
+    def mllp_endpoints(self) -> dict[str, MllpEndpoint]:
+        return {name: one for name, one in self.endpoints.items() if isinstance(one, MllpEndpoint)}
+
+    @property
+    def dicom_endpoints(self) -> dict[str, DicomEndpoint]:
+        return {name: one for name, one in self.endpoints.items() if isinstance(one, DicomEndpoint)}
 
     @property
     def mllp_channels(self) -> tuple[MllpChannel, ...]:

@@ -13,7 +13,7 @@ def gaps(community: Community) -> Iterator[str]:
     And for each whose orders do, but to which no signed report can come back.
     """
     senders = {channel.facility for channel in community.hl7_channels}
-    reached = {endpoint.facility for endpoint in community.endpoints.values()}
+    reached = {endpoint.facility for endpoint in community.mllp_endpoints.values()}
     to_centres = [route for route in community.routes if route.when.event == Event.ORDER]
     for name, facility in community.facilities.items():
         if name not in senders or facility.level == Level.COUNTY:

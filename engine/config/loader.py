@@ -21,12 +21,12 @@ from engine.config.community import (
     FolderChannel,
     Http,
     MllpChannel,
-    MllpEndpoint,
     Recognition,
     Route,
     User,
 )
 from engine.config.document import Document, Place, UnreadableDocument, Value, read
+from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
 from engine.config.explanation import explain
 from engine.config.problems import InvalidConfiguration, Problem, nearest, written
 from engine.config.references import check_references
@@ -38,7 +38,7 @@ CHANNELS, ENDPOINTS, CENTRES = "channels", "endpoints", "centres"
 FILES = (COMMUNITY, ROUTES, RECOGNITION, USERS, ALERTS)
 FOLDERS = (CHANNELS, ENDPOINTS, CENTRES)
 CHANNEL_TYPES: dict[str, type[Channel]] = {"mllp": MllpChannel, "folder": FolderChannel, "dicom": DicomChannel}
-ENDPOINT_TYPES = {"mllp": MllpEndpoint}
+ENDPOINT_TYPES: dict[str, type[Endpoint]] = {"mllp": MllpEndpoint, "dicom": DicomEndpoint}
 LIMIT_FILES = 1000
 """Of one kind. More is a folder that somebody pointed at by mistake."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config.community import Channel, Community, DicomChannel, FolderChannel, Role
+from engine.config.community import Channel, Community, DicomChannel, Event, FolderChannel, Role, Route
 from engine.config.document import Document, Place
 from engine.config.problems import Problem, nearest, written
 
@@ -97,10 +97,21 @@ def _routes(check: _Check, community: Community) -> None:
         first.setdefault(route.id, position)
         for index, facility in enumerate(route.when.from_facilities):
             check.name("facility", facility, "routes.yaml", (*place, "when", "from_facilities", index))
-        for index, endpoint in enumerate(route.to.endpoints):
-            check.name("endpoint", endpoint, "routes.yaml", (*place, "to", "endpoints", index))
+        for key, endpoints in (("endpoints", route.to.endpoints), ("priors_from", route.to.priors_from)):
+            for index, endpoint in enumerate(endpoints):
+                check.name("endpoint", endpoint, "routes.yaml", (*place, "to", key, index))
+                _endpoint_fits(check, community, route, endpoint, (*place, "to", key, index))
         if route.to.centre is not None:
             check.name("centre", route.to.centre, "routes.yaml", (*place, "to", "centre"))
+
+
+def _endpoint_fits(check: _Check, community: Community, route: Route, name: str, place: Place) -> None:
+    """Studies go to imaging systems, messages to others."""
+    endpoint = community.endpoints.get(name)
+    wanted = "dicom" if route.when.event in (Event.STUDY, Event.ORDER) else "mllp"
+    if endpoint is not None and endpoint.type != wanted:
+        text = f"expected an endpoint of type {wanted} for event: {route.when.event}; '{name}' is {endpoint.type}"
+        check.say("routes.yaml", place, text)
 
 
 def _listeners(check: _Check, community: Community) -> None:

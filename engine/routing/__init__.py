@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from engine.config import Community, Event, Route
+from engine.config import Community, Event, Route, StudyTag
+from engine.config.windows import is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,21 @@ class CentreTarget:
 
     centre: str
     route: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What routes ask of a study.
+
+    ae_title  of whoever sent it
+    tags      every value that its objects give, by attribute
+    """
+
+    facility: str
+    ae_title: str
+    modalities: frozenset[str]
+    body_parts: frozenset[str] = frozenset()
+    tags: Mapping[StudyTag, frozenset[str]] = field(default_factory=dict)
 
 
 def message_received(community: Community, *, facility: str, message_type: str) -> list[Target]:
@@ -56,10 +73,48 @@ def report_signed(
         if not _is_about(route, modality, categories):
             continue
         if route.to.requester:
-            own = [e.name for e in community.endpoints.values() if e.facility == requester_facility]
+            own = [e.name for e in community.mllp_endpoints.values() if e.facility == requester_facility]
             targets += [Target(endpoint, route.id) for endpoint in own]
         targets += [Target(endpoint, route.id) for endpoint in route.to.endpoints]
     return _distinct(targets)
+
+
+def study_stored(community: Community, study: StudyFacts, moment: datetime) -> list[Target]:
+    """Who is owed the objects of a study that came at a moment, on a clock in China. Where it came from never is."""
+    return _distinct(
+        Target(endpoint, route.id)
+        for route in _applying(community, Event.STUDY, study.facility)
+        if _takes_study(route, study, moment)
+        for endpoint in route.to.endpoints
+        if community.dicom_endpoints[endpoint].ae_title != study.ae_title
+    )
+
+
+def priors_wanted(
+    community: Community, *, facility: str, modality: str, categories: Collection[str] = ()
+) -> list[Target]:
+    """Which archives are asked for earlier studies of the patient of an order."""
+    return _distinct(
+        Target(endpoint, route.id)
+        for route in _applying(community, Event.ORDER, facility)
+        if _is_about(route, modality, categories)
+        for endpoint in route.to.priors_from
+    )
+
+
+def _takes_study(route: Route, study: StudyFacts, moment: datetime) -> bool:
+    when = route.when
+    return (
+        (not when.modalities or not study.modalities.isdisjoint(when.modalities))
+        and (not when.body_parts or not _folded(study.body_parts).isdisjoint(_folded(when.body_parts)))
+        and is_open(when.between, moment)
+        and all(not _folded(study.tags.get(tag, ())).isdisjoint(_folded(values)) for tag, values in when.tags.items())
+    )
+
+
+def _folded(words: Iterable[str]) -> frozenset[str]:
+    """For comparing: case and blanks at the ends do not count, which DICOM's code strings do not have."""
+    return frozenset(word.strip().casefold() for word in words)
 
 
 def _applying(community: Community, event: Event, facility: str) -> list[Route]:

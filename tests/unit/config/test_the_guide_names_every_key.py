@@ -14,6 +14,7 @@ from engine.config import (
     Centre,
     Community,
     DicomChannel,
+    DicomEndpoint,
     Facility,
     FolderChannel,
     Http,
@@ -33,8 +34,8 @@ from engine.config.transport import EndpointTls, ListenerTls
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("connect-a-system.md", "connect-a-system.zh-CN.md")
 MODELS: tuple[type[BaseModel], ...] = (
-    AeEntry, Centre, DicomChannel, EndpointTls, Facility, FolderChannel, Http, ListenerTls, MllpChannel, MllpEndpoint,
-    Recognition, RecognitionItem, Retry, Route, To, User, When,
+    AeEntry, Centre, DicomChannel, DicomEndpoint, EndpointTls, Facility, FolderChannel, Http, ListenerTls, MllpChannel,
+    MllpEndpoint, Recognition, RecognitionItem, Retry, Route, To, User, When,
 )  # fmt: skip
 FILES = set(Community.model_fields)
 """Files and folders, which the headings name."""
@@ -63,7 +64,7 @@ def test_every_key_is_told_and_no_other(guide: str) -> None:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_the_defaults_are_those_of_the_models(guide: str) -> None:
     text = (DOCS / guide).read_text(encoding="utf-8")
-    for model in (MllpChannel, FolderChannel, DicomChannel, MllpEndpoint, Centre, Recognition):
+    for model in (MllpChannel, FolderChannel, DicomChannel, MllpEndpoint, DicomEndpoint, Centre, Recognition):
         for name, field in model.model_fields.items():
             default = field.default
             if default is PydanticUndefined or not isinstance(default, int | float) or isinstance(default, bool):

@@ -98,7 +98,8 @@ WRONG_VALUES = [
         ["endpoints/baishi-his.yaml:7: receiving_application: expected text without | ^ ~ \\ & and line ends, "
          "found 'HIS|X'"]),
     ("routes.yaml", "to: {requester: true}", "to: {requester: true, centre: county-ecg}",
-        ["routes.yaml:18: routes[3].to: expected exactly one of: requester: true, endpoints: [...], centre: NAME"]),
+        ["routes.yaml:18: routes[3].to: expected exactly one of: requester: true, endpoints: [...], centre: NAME, "
+         "priors_from: [...]"]),
     ("routes.yaml", "when: {event: report-signed}", "when: {event: order}",
         ["routes.yaml:16: routes[3]: expected event: report-signed, "
          "because only a report has a requester to go back to"]),

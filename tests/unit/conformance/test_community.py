@@ -15,9 +15,9 @@ def test_every_listener_of_the_copy_takes_any_free_port(tmp_path: Path) -> None:
     copy, original = load(tmp_path / "copy"), load(EXAMPLE)
     assert copy.http.port == 0
     assert {channel.port for channel in copy.mllp_channels} == {channel.port for channel in copy.dicom_channels} == {0}
-    assert copy.endpoints["baishi-his"].address == "mllp://127.0.0.1:9"
-    assert copy.endpoints["qingxi-his"] == original.endpoints["qingxi-his"]
-    assert copy.endpoints["baishi-his"].version == original.endpoints["baishi-his"].version
+    assert copy.mllp_endpoints["baishi-his"].address == "mllp://127.0.0.1:9"
+    assert copy.mllp_endpoints["qingxi-his"] == original.mllp_endpoints["qingxi-his"]
+    assert copy.mllp_endpoints["baishi-his"].version == original.mllp_endpoints["baishi-his"].version
     assert copy.users == original.users
 
 
@@ -29,7 +29,7 @@ def test_the_cast_of_the_story_stands_in_the_example_community() -> None:
         assert site.channel in community.channels
         assert community.facilities[site.facility].name == site.name
         assert site.his.facility in community.facilities[site.facility].msh4
-        assert community.endpoints[site.endpoint].facility == site.facility
+        assert community.mllp_endpoints[site.endpoint].facility == site.facility
         assert entries[site.ae_title] == site.facility
     for desk in (IMAGING, ECG):
         assert desk.reader in community.centres[desk.centre].readers
