@@ -147,3 +147,13 @@ class Definition:
     not_mapped: Mapping[str, str] = field(default_factory=dict)
     line: Line = field(default=Line("", 0), repr=False)
     needs: tuple[str, ...] = ()
+
+
+def reachable(groups: Mapping[str, Group], group: str) -> set[str]:
+    """The segments that a rule of this group may read: those of the group, and of the groups around it."""
+    found: set[str] = set()
+    inside: str | None = group
+    while inside is not None:
+        found.update(groups[inside].segments)
+        inside = groups[inside].inside
+    return found

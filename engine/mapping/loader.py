@@ -15,6 +15,7 @@ from engine.mapping.definition import (
     Line,
     ResourceRules,
     Rule,
+    reachable,
 )
 from engine.mapping.overlay import Overlay, read_overlay, with_changes
 from engine.mapping.reading import Node
@@ -298,32 +299,22 @@ def _check(definition: Definition, problems: list[Problem], facility: str) -> No
             text = f"no group holds segment {segment}{nearest(segment, held)}"
             problems.append(Problem(definition.line.file, definition.line.line, "needs", text))
     for resources in definition.resources:
-        reachable = _reachable(definition, resources.group)
+        within_reach = reachable(definition.groups, resources.group)
         for rule in (resources.id, *resources.rules):
             for name in rule.fields:
-                if name.segment not in reachable:
+                if name.segment not in within_reach:
                     text = f"segment {name.segment} cannot be reached from group '{resources.group}'"
                     problems.append(
-                        Problem(rule.line.file, rule.line.line, "", text + nearest(name.segment, reachable))
+                        Problem(rule.line.file, rule.line.line, "", text + nearest(name.segment, within_reach))
                     )
             if rule.refer is not None and rule.refer not in made:
                 text = f"no resource {rule.refer} is made by {definition.name}{nearest(rule.refer, made)}"
                 problems.append(Problem(rule.line.file, rule.line.line, "refer", text))
         for segment in resources.needs:
-            if segment not in reachable:
-                text = (
-                    f"segment {segment} cannot be reached from group '{resources.group}'{nearest(segment, reachable)}"
-                )
+            if segment not in within_reach:
+                text = f"segment {segment} cannot be reached from group '{resources.group}'"
+                text += nearest(segment, within_reach)
                 problems.append(Problem(resources.line.file, resources.line.line, "needs", text))
         if resources.within is not None and resources.within not in made:
             text = f"no resource {resources.within} is made by {definition.name}{nearest(resources.within, made)}"
             problems.append(Problem(resources.line.file, resources.line.line, "within", text))
-
-
-def _reachable(definition: Definition, group: str) -> set[str]:
-    reachable: set[str] = set()
-    inside: str | None = group
-    while inside is not None:
-        reachable.update(definition.groups[inside].segments)
-        inside = definition.groups[inside].inside
-    return reachable

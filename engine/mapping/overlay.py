@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.config.problems import Problem, nearest
-from engine.mapping.definition import Definition, Line, ResourceRules, Rule
+from engine.mapping.definition import Definition, Group, Line, ResourceRules, Rule, reachable
 from engine.mapping.reading import Node
 from engine.mapping.rules import RULE_KEYS, Known, read_rule
 
@@ -98,18 +98,22 @@ def _applied(definition: Definition, overlay: Overlay, problems: list[Problem], 
         definition,
         version=f"{definition.version}/{overlay.version}",
         groups=groups,
-        resources=_changed(definition.resources, overlay.changes, problems),
+        resources=_changed(definition.resources, groups, overlay.changes, problems),
         not_mapped={**definition.not_mapped, **overlay.not_mapped},
     )
 
 
 def _changed(
-    resources: Sequence[ResourceRules], changes: Sequence[Change], problems: list[Problem]
+    resources: Sequence[ResourceRules],
+    groups: Mapping[str, Group],
+    changes: Sequence[Change],
+    problems: list[Problem],
 ) -> tuple[ResourceRules, ...]:
     """Where several entries of a mapping speak of one resource, a change is made where its rule stands.
 
-    A rule that stands in none of them is new, and goes into those that make the resource. One that makes the id stands
-    for the one of that name, for then every entry that speaks of the resource still means the same one.
+    A rule that stands in none of them is new, and goes into those that make the resource and whose group reaches the
+    segments it reads. One that makes the id stands for the one of that name, for then every entry that speaks of the
+    resource still means the same one.
     """
     resources = _identified(resources, [change for change in changes if _makes_id(change)], problems)
     changes = [change for change in changes if not _makes_id(change)]
@@ -120,7 +124,7 @@ def _changed(
         ]
         holders = [rules for _, rules in named if change.id in rules]
         if change.rule is not None:
-            for rules in holders or [rules for each, rules in named if not each.says_more]:
+            for rules in holders or _takers(change.rule, named, groups):
                 rules[change.id] = change.rule
             continue
         for rules in holders:
@@ -130,6 +134,16 @@ def _changed(
             text = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
             problems.append(Problem(change.line.file, change.line.line, "rule", text))
     return tuple(replace(each, rules=tuple(rules.values())) for each, rules in zip(resources, changed, strict=True))
+
+
+def _takers(
+    rule: Rule, named: Sequence[tuple[ResourceRules, dict[str, Rule]]], groups: Mapping[str, Group]
+) -> list[dict[str, Rule]]:
+    """The entries that a new rule goes into; all that make the resource where none reaches what it reads."""
+    making = [(each, rules) for each, rules in named if not each.says_more]
+    read = {name.segment for name in rule.fields}
+    reaching = [rules for each, rules in making if read <= reachable(groups, each.group)]
+    return reaching or [rules for _, rules in making]
 
 
 def _makes_id(change: Change) -> bool:

@@ -174,6 +174,30 @@ def test_a_facility_says_what_makes_the_id_of_its_visits(overlaid: Path) -> None
     assert "Encounter" not in {resource["resourceType"] for resource in made["qingxi"]}
 
 
+def test_a_new_row_goes_where_its_segment_is_within_reach(overlaid: Path) -> None:
+    (overlaid / "facilities/baishi/rde.yaml").write_text(
+        "version: 1\nmappings: [RDE]\ngroups:\n  encoded: {holds: [ZRX]}\nchanges:\n  MedicationRequest:\n"
+        "    - {rule: z-pays, from: ZRX-1, to: extension+, with: text_extension, as: 'urn:pays'}\n",
+        encoding="utf-8",
+    )
+    mapping = MappingSet.load(overlaid, ["baishi"]).find("RDE^O11", "baishi")
+    assert mapping is not None
+    lines = (
+        "MSH|^~\\&|HIS|F|H|H|20260401||RDE^O11|C1|P|2.5.1",
+        pid(),
+        "ORC|NW|R1",
+        "RXO|A^a^L",
+        "RXE||A^a^L",
+        "ZRX|自费",
+    )
+    made = mapping.apply(er7.parse("".join(f"{line}\r" for line in lines).encode()), CONTEXT).resources
+    requests = [each for each in made if each["resourceType"] == "MedicationRequest"]
+    assert [each.get("extension") for each in requests if each["intent"] == "filler-order"] == [
+        [{"url": "urn:pays", "valueString": "自费"}]
+    ]
+    assert [each.get("extension") for each in requests if each["intent"] != "filler-order"] == [None]
+
+
 def test_a_table_of_a_facility_that_nothing_looks_into_is_refused_with_the_nearest(overlaid: Path) -> None:
     (overlaid / "facilities/baishi/tables/sex.csv").rename(overlaid / "facilities/baishi/tables/sexx.csv")
     (found,) = problems(overlaid, ["baishi"])
