@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from engine.errors import DeliveryError, HutongError
 from pacs_gateway.scp.callers import Caller, Callers
 from pacs_gateway.scp.limits import Limits
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
-from pacs_gateway.scp.service import Operation, OutgoingDataSet, Request, Services
+from pacs_gateway.scp.service import Line, Operation, OutgoingDataSet, Request, Services
 from pacs_gateway.scp.store_answer import StoreAnswer
+from pacs_gateway.scp.telling import Telling
 from pacs_gateway.scp.unrecognized import Unrecognized
 from pacs_gateway.upper_layer.association import Association, State
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
@@ -76,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         # Where the peer takes objects of a class in an encoding, and what it is to answer to one.
         self._takes: dict[tuple[str, str], int] = {}
         self._stored: StoreAnswer | None = None
+        self._telling = Telling(loop)
         # The request under way: its operation while it arrives, then whether it is being answered.
         self._operation: Operation | None = None
         self._command: CommandSet | None = None
@@ -185,6 +187,20 @@ class Connection(asyncio.BufferedProtocol):
         if not self._writable.is_set():
             await self._writable.wait()
 
+    def line(self) -> Line:
+        return _Line(self, self._context_id)
+
+    def report(self, context_id: int, values: Mapping[Element, int | str], data_set: bytes) -> asyncio.Future[int]:
+        """Sends an N-EVENT-REPORT, after the response that is being sent if there is one; the status of its answer.
+
+        Raises DeliveryError when there is no association any more, also later, through what it returns.
+        """
+        if self._transport is None or self._association.state is not State.ESTABLISHED:
+            raise DeliveryError("the peer has gone")
+        answered = self._telling.report(context_id, values, data_set)
+        self._tell()
+        return answered
+
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
         return (sop_class, transfer_syntax) in self._takes
 
@@ -232,13 +248,19 @@ class Connection(asyncio.BufferedProtocol):
                 event, self._held = self._held or self._association.next_event(), None
                 if event is None:
                     break
-                if self._answering and not _interrupts(event):
+                if self._answering and not self._interrupts(event):
                     self._held = event
                     break
                 self._act(event)
         except UpperLayerError as error:
             self._abort(f"broke the protocol: {error.message}", error)
         self._read_or_wait()
+
+    def _interrupts(self, event: Event) -> bool:
+        """Whether it is acted on although a request is being answered."""
+        if isinstance(event, CommandReceived):
+            return event.command.field == CommandField.C_CANCEL_RQ or not event.command.is_request
+        return isinstance(event, Aborted) or (isinstance(event, DataReceived) and self._telling.passes_over)
 
     def _act(self, event: Event) -> None:
         match event:
@@ -294,6 +316,9 @@ class Connection(asyncio.BufferedProtocol):
             self._part()
 
     def _request(self, context_id: int, command: CommandSet) -> None:
+        if command.field == CommandField.N_EVENT_REPORT_RSP:
+            self._telling.answered(command)
+            return
         if not command.is_request:
             if self._stored is None:
                 raise UpperLayerError("a response comes where nothing was asked")
@@ -321,6 +346,9 @@ class Connection(asyncio.BufferedProtocol):
             self._perform()
 
     def _data(self, pieces: Sequence[memoryview], last: bool) -> None:
+        if self._telling.passes_over:
+            self._telling.passes_over = not last
+            return
         assert self._operation is not None, "a data set belongs to a request"
         if pieces:
             self._operation.write(pieces)
@@ -337,10 +365,19 @@ class Connection(asyncio.BufferedProtocol):
         await operation.answer(self)
         self._answering = False
         self._heard_at = self._loop.time()
+        self._tell()
         if self._ending:
             self._part()
         else:
             self._take()
+
+    def _tell(self) -> None:
+        """Messages must not mix: a report waits for the end of what is being answered."""
+        if self._answering:
+            return
+        for context_id, command, data_set in self._telling.due():
+            for pdu in self._association.message(context_id, command, data_set):
+                self._write(pdu)
 
     def _cancel(self, command: CommandSet) -> None:
         """Of a request that is already answered nothing is left to cancel."""
@@ -374,6 +411,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _abandon(self) -> None:
         self._held = None
+        self._telling.fail()
         if self._stored is not None:
             self._stored.fail()
         operation, self._operation = self._operation, None
@@ -398,11 +436,15 @@ class Connection(asyncio.BufferedProtocol):
         _log.warning("channel %s: %s %s", self._listener.channel, self._peer, what)
 
 
-def _interrupts(event: Event) -> bool:
-    """Whether it is acted on although a request is being answered."""
-    if isinstance(event, CommandReceived):
-        return event.command.field == CommandField.C_CANCEL_RQ or not event.command.is_request
-    return isinstance(event, Aborted)
+class _Line:
+    """Implements `Line`."""
+
+    def __init__(self, connection: Connection, context_id: int) -> None:
+        self._connection = connection
+        self._context_id = context_id
+
+    async def report(self, values: Mapping[Element, int | str], data_set: bytes) -> int:
+        return await self._connection.report(self._context_id, values, data_set)
 
 
 def _printable(ae_title: str) -> str:

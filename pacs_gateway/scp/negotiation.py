@@ -41,7 +41,8 @@ def refusal_of(request: AAssociateRQ) -> AAssociateRJ | None:
 def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAssociateAC:
     """Accepts what our services provide to this caller, and says of the rest why not.
 
-    Who may fetch objects with C-GET may be the provider of the storage classes, for these to be sent to it. Of the user
+    Who may fetch objects with C-GET may be the provider of the storage classes, for these to be sent to it, and a
+    provider of events may tell us of them. Of the user
     information, roles and a window of operations are answered; extended negotiation is not, which leaves
     each service at its default, and a user identity is not, because it is not checked.
     """
@@ -49,7 +50,11 @@ def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAss
     proposed = {context.abstract_syntax for context in request.presentation_contexts}
     gets = any(services.find(CommandField.C_GET_RQ, sop_class, caller) for sop_class in proposed)
     roles = {
-        role.sop_class_uid: RoleSelection(role.sop_class_uid, role.scu, role.scp and gets)
+        role.sop_class_uid: RoleSelection(
+            role.sop_class_uid,
+            role.scu,
+            role.scp and (gets or _hears_of(role.sop_class_uid, caller, services)),
+        )
         for role in asked.role_selections
     }
     return AAssociateAC(
@@ -67,6 +72,10 @@ def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAss
             role_selections=tuple(role for uid, role in roles.items() if services.transfer_syntaxes(uid, caller)),
         ),
     )
+
+
+def _hears_of(sop_class: str, caller: Caller, services: Services) -> bool:
+    return services.find(CommandField.N_EVENT_REPORT_RQ, sop_class, caller) is not None
 
 
 def _context(

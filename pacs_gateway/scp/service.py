@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,17 @@ class OutgoingDataSet(Protocol):
         ...
 
 
+class Line(Protocol):
+    """A way to tell the requestor of something later, for as long as its association stands."""
+
+    async def report(self, values: Mapping[Element, int | str], data_set: bytes) -> int:
+        """Sends an N-EVENT-REPORT under the presentation context of the request; the status that is answered.
+
+        Waits for an answer without a limit. Raises DeliveryError when the association ends instead.
+        """
+        ...
+
+
 class Answers(Protocol):
     """The way back to the requestor."""
 
@@ -49,6 +60,10 @@ class Answers(Protocol):
 
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
         """Waits until the peer can take more. Says nothing of a peer that has left."""
+        ...
+
+    def line(self) -> Line:
+        """May be kept after the request is answered."""
         ...
 
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
