@@ -49,6 +49,8 @@ _UID = "1.2.826.0.1.3680043.10.2.{}"
 _BUFFER_BYTES = 1024 * 1024
 _PLAIN = "application/dicom"
 _PARTS = 'multipart/related; type="application/dicom"'
+_BOUNDARY = "between-objects-of-noise"
+"""Orthanc looks for it without the line break before, so a short one would be found in the pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +218,13 @@ def _object(number: int) -> bytes:
 
 
 def _post(address: str, objects: Sequence[bytes], headers: dict[str, str]) -> None:
-    body = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % one for one in objects) + b"--b--\r\n"
-    content_type = {"Content-Type": f"{_PARTS}; boundary=b", "Accept": "application/dicom+json"}
+    between = b"--%b\r\nContent-Type: application/dicom\r\n\r\n" % _BOUNDARY.encode()
+    body = b"".join(between + one + b"\r\n" for one in objects) + b"--%b--\r\n" % _BOUNDARY.encode()
+    content_type = {"Content-Type": f"{_PARTS}; boundary={_BOUNDARY}", "Accept": "application/dicom+json"}
     begun = time.perf_counter()
-    httpx.post(address, content=body, headers=headers | content_type, timeout=60).raise_for_status()
+    told = httpx.post(address, content=body, headers=headers | content_type, timeout=60).raise_for_status().json()
+    if len(told["00081199"]["Value"]) != len(objects):
+        raise RuntimeError(f"{address} did not store every object")
     Console().print(
         f"{len(body) / 1e6:.0f} MB posted to {address} at {len(body) / 1e6 / (time.perf_counter() - begun):.0f} MB/s"
     )
