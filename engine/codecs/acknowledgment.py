@@ -240,6 +240,13 @@ def read(payload: bytes, configured_charset: str | None = None) -> Answer:
     return Answer(msa.value(1), msa.value(2).strip(), said, error_code)
 
 
+def answered_code(answer: bytes) -> str:
+    """MSA-1 of an answer in ER7, nothing else of it being read; empty for what holds no known code."""
+    found = answer.find(b"\rMSA" + answer[3:4])
+    code = answer[found + 5 : found + 7].decode("ascii", "replace") if found >= 0 else ""
+    return code if code in _KNOWN else ""
+
+
 def msh(header: Header, control_id: str, at: datetime, *, kind: str = "", owed: bool = False) -> str:
     """MSH of an answer to this header. `kind` is MSH-9, raw; empty for a general acknowledgment."""
     field = header.field

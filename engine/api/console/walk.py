@@ -14,7 +14,6 @@ from engine.api.console.deliveries import Delivery, shown
 from engine.api.console.payloads import PayloadText, decoded
 from engine.codecs import acknowledgment
 from engine.config.community import Community, Role
-from engine.errors import ParseError
 from engine.store import audit, delivery_list, finding_list, walks
 from engine.store.audit import Act
 from engine.store.database import Connection
@@ -265,12 +264,7 @@ def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
 
 def _code(row: WalkRow) -> str | None:
     """The code answered; empty for what has no acknowledgment, a study for one."""
-    if row.acknowledgment is None:
-        return None
-    try:
-        return acknowledgment.read(row.acknowledgment).code
-    except ParseError:
-        return ""
+    return None if row.acknowledgment is None else acknowledgment.answered_code(row.acknowledgment)
 
 
 def _written(text: str) -> WrittenResource:

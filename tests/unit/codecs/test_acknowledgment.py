@@ -219,3 +219,21 @@ def test_what_is_no_acknowledgment_is_not_taken_for_one(segments: str) -> None:
     with pytest.raises(ParseError) as refusal:
         acknowledgment.read(f"MSH|^~\\&|X|Y|||2026||ACK|9|P|2.3\r{segments}\r".encode())
     assert refusal.value.code == "not-an-acknowledgment"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("MSH|^~\\&|HUB|青溪\rMSA|AA|M1\r", "AA"),
+        ("MSH#^~\\&#HUB#青溪\rMSA#CE#M1#无此病人\r", "CE"),
+        ("MSH|^~\\&|HUB|青溪\rERR|||207^x\rMSA|AR|M1", "AR"),
+        ("MSH|^~\\&|HUB|MSA|AA\rMSA|AE", "AE"),
+        ("MSH|^~\\&|HUB|青溪\rMSA|ZZ|M1\r", ""),
+        ("MSH|^~\\&|HUB|青溪\rMSA|", ""),
+        ("MSH|^~\\&|HUB|青溪\rPID|1\r", ""),
+        ("<ACK><MSA.1>AA</MSA.1></ACK>", ""),
+        ("", ""),
+    ],
+)
+def test_the_code_alone_is_found_without_reading_the_answer(answer: str, code: str) -> None:
+    assert acknowledgment.answered_code(answer.encode("gb18030")) == code
