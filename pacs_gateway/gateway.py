@@ -27,6 +27,7 @@ from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
+from pacs_gateway.whole.watching import Watcher
 
 GRACE_SECS = 10.0
 
@@ -53,6 +54,7 @@ class Gateway:
         self._archive = Archive(pool, objects_root)
         self._noticer = Noticer(pool, intake, channel.name, channel.quiet_secs, clock)
         self._keeping = Keeping(channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored)
+        self._watcher = Watcher(pool, channel, {}, clock)
         self._acceptor: Acceptor | None = None
 
     @property
@@ -70,6 +72,7 @@ class Gateway:
         try:
             await self._keeping.start()
             self._noticer.start()
+            self._watcher.start()
             self._acceptor = self._listener()
             await self._acceptor.start()
         except BaseException:
@@ -82,6 +85,7 @@ class Gateway:
             await self._acceptor.close(GRACE_SECS)
         await self._keeping.close()
         await self._noticer.close()
+        await self._watcher.close()
 
     def _listener(self) -> Acceptor:
         name = self._channel.name

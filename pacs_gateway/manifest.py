@@ -32,8 +32,10 @@ _STUDY_TAGS = (
 _IDENTITY = {"patient_id": "(0010,0020)", "accession": "(0008,0050)"}
 
 
-def manifest(instances: Sequence[Instance]) -> bytes:
+def manifest(instances: Sequence[Instance], late: Sequence[str] = ()) -> bytes:
     """The manifest of a study from all its stored instances of one facility (at least one).
+
+    `late` are those that came after the study had counted as whole.
 
     Attributes of the study are those that most instances give. Where instances disagree on the patient identifier or
     the accession number it is empty, so that the study is linked to nobody's order, and a finding says so. Content that
@@ -52,6 +54,7 @@ def manifest(instances: Sequence[Instance]) -> bytes:
         "charset": _charset(charsets),
         "findings": [_as_json(finding) for finding in _findings(instances, tags, charsets)],
         "series": _series(kept, tags),
+        **({"late": list(late)} if late else {}),
     }
     return json.dumps(study, ensure_ascii=False, separators=(",", ":")).encode()
 

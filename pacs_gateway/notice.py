@@ -17,7 +17,7 @@ import asyncpg
 from engine.clock import Clock
 from engine.errors import HutongError
 from engine.ports import Accepted
-from engine.store import imaging
+from engine.store import imaging, wholeness
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Study
 from pacs_gateway.manifest import manifest, patient_ids
@@ -97,6 +97,8 @@ class Noticer:
             peer=study.peer,
             study_uid=study.uid,
             patient_ids=patient_ids(instances),
-            payload=manifest(instances),
+            payload=manifest(instances, await wholeness.late_instances(connection, study.uid, study.facility)),
         )
-        await imaging.mark_noticed(connection, study)
+        async with connection.transaction():
+            await imaging.mark_noticed(connection, study)
+            await wholeness.noticed(connection, study.uid, study.facility, self._channel, self._clock())

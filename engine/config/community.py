@@ -131,11 +131,15 @@ class AeEntry(Model):
     """One of these names must stand in the certificate it shows; none named asks for no particular one."""
     private_classes: bool = False
     """True: it may store objects of classes that its maker has invented."""
+    queryable: bool = False
+    """True: it answers C-FIND at its address and port, and is asked what it has of each study that it sent."""
 
     @model_validator(mode="after")
     def _a_port_needs_its_host(self) -> AeEntry:
         if self.port is not None and self.address is None:
             raise ValueError("expected address beside port: the host on which it listens")
+        if self.queryable and self.port is None:
+            raise ValueError("expected address and port beside queryable: where it is asked")
         return self
 
 
@@ -154,6 +158,10 @@ class DicomChannel(Model):
     """Within a request, such as an object half sent."""
     quiet_secs: Secs = 1.0
     """A study with no new object for this long goes on its way."""
+    short_after_secs: Secs = 60.0
+    """A study that has been quiet for so long while something announced of it is missing counts as short."""
+    whole_after_secs: Secs = 300.0
+    """A study that has been quiet for so long counts as whole without anybody having said that it has ended."""
     ae_entries: tuple[AeEntry, ...] = ()
     default_facility: Name | None = None
     """Where an AE title that stands in no entry is counted; None refuses it."""

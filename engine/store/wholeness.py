@@ -1,0 +1,364 @@
+"""Is a study whole? What is known of it to judge that, how it was judged, and who is to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import asyncpg
+
+from engine.store.announcements import Source
+from engine.store.database import Connection
+
+
+class State(StrEnum):
+    """How much of a study has come."""
+
+    RECEIVING = "receiving"
+    """Objects still come, or may: neither has everything come that was announced nor has it been quiet for long."""
+    WHOLE = "whole"
+    """Everything that was announced is there; or nothing was announced, and it has been quiet for long."""
+    SHORT = "short"
+    """It has been quiet for long, and something that was announced is missing."""
+    LATE = "late"
+    """Nothing is missing, but something came after it had counted as whole: who has read it has not seen that."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """How a study was judged last.
+
+    announced     instances that it has, as the one says who says most; 0 where nothing was announced
+    missing_uids  the first of the missing that are known by name
+    sources       who announced something: mpps, commitment, query
+    """
+
+    uid: str
+    facility: str
+    state: State
+    since: datetime
+    announced: int = 0
+    missing: int = 0
+    missing_uids: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one announcement says of a study: the number of instances that it names, or the numbers that it counts.
+
+    series  how many instances a series has, by its UID; whole the same of the study
+    """
+
+    source: str
+    named: int
+    series: Mapping[str, int]
+    whole: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a study.
+
+    peer     who sent its first object; empty where none has come
+    coming   whether its newest objects have not fallen quiet
+    stored   when its last object came; None where none has
+    said_at  when something was last announced unasked; an answer to a question says nothing of when
+    have     instances by series
+    absent   announced by name and not there
+    before   how it was judged last
+    """
+
+    uid: str
+    facility: str
+    peer: str
+    coming: bool
+    stored: datetime | None
+    said_at: datetime | None
+    have: Mapping[str, int]
+    statements: Sequence[Statement]
+    absent: Sequence[str]
+    before: State
+    whole_at: datetime | None
+    asked_at: datetime | None
+    came_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How a study stands now; `look_at` is when time alone may change that."""
+
+    state: State
+    look_at: datetime | None = None
+    whole_at: datetime | None = None
+    announced: int = 0
+    missing: int = 0
+    missing_uids: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+MISSING_KEPT = 100
+"""Names that are kept with a state; all of them are told when the study itself is asked for."""
+
+
+async def noticed(connection: Connection, uid: str, facility: str, channel: str, at: datetime) -> None:
+    """A study has fallen quiet: it is to be judged."""
+    await connection.execute(
+        """
+        insert into study_state (uid, facility, channel, state, since, look_at)
+        values ($1, $2, $3, 'receiving', $4, $4) on conflict (uid, facility) do update set look_at = $4
+        """,
+        uid,
+        facility,
+        channel,
+        at,
+    )
+
+
+async def late_instances(connection: Connection, uid: str, facility: str) -> list[str]:
+    """Instances that came after the study had counted as whole; none where it never has."""
+    rows = await connection.fetch(
+        """
+        select i.sop_uid from study_state s
+        join instance i on i.study_uid = s.uid and i.facility = s.facility and i.stored_at > s.whole_at
+        where s.uid = $1 and s.facility = $2 and not i.conflict order by i.stored_at, i.sop_uid
+        """,
+        uid,
+        facility,
+    )
+    return [row["sop_uid"] for row in rows]
+
+
+async def due(connection: Connection, channel: str, at: datetime, limit: int) -> list[tuple[str, str]]:
+    """UID and facility of studies that are to be judged now, those that wait longest first."""
+    rows = await connection.fetch(
+        "select uid, facility from study_state where channel = $1 and look_at <= $2 order by look_at, uid limit $3",
+        channel,
+        at,
+        limit,
+    )
+    return [(row["uid"], row["facility"]) for row in rows]
+
+
+async def facts(connection: Connection, uid: str, facility: str) -> Facts | None:
+    """In a transaction, whose end lets the state be judged by others again; None where there is nothing to judge."""
+    row = await connection.fetchrow(
+        """
+        select ss.state, ss.whole_at, ss.asked_at, s.peer, s.last_stored_at,
+               coalesce(s.noticed_revision < s.revision, false) as coming,
+               exists (select from instance i where i.study_uid = ss.uid and i.facility = ss.facility
+                       and i.stored_at > ss.whole_at and not i.conflict) as came_late
+        from study_state ss left join study s on s.uid = ss.uid and s.facility = ss.facility
+        where ss.uid = $1 and ss.facility = $2 for update of ss
+        """,
+        uid,
+        facility,
+    )
+    if row is None:
+        return None
+    series = await connection.fetch(
+        "select uid, instances from series where study_uid = $1 and facility = $2", uid, facility
+    )
+    said = await connection.fetch(
+        """
+        select source, count(*) filter (where sop_uid <> '') as named, max(said_at) as said_at,
+               max(count) filter (where sop_uid = '' and series_uid = '') as whole,
+               array_agg(series_uid) filter (where sop_uid = '' and series_uid <> '') as series,
+               array_agg(count) filter (where sop_uid = '' and series_uid <> '') as counts
+        from announced_instance where study_uid = $1 and facility = $2 and waived_at is null
+        group by source, about order by source, about
+        """,
+        uid,
+        facility,
+    )
+    return Facts(
+        uid=uid,
+        facility=facility,
+        peer=row["peer"] or "",
+        coming=row["coming"],
+        stored=row["last_stored_at"],
+        said_at=max((one["said_at"] for one in said if one["source"] != Source.QUERY), default=None),
+        have={one["uid"]: one["instances"] for one in series},
+        statements=[
+            Statement(
+                one["source"],
+                one["named"],
+                dict(zip(one["series"] or (), one["counts"] or (), strict=True)),
+                one["whole"],
+            )
+            for one in said
+        ],
+        absent=await missing(connection, uid, facility),
+        before=State(row["state"]),
+        whole_at=row["whole_at"],
+        asked_at=row["asked_at"],
+        came_late=row["came_late"],
+    )
+
+
+async def missing(connection: Connection, uid: str, facility: str) -> list[str]:
+    """Instances that were announced by name and have not come, whatever study they would be in now."""
+    rows = await connection.fetch(
+        """
+        select distinct a.sop_uid from announced_instance a
+        where a.study_uid = $1 and a.facility = $2 and a.sop_uid <> '' and a.waived_at is null
+          and not exists (select from instance i
+                          where i.sop_uid = a.sop_uid and i.facility = a.facility and not i.conflict)
+        order by a.sop_uid
+        """,
+        uid,
+        facility,
+    )
+    return [row["sop_uid"] for row in rows]
+
+
+async def keep(connection: Connection, uid: str, facility: str, judged: Judged, at: datetime) -> None:
+    """In the transaction that asked for the facts."""
+    await connection.execute(
+        """
+        update study_state
+        set since = case when state = $3 then since else $4 end, state = $3, look_at = $5,
+            whole_at = coalesce(whole_at, $6), announced = $7, missing = $8, missing_uids = $9, sources = $10
+        where uid = $1 and facility = $2
+        """,
+        uid,
+        facility,
+        judged.state,
+        at,
+        judged.look_at,
+        judged.whole_at,
+        judged.announced,
+        judged.missing,
+        list(judged.missing_uids),
+        list(judged.sources),
+    )
+
+
+async def forget(connection: Connection, uid: str, facility: str) -> None:
+    """Of a study of which nothing has come everything that was announced was taken back."""
+    await connection.execute("delete from study_state where uid = $1 and facility = $2", uid, facility)
+
+
+async def asked(connection: Connection, uid: str, facility: str, at: datetime) -> None:
+    """The sender of a study has answered what it has."""
+    await connection.execute("update study_state set asked_at = $3 where uid = $1 and facility = $2", uid, facility, at)
+
+
+# ── For those who look ───────────────────────────────────────────────────────────────────────────────────────────────
+
+_STATE = "case when s.noticed_revision < s.revision then 'receiving' else coalesce(ss.state, 'receiving') end"
+_TOLD = f"""
+    coalesce(s.uid, ss.uid) as uid, coalesce(s.facility, ss.facility) as facility, {_STATE} as state,
+    coalesce(ss.since, s.last_stored_at) as since, coalesce(ss.announced, 0) as announced,
+    coalesce(ss.missing, 0) as missing, coalesce(ss.missing_uids, '{{}}') as missing_uids,
+    coalesce(ss.sources, '{{}}') as sources
+"""
+
+
+async def of_studies(connection: Connection, uids: Sequence[str]) -> dict[tuple[str, str], StudyState]:
+    """By UID and facility."""
+    rows = await connection.fetch(
+        f"""
+        select {_TOLD} from (select * from study where uid = any($1::text[])) s
+        full join (select * from study_state where uid = any($1::text[])) ss
+        on ss.uid = s.uid and ss.facility = s.facility
+        """,
+        list(uids),
+    )
+    return {(row["uid"], row["facility"]): _state(row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A study with its state, without its patient."""
+
+    state: StudyState
+    channel: str
+    peer: str
+    accession: str
+    modalities: tuple[str, ...]
+    instances: int
+    last_stored_at: datetime | None
+
+
+async def listed(
+    connection: Connection,
+    *,
+    state: State | None,
+    facility: str | None,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Listed]:
+    """Those whose state changed last come first; `before` is the last one of the page before."""
+    at, uid = before if before is not None else (None, None)
+    rows = await connection.fetch(
+        f"""
+        select {_TOLD}, ss.channel, coalesce(s.peer, '') as peer, s.last_stored_at,
+               coalesce(q.accession, '') as accession, coalesce(q.modalities, '{{}}') as modalities,
+               (select coalesce(sum(e.instances), 0) from series e
+                where e.study_uid = ss.uid and e.facility = ss.facility) as instances
+        from study_state ss left join study s on s.uid = ss.uid and s.facility = ss.facility
+        left join study_search q on q.uid = ss.uid and q.facility = ss.facility
+        where ($1::text is null or {_STATE} = $1) and ($2::text is null or ss.facility = $2)
+          and ($3::timestamptz is null or (ss.since, ss.uid) < ($3, $4))
+        order by ss.since desc, ss.uid desc limit $5
+        """,
+        state,
+        facility,
+        at,
+        uid,
+        limit,
+    )
+    return [
+        Listed(
+            _state(row),
+            row["channel"],
+            row["peer"],
+            row["accession"],
+            tuple(row["modalities"]),
+            row["instances"],
+            row["last_stored_at"],
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShortSeen:
+    """A study that stays short."""
+
+    uid: str
+    facility: str
+    since: datetime
+    missing: int
+    missing_uids: tuple[str, ...]
+
+
+async def short_since(connection: Connection, before: datetime, limit: int) -> list[ShortSeen]:
+    """Studies that have been short since that moment or longer, the longest first."""
+    rows = await connection.fetch(
+        """
+        select uid, facility, since, missing, missing_uids from study_state
+        where state = 'short' and since <= $1 order by since, uid limit $2
+        """,
+        before,
+        limit,
+    )
+    return [
+        ShortSeen(row["uid"], row["facility"], row["since"], row["missing"], tuple(row["missing_uids"])) for row in rows
+    ]
+
+
+def _state(row: asyncpg.Record) -> StudyState:
+    return StudyState(
+        uid=row["uid"],
+        facility=row["facility"],
+        state=State(row["state"]),
+        since=row["since"],
+        announced=row["announced"],
+        missing=row["missing"],
+        missing_uids=tuple(row["missing_uids"]),
+        sources=tuple(row["sources"]),
+    )
