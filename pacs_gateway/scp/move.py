@@ -20,7 +20,8 @@ from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.retrieving import Retrieval, Way, store_request
 from pacs_gateway.scp.service import Answers, Operation, Request, response
-from pacs_gateway.scu.requestor import Peer, Requestor, opened
+from pacs_gateway.scu.peer import Peer, Proposal
+from pacs_gateway.scu.requestor import Requestor, opened
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
 from pacs_gateway.upper_layer.commands import CommandField, Element
 
@@ -73,7 +74,8 @@ class _Moving(Retrieval):
         if not kinds:
             return _Nowhere("there is nothing to be sent")
         try:
-            requestor = await stack.enter_async_context(opened(destination, self._ae_title, kinds))
+            proposals = [Proposal(sop_class, (transfer_syntax,)) for sop_class, transfer_syntax in kinds]
+            requestor = await stack.enter_async_context(opened(destination, self._ae_title, proposals))
         except DeliveryError as error:
             return _Nowhere(error.message)
         return _There(requestor, self._archive, self._request)

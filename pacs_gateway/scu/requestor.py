@@ -6,60 +6,66 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 
 from engine.errors import DeliveryError, HutongError
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.scp.service import OutgoingDataSet
+from pacs_gateway.scu.peer import Peer, Proposal, Response, Taker
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH, Association
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from pacs_gateway.upper_layer.errors import UpperLayerError
 from pacs_gateway.upper_layer.events import (
+    Aborted,
     AssociationAccepted,
     AssociationRejected,
     CommandReceived,
+    DataReceived,
     Event,
     ReleaseAgreed,
 )
-from pacs_gateway.upper_layer.items import PresentationContextRQ, UserInformation
-from pacs_gateway.upper_layer.pdus import AAssociateRQ
+from pacs_gateway.upper_layer.items import PresentationContextRQ, RoleSelection, UserInformation
+from pacs_gateway.upper_layer.pdus import AAssociateRJ, AAssociateRQ
 
 CONTEXT_LIMIT = 128
 """Presentation contexts of one association: their numbers are odd and fit into a byte."""
-CONNECT_TIMEOUT_SECS = 10.0
 RELEASE_TIMEOUT_SECS = 5.0
+DATA_SET_LIMIT = 16 * 1024 * 1024
+"""Of one answer: identifiers are a few kilobytes long, and nobody may fill our memory."""
 _READ_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Whom we call.
-
-    answer_timeout_secs  for each answer, and until it has taken what is sent to it
-    """
-
-    ae_title: str
-    host: str
-    port: int
-    answer_timeout_secs: float
+_PENDING = frozenset({0xFF00, 0xFF01})
+"""Statuses that announce more answers (PS3.4 C.4.1.1.4, C.4.2.1.5)."""
+_REJECTED = {
+    (1, 1): "no reason given",
+    (1, 2): "it does not know DICOM's application context",
+    (1, 3): "it does not know the title by which we call ourselves (calling_ae_title)",
+    (1, 7): "it does not go by the title by which we call it (ae_title)",
+    (2, 2): "it does not speak this version of the protocol",
+    (3, 1): "it is too busy",
+    (3, 2): "it takes no more associations",
+}
+"""By source and reason of an A-ASSOCIATE-RJ (PS3.8 §9.3.4)."""
 
 
 @asynccontextmanager
-async def opened(peer: Peer, calling_ae: str, kinds: Sequence[tuple[str, str]]) -> AsyncIterator[Requestor]:
-    """An association for pairs of a SOP class and a transfer syntax, a context each, the first that fit; released at
-    the end.
+async def opened(peer: Peer, calling_ae: str, proposals: Sequence[Proposal]) -> AsyncIterator[Requestor]:
+    """An association for these presentation contexts, the first that fit; released at the end.
 
     Raises DeliveryError when the peer cannot be reached or does not want it.
     """
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECS):
-            reader, writer = await asyncio.open_connection(peer.host, peer.port)
+        async with asyncio.timeout(peer.connect_timeout_secs):
+            reader, writer = await asyncio.open_connection(
+                peer.host,
+                peer.port,
+                ssl=peer.tls,
+                server_hostname=(peer.server_name or peer.host) if peer.tls is not None else None,
+            )
     except (OSError, TimeoutError) as error:
         raise DeliveryError(f"the peer cannot be reached: {type(error).__name__}", code="unreachable") from error
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     requestor = Requestor(reader, writer, peer.answer_timeout_secs)
     try:
-        await requestor.associate(peer.ae_title, calling_ae, kinds[:CONTEXT_LIMIT])
+        await requestor.associate(peer.ae_title, calling_ae, proposals[:CONTEXT_LIMIT])
         yield requestor
         await requestor.release()
     finally:
@@ -75,47 +81,91 @@ class Requestor:
         self._timeout_secs = timeout_secs
         self._association = Association()
         self._contexts: dict[tuple[str, str], int] = {}
+        self._classes: dict[int, str] = {}
         self._broken = False
 
-    async def associate(self, called_ae: str, calling_ae: str, kinds: Sequence[tuple[str, str]]) -> None:
+    async def associate(self, called_ae: str, calling_ae: str, proposals: Sequence[Proposal]) -> None:
         proposed = tuple(
-            PresentationContextRQ(2 * place + 1, sop_class, (transfer_syntax,))
-            for place, (sop_class, transfer_syntax) in enumerate(kinds)
+            PresentationContextRQ(2 * place + 1, one.sop_class, one.transfer_syntaxes)
+            for place, one in enumerate(proposals)
         )
-        information = UserInformation(MAXIMUM_LENGTH, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)
+        provided = dict.fromkeys(one.sop_class for one in proposals if one.as_provider)
+        information = UserInformation(
+            MAXIMUM_LENGTH,
+            IMPLEMENTATION_CLASS_UID,
+            IMPLEMENTATION_VERSION_NAME,
+            role_selections=tuple(RoleSelection(sop_class, scu=False, scp=True) for sop_class in provided),
+        )
         with self._of_the_peer():
             self._writer.write(self._association.request(AAssociateRQ(called_ae, calling_ae, proposed, information)))
             event = await self._event()
         if isinstance(event, AssociationRejected):
             self._broken = True
-            raise DeliveryError("the peer rejects the association", code="rejected")
+            raise DeliveryError(f"the peer rejects the association: {_why(event.answer)}", code="rejected")
         if not isinstance(event, AssociationAccepted):
             raise self._broke("the peer answers something else than the association")
-        accepted = self._association.transfer_syntaxes
-        self._contexts = {kinds[number // 2]: number for number in accepted if number // 2 < len(kinds)}
+        for number, transfer_syntax in self._association.transfer_syntaxes.items():
+            if number // 2 < len(proposals):
+                sop_class = proposals[number // 2].sop_class
+                self._contexts.setdefault((sop_class, transfer_syntax), number)
+                self._classes[number] = sop_class
 
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
         return (sop_class, transfer_syntax) in self._contexts
+
+    def taken_as(self, sop_class: str) -> tuple[str, ...]:
+        """The transfer syntaxes in which the peer takes a class, as they were proposed; none when it does not."""
+        return tuple(syntax for (taken, syntax) in self._contexts if taken == sop_class)
 
     async def store(self, command: CommandSet, transfer_syntax: str, data_set: OutgoingDataSet) -> int:
         """Sends a C-STORE request, for what the peer takes; the status that it answers.
 
         Raises DeliveryError when there is no answer, StorageError when the data set cannot be read.
         """
-        if self._broken:
-            raise DeliveryError("the association has ended")
+        self._check_open()
         context_id = self._contexts[command.text(Element.AFFECTED_SOP_CLASS_UID), transfer_syntax]
         with self._of_the_peer():
             await self._send(context_id, command, data_set)
-            event = await self._event()
-        if (
-            not isinstance(event, CommandReceived)
-            or event.command.field != CommandField.C_STORE_RSP
-            or event.command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO) != command.number(Element.MESSAGE_ID)
-            or event.command.has_data_set
-        ):
-            raise self._broke("the peer answers something else than the request")
-        return event.command.number(Element.STATUS)
+            return (await self._response(command)).status
+
+    async def ask(self, sop_class: str, command: CommandSet, data_set: bytes = b"") -> Response:
+        """Sends a request that has one answer.
+
+        Raises DeliveryError when there is none, and `sop-class-not-taken` when the peer does not provide the class.
+        """
+        async for response in self.ask_for_many(sop_class, command, data_set):
+            return response
+        raise self._broke("the peer does not answer")
+
+    async def ask_for_many(
+        self, sop_class: str, command: CommandSet, data_set: bytes = b"", taker: Taker | None = None
+    ) -> AsyncIterator[Response]:
+        """Sends a request whose answers come until one is not pending; the last of them says how it ended.
+
+        taker  takes the objects that the peer sends meanwhile (C-GET)
+
+        Raises as `ask` does.
+        """
+        self._check_open()
+        context_id, _ = self._context_of(sop_class)
+        with self._of_the_peer():
+            for pdu in self._association.message(context_id, command, data_set):
+                self._writer.write(pdu)
+            async with asyncio.timeout(self._timeout_secs):
+                await self._writer.drain()
+        while True:
+            with self._of_the_peer():
+                response = await self._response(command, taker)
+            yield response
+            if response.status not in _PENDING:
+                return
+
+    async def cancel(self, sop_class: str, message_id: int) -> None:
+        """Asks for no more answers; the last one still comes."""
+        context_id, _ = self._context_of(sop_class)
+        command = CommandSet.of(CommandField.C_CANCEL_RQ, {Element.MESSAGE_ID_BEING_RESPONDED_TO: message_id})
+        for pdu in self._association.message(context_id, command):
+            self._writer.write(pdu)
 
     async def release(self) -> None:
         """Parts politely; a peer that does not answer is left all the same."""
@@ -152,6 +202,73 @@ class Requestor:
                 raise self._broke("an object can no longer be read") from None
             raise
 
+    def _check_open(self) -> None:
+        if self._broken:
+            raise DeliveryError("the association has ended")
+
+    def _context_of(self, sop_class: str) -> tuple[int, str]:
+        for (taken, transfer_syntax), number in self._contexts.items():
+            if taken == sop_class:
+                return number, transfer_syntax
+        raise DeliveryError("the peer does not provide this service", code="sop-class-not-taken")
+
+    async def _response(self, request: CommandSet, taker: Taker | None = None) -> Response:
+        """The next answer to a request; objects that come before it are taken."""
+        while True:
+            event = await self._event()
+            if isinstance(event, Aborted):
+                self._broken = True
+                raise DeliveryError("the peer aborted the association", code="aborted")
+            if not isinstance(event, CommandReceived):
+                raise self._broke("the peer says something else than an answer")
+            if event.command.is_request and event.command.field == CommandField.C_STORE_RQ and taker is not None:
+                await self._take(event.context_id, event.command, taker)
+                continue
+            if event.command.field != request.field | 0x8000 or event.command.number(
+                Element.MESSAGE_ID_BEING_RESPONDED_TO
+            ) != request.number(Element.MESSAGE_ID):
+                raise self._broke("the peer answers something else than the request")
+            data_set = await self._data_set() if event.command.has_data_set else b""
+            return Response(event.command, data_set, self._association.transfer_syntaxes[event.context_id])
+
+    async def _data_set(self) -> bytes:
+        gathered = bytearray()
+        async for pieces in self._pieces():
+            for piece in pieces:
+                if len(gathered) + len(piece) > DATA_SET_LIMIT:
+                    raise self._broke("the peer answers with a data set that is too long")
+                gathered += piece
+        return bytes(gathered)
+
+    async def _take(self, context_id: int, command: CommandSet, taker: Taker) -> None:
+        """One object that the peer sends to us, and our answer."""
+        taking = taker.begin(command, self._classes[context_id], self._association.transfer_syntaxes[context_id])
+        try:
+            if command.has_data_set:
+                async for pieces in self._pieces():
+                    taking.write(pieces)
+        except BaseException:
+            taking.abandon()
+            raise
+        answer = await taking.answer()
+        for pdu in self._association.message(context_id, answer):
+            self._writer.write(pdu)
+        async with asyncio.timeout(self._timeout_secs):
+            await self._writer.drain()
+
+    async def _pieces(self) -> AsyncIterator[Sequence[memoryview]]:
+        """A data set as it comes; what was given is overwritten by the next."""
+        while True:
+            event = await self._event()
+            if isinstance(event, Aborted):
+                self._broken = True
+                raise DeliveryError("the peer aborted the association", code="aborted")
+            if not isinstance(event, DataReceived):
+                raise self._broke("the peer says something else where a data set is due")
+            yield event.pieces
+            if event.last:
+                return
+
     async def _event(self) -> Event:
         """The next thing that the peer says. Raises OSError, TimeoutError and UpperLayerError."""
         async with asyncio.timeout(self._timeout_secs):
@@ -181,3 +298,7 @@ class Requestor:
             self._broken = True
             self._writer.write(self._association.abort())
         return DeliveryError(what, code=code)
+
+
+def _why(answer: AAssociateRJ) -> str:
+    return _REJECTED.get((answer.source, answer.reason), "for no reason that DICOM names")

@@ -22,6 +22,7 @@ from engine.config import AeEntry
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.models import PATIENT_ROOT, STUDY_ROOT
 from pacs_gateway.scu import requestor
+from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
 from tests.integration.gateway.conftest import Run, Start, Write
 from tests.integration.gateway.sending import DATA_SET_MISMATCH, SUCCESS, data_set_of, real, send_raw, stored, until
@@ -239,8 +240,8 @@ async def test_a_destination_is_called_in_the_name_of_the_channel(archive: Gatew
     seen: list[str] = []
     with viewer(ports[0]) as received:
         received.before = lambda event: seen.append(event.assoc.requestor.ae_title)
-        peer = requestor.Peer("VIEWER", "127.0.0.1", ports[0], 10)
-        async with requestor.opened(peer, "HUTONG", [(CR, ExplicitVRLittleEndian)]) as opened:
+        peer = Peer("VIEWER", "127.0.0.1", ports[0], 10)
+        async with requestor.opened(peer, "HUTONG", [Proposal(CR, (ExplicitVRLittleEndian,))]) as opened:
             assert opened.takes(CR, ExplicitVRLittleEndian)
             assert not opened.takes(CR, "1.2.840.10008.1.2")
         await asyncio.to_thread(move, archive.port, study("1.2.1"), "VIEWER")
