@@ -67,6 +67,7 @@ class _Written(msgspec.Struct, frozen=True):
     description: str = ""
     modalities: list[str] = []
     findings: list[ManifestFinding] = []
+    late: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,13 @@ class Manifest:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(Finding(f.code, f.text, f.severity, f.location) for f in self.written.findings)
+        told = tuple(Finding(f.code, f.text, f.severity, f.location) for f in self.written.findings)
+        return (*told, _came_late(len(self.late))) if self.late else told
+
+    @property
+    def late(self) -> list[str]:
+        """Instances that came after the study had counted as whole: who has read it has not seen them."""
+        return self.written.late
 
     def disagreement(self, step: Step | None) -> Finding | None:
         """Why the study is not linked to this step of its facility and accession number; None when it may be.
@@ -277,6 +284,14 @@ def _modality(code: str) -> Resource:
 
 def _unlinked(code: str, text: str, location: str) -> Finding:
     return Finding(code, f"{text} It is kept and not linked to an order.", location=location)
+
+
+def _came_late(number: int) -> Finding:
+    return Finding(
+        "study-late",
+        f"Instances came after the study had counted as whole: {number}. Whoever has read it before has not seen them.",
+        Severity.INFORMATION,
+    )
 
 
 def name_groups(name: str) -> list[str]:

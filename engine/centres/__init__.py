@@ -9,6 +9,7 @@ from engine.centres.request import (
     returned,
     state_of,
     study_arrived,
+    study_grew,
 )
 from engine.centres.states import Action, RequestState
 
@@ -24,4 +25,5 @@ __all__ = [
     "returned",
     "state_of",
     "study_arrived",
+    "study_grew",
 ]

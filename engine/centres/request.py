@@ -91,6 +91,13 @@ def study_arrived(task: Resource, study: Resource, at: datetime) -> Resource:
     return _moved({**task, "input": [*task.get("input", []), _study_input(study)]}, Action.STUDY_ARRIVED, after, at)
 
 
+def study_grew(task: Resource, study: Resource, number: int, at: datetime) -> Resource:
+    """The request after so many instances of a study that it has came late; unchanged when it has not the study."""
+    if f"ImagingStudy/{study['id']}" not in study_references(task):
+        return task
+    return _moved(task, Action.STUDY_GREW, state_of(task), at, comment=f"+{number}")
+
+
 def order_changed(task: Resource, order: Resource, at: datetime) -> Resource:
     """The request after its order was changed; unchanged when nothing of it shows in the request."""
     changed = {**task, "priority": order.get("priority", "routine"), "for": order["subject"]}

@@ -32,6 +32,8 @@ class Action(StrEnum):
     OPEN = "open"
     CHANGE = "change"
     STUDY_ARRIVED = "study-arrived"
+    STUDY_GREW = "study-grew"
+    """More of a study came after it had counted as whole."""
     CLAIM = "claim"
     RELEASE = "release"
     WRITE = "write"

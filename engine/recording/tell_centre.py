@@ -52,7 +52,18 @@ def _tell(
     else:
         if walk.manifest is None:  # a study says nothing new of its order
             task = centres.order_changed(task, order, work.at)
+        elif walk.manifest.late and study is not None and not work.replayed(walk):
+            task = centres.study_grew(task, study, len(walk.manifest.late), work.at)
+            if centres.state_of(task) in (RequestState.SIGNED, RequestState.RETURNED):
+                work.find(_after_the_report(), walk, f"Task/{task['id']}")
         work.put(centres.study_arrived(task, study, work.at) if study else task, walk)
+
+
+def _after_the_report() -> Finding:
+    return Finding(
+        "study-late-after-report",
+        "Instances came after the report was signed. Look at them, and amend the report if they say more.",
+    )
 
 
 def _came_back() -> Finding:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
+from engine.centres.request import transitions
 from engine.config import Community
+from engine.store import records
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import manifest, order, register
+
+AT = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
 
 def _with_instances(study: dict[str, Any], count: int) -> dict[str, Any]:
@@ -88,3 +94,34 @@ async def test_a_second_study_of_one_order_joins_its_request(hub: Hub, community
     await hub.run()
     assert all(study["basedOn"] for study in await hub.resources("ImagingStudy"))
     assert len((await hub.only("Task"))["input"]) == 2
+
+
+async def test_late_instances_are_told_to_the_centre_once(hub: Hub) -> None:
+    await hub.send("baishi-his", order(accession="ACC1"))
+    await hub.study(manifest("ACC1"))
+    await hub.run()
+    await hub.study({**_with_instances(manifest("ACC1"), 3), "late": ["2.25.2", "2.25.3"]})
+    await hub.run()
+    steps = transitions(await hub.only("Task"))
+    assert [(step.action, step.state, step.comment) for step in steps[2:]] == [("study-grew", "waiting", "+2")]
+    assert await hub.open_findings() == ["study-late"]
+
+
+async def test_a_late_study_whose_order_comes_only_now_opens_its_request_as_any_other(hub: Hub) -> None:
+    await hub.study({**_with_instances(manifest("ACC1"), 2), "late": ["2.25.2"]})
+    await hub.send("baishi-his", order(accession="ACC1"))
+    await hub.run()
+    assert [step.action for step in transitions(await hub.only("Task"))][-1] != "study-grew"
+
+
+async def test_instances_that_come_after_the_report_was_signed_are_a_finding(hub: Hub) -> None:
+    await hub.send("baishi-his", order(accession="ACC1"))
+    await hub.study(manifest("ACC1"))
+    await hub.run()
+    task = await hub.only("Task")
+    signed = json.loads(json.dumps(task).replace('"waiting"', '"signed"'))
+    async with hub.pool.acquire() as connection:
+        await records.put_many(connection, [records.Change(signed, actor="wang")], AT)
+    await hub.study({**_with_instances(manifest("ACC1"), 2), "late": ["2.25.2"]})
+    await hub.run()
+    assert await hub.open_findings() == ["study-late", "study-late-after-report"]

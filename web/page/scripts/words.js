@@ -147,6 +147,7 @@ const words = {
   "step.open": ["申请到达", "Request opened"],
   "step.change": ["申请已变更", "Order changed"],
   "step.study-arrived": ["图像到达", "Study arrived"],
+  "step.study-grew": ["图像迟到", "Late images"],
   "step.claim": ["领取", "Claimed"],
   "step.release": ["放回", "Put back"],
   "step.submit": ["提交审核", "Submitted"],
