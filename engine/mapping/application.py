@@ -229,7 +229,7 @@ class Application:
         field = self._location(job, rule)
         for doubt in self._scope.doubts:
             location = f"{field}[{doubt.repetition + 1}].{doubt.component}" if doubt.component else field
-            self._findings.append(Finding(doubt.code, doubt.text, doubt.severity, location, rule.id))
+            self._findings.append(Finding(doubt.code, doubt.text, doubt.severity, location, rule.id, doubt.once))
         self._scope.doubts.clear()
 
     def _failed(self, job: Job, rule: Rule, error: Exception) -> MappingError:

@@ -18,6 +18,7 @@ class Doubt(NamedTuple):
 
     component   of the field, from 1; 0 where the whole field is meant
     repetition  of the field, from 0
+    once        as in Finding
     """
 
     code: str
@@ -25,6 +26,7 @@ class Doubt(NamedTuple):
     severity: Severity
     component: int
     repetition: int
+    once: str = ""
 
 
 class Scope:
@@ -61,9 +63,11 @@ class Scope:
         self.acts: list[Act] = []
         """What the message does to records besides saying what they hold."""
 
-    def doubt(self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING) -> None:
-        """Notes a finding. `text` says what is odd, never the value."""
-        self.doubts.append(Doubt(code, text, severity, component, self.repetition))
+    def doubt(
+        self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING, once: str = ""
+    ) -> None:
+        """Notes a finding. `text` says what is odd, never the value, unless it is a code that is told of `once`."""
+        self.doubts.append(Doubt(code, text, severity, component, self.repetition, once))
 
     def mention(self, reference: str, resource: Resource) -> None:
         """Notes a resource that a field names; what an earlier field said of it stays."""

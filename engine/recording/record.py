@@ -117,7 +117,7 @@ async def _identify_patients(work: Work, joined: Collection[str]) -> None:
 def _raise_own_findings(work: Work, walks: Sequence[Understood]) -> None:
     for walk in walks:
         for finding in walk.findings:
-            work.find(finding, walk)
+            work.find(finding, walk, f"{walk.envelope.facility} {finding.once}" if finding.once else None)
 
 
 def _owed(walks: Sequence[Understood], community: Community, ids: EnvelopeIds, at: datetime) -> list[outbox.Owed]:

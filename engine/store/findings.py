@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from operator import itemgetter
+from uuid import UUID, uuid4, uuid5
 
 from engine.finding import Finding
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
 
+_TOLD_ONCE = UUID("6f0f6c5e-3c35-4c0b-9a86-5d2f3c1f7a10")
+"""What is told once has an id made of what it says, so that no two transactions can tell it twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A finding and what it is about: an envelope, or a resource or object (`ImagingStudy/…`)."""
+    """A finding and what it is about: an envelope, or a resource or object (`ImagingStudy/…`).
+
+    One that is told once is also about what it is told once of; the envelope is the first in which it was met.
+    """
 
     finding: Finding
     envelope: UUID | None = None
     about: str | None = None
     channel: str | None = None
+
+    @property
+    def id(self) -> UUID:
+        if self.finding.once:
+            return uuid5(_TOLD_ONCE, f"{self.finding.code} {self.about}")
+        return uuid4()
 
 
 async def settle(connection: Connection, code: str, about: str, settlement: str, at: datetime) -> None:
@@ -38,16 +51,18 @@ async def settle(connection: Connection, code: str, about: str, settlement: str,
 
 
 async def raise_many(connection: Connection, raised: Sequence[Raised], at: datetime) -> None:
-    """Adds findings in the caller's transaction."""
+    """Adds findings in the caller's transaction. One that is told once and was told before, settled or not, is left."""
     if not raised:
         return
     await connection.executemany(
         """
         insert into finding (id, code, severity, location, rule, text, channel, envelope, about, found_at)
-        values (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        on conflict (id) do nothing
         """,
         [
             (
+                number,
                 r.finding.code,
                 str(r.finding.severity),
                 r.finding.location,
@@ -58,7 +73,7 @@ async def raise_many(connection: Connection, raised: Sequence[Raised], at: datet
                 r.about,
                 at,
             )
-            for r in raised
+            for number, r in sorted(((r.id, r) for r in raised), key=itemgetter(0))  # all workers in one order
         ],
     )
 

@@ -13,6 +13,11 @@ from engine.terminology import Row, Table
 LIMIT_REMEMBERED = 8192
 """Distinct raw values each rule remembers; a feed has some hundred."""
 
+FLAGS = "interpretation"
+"""The table of abnormal flags (OBX-8)."""
+LIMIT_FLAG = 8
+"""A longer text, or one with digits, is no flag but something that belongs to another field."""
+
 PARTS_OF_A_CODE = {"coding": 1, "text": 2}
 
 
@@ -81,7 +86,10 @@ def concept(options: Options) -> Apply:
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         found = concepts.read(raw, scope)
         if found.unlisted and options.table is not None:
-            doubt_unlisted(options.table, scope)
+            if options.table.name == FLAGS:
+                _doubt_flag(scope.first(raw), scope)
+            else:
+                doubt_unlisted(options.table, scope)
         return found.as_json() if found.codings or found.text else None
 
     return apply
@@ -148,6 +156,13 @@ def looked_up(table: Table, local: str, scope: Scope) -> Row | None:
 
 def doubt_unlisted(table: Table, scope: Scope) -> None:
     scope.doubt("code-unmapped", f"a code that table {table.name} does not list", 1, Severity.INFORMATION)
+
+
+def _doubt_flag(flag: str, scope: Scope) -> None:
+    """Who does not know what a flag means takes a result for an ordinary one: a person must say it, once."""
+    shown = flag if len(flag) <= LIMIT_FLAG and not any(each.isdigit() for each in flag) else ""
+    text = f"a flag{f' ({shown})' if shown else ''} that table {FLAGS} does not list; it is kept, and nobody is warned"
+    scope.doubt("code-unmapped", text, 1, once=f"{FLAGS} {shown}".strip())
 
 
 def coding_of(row: Row) -> dict[str, str]:

@@ -16,6 +16,8 @@ RECOGNITION_ITEM = "urn:hutong:recognition-item"
 """System of the codes by which results of different facilities are compared."""
 BODY_PART = "urn:hutong:body-part"
 """System of DICOM Body Part Examined terms (PS3.16 Annex L)."""
+LIMIT_ITEM = 64
+"""Longer than any code of an item: what stands there is something else, and not repeated in a finding."""
 _KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
 
 
@@ -111,7 +113,7 @@ def imaging_category(options: Options) -> Apply:
     """The same as examination_category where the order names its modality itself (IPC-5), which then decides."""
     categories = _Categories(options)
 
-    def apply(modality: str, service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
+    def apply(service: str, section: str, modality: str, scope: Scope) -> list[dict[str, Any]] | None:
         return categories.of(scope.first(modality).upper(), service, section, scope)
 
     return apply
@@ -138,6 +140,8 @@ class _Categories:
             doubt_unlisted(sections, scope)
         modality = stated or (known["modality"] if known is not None else "")
         modality = modality or (section_row["modality"] if section_row else "")
+        if modality and (known is None or not known["recognition"]):
+            self._doubt_recognition(scope.first(service), scope)
         if modality:
             named = self._modalities.find(modality)
             coding = {"system": MODALITY, "code": modality}
@@ -149,6 +153,15 @@ class _Categories:
         elif local:
             categories.append({"text": local})
         return categories or None
+
+    def _doubt_recognition(self, item: str, scope: Scope) -> None:
+        """Without a code of recognition, results of this item are compared with nobody's order."""
+        shown = item if len(item) <= LIMIT_ITEM else ""
+        text = (
+            f"OBR-4 {shown or 'names no code'}: mutual recognition (互认) is off, nobody is offered its results; "
+            f"add a row with a recognition code to the facility's table {self._procedures.name}"
+        )
+        scope.doubt("recognition-off", text, once=f"OBR-4 {shown}".strip())
 
 
 @function(table=True, remember=True)

@@ -131,7 +131,7 @@ def write_imaging_category(options: Options) -> Put:
 
     def put(categories: Any, back: Back) -> dict[int, Field] | None:
         modality, section = _kinds(categories, sections)
-        return {0: modality, 2: section} if modality or section else None
+        return {1: section, 2: modality} if modality or section else None
 
     return put
 
