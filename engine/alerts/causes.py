@@ -10,6 +10,7 @@ from enum import StrEnum
 from engine.alerts.working_time import working_secs
 from engine.config.alerts import Alerts, Backlog, Quiet
 from engine.store.watching import BacklogSeen, ChannelSeen, EndpointSeen, TroubleSeen
+from engine.store.wholeness import ShortSeen
 
 LEARNED_FROM_DAYS = 14
 LEARNED_AT_LEAST_DAYS = 5
@@ -20,6 +21,13 @@ LEARNED_AT_LEAST_SECS = 3600.0
 wrong is soon read by nobody."""
 
 
+MOST_SHORT = 100
+"""Studies that have an incident each; of more a system is to blame, not a lost image."""
+SHORT_SEEN = 1000
+"""Studies that one look counts."""
+INSTANCES_NAMED = 20
+
+
 class Kind(StrEnum):
     CHANNEL_QUIET = "channel-quiet"
     BACKLOG = "backlog"
@@ -28,9 +36,12 @@ class Kind(StrEnum):
     HELD = "held"
     ERROR = "error"
     DISK = "disk"
+    STUDY_SHORT = "study-short"
+    STUDIES_SHORT = "studies-short"
+    """More of them than have an incident each."""
 
 
-BY_CODE = frozenset({Kind.HELD, Kind.ERROR})
+BY_CODE = frozenset({Kind.HELD, Kind.ERROR, Kind.STUDY_SHORT})
 """Kinds whose codes are troubles of their own."""
 WARNINGS = frozenset({Kind.CHANNEL_QUIET})
 """Kinds that may turn out to be nothing."""
@@ -49,6 +60,7 @@ class Look:
     """The hub at one moment.
 
     growth  how many messages waited at each earlier look, oldest first
+    short   studies that have been short for long, the longest first
     """
 
     channels: Sequence[ChannelSeen]
@@ -59,17 +71,22 @@ class Look:
     held: Sequence[TroubleSeen]
     errors: Sequence[TroubleSeen]
     disk: Disk | None
+    short: Sequence[ShortSeen] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One trouble. `amount` counts what suffers from it: messages, deliveries, findings; of a disk the percent used."""
+    """One trouble. `amount` counts what suffers from it: messages, deliveries, findings; of a disk the percent used.
+
+    details  what a name and a number do not say: instances that are missing
+    """
 
     kind: Kind
     subject: str
     code: str
     since: datetime
     amount: int
+    details: str = ""
 
     @property
     def key(self) -> str:
@@ -90,6 +107,7 @@ def causes(look: Look, alerts: Alerts, channels: Sequence[str], at: datetime) ->
         *(_of(Kind.DEAD_LETTERS, trouble) for trouble in look.refused),
         *(_of(Kind.HELD, trouble) for trouble in look.held),
         *(_of(Kind.ERROR, trouble) for trouble in look.errors),
+        *_short(look.short),
     ]
     if look.disk is not None and look.disk.total_bytes:
         free = 100 * look.disk.free_bytes / look.disk.total_bytes
@@ -100,6 +118,23 @@ def causes(look: Look, alerts: Alerts, channels: Sequence[str], at: datetime) ->
 
 def _of(kind: Kind, trouble: TroubleSeen) -> Cause:
     return Cause(kind, trouble.subject, trouble.code, trouble.oldest_at, trouble.amount)
+
+
+def _short(studies: Sequence[ShortSeen]) -> list[Cause]:
+    """One for each study; of a flood the longest, and one for all the others."""
+    found = [
+        Cause(Kind.STUDY_SHORT, one.facility, one.uid, one.since, one.missing, _missing(one))
+        for one in studies[:MOST_SHORT]
+    ]
+    if others := studies[MOST_SHORT:]:
+        missing = sum(one.missing for one in others)
+        found.append(Cause(Kind.STUDIES_SHORT, "", "", others[0].since, missing))
+    return found
+
+
+def _missing(study: ShortSeen) -> str:
+    """The first of the missing instances, by name."""
+    return " ".join(study.missing_uids[:INSTANCES_NAMED])
 
 
 def _quiet(look: Look, alerts: Alerts, channels: Sequence[str], at: datetime) -> list[Cause]:

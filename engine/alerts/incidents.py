@@ -62,13 +62,19 @@ def _opened(
         acknowledged_at=None,
         acknowledged_by=None,
         acknowledgment=None,
+        details=cause.details,
     )
     return incident, Happened.OPENED
 
 
 def _still(incident: Incident, cause: Cause, alerts: Alerts, at: datetime) -> tuple[Incident, Happened | None]:
     seen = replace(
-        incident, last_seen_at=at, amount=cause.amount, most=max(incident.most, cause.amount), code=cause.code
+        incident,
+        last_seen_at=at,
+        amount=cause.amount,
+        most=max(incident.most, cause.amount),
+        code=cause.code,
+        details=cause.details,
     )
     if seen.next_reminder_at is None or at < seen.next_reminder_at:
         return seen, None

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.alerts import wording
-from engine.alerts.causes import LEARNED_FROM_DAYS, Disk, Look, causes
+from engine.alerts.causes import LEARNED_FROM_DAYS, SHORT_SEEN, Disk, Look, causes
 from engine.alerts.counting import count_arrivals
 from engine.alerts.incidents import judge
 from engine.clock import CHINA, Clock
 from engine.config import Community
 from engine.envelope import EnvelopeIds
 from engine.errors import HutongError, StorageError
-from engine.store import incidents, watching
+from engine.store import incidents, watching, wholeness
 from engine.store.database import Connection, connect, end_if_cancelled
 
 if TYPE_CHECKING:
@@ -139,6 +139,9 @@ class Watch:
             held=await watching.held_seen(connection),
             errors=await watching.errors_seen(connection, TOLD_AS_DEAD_LETTERS),
             disk=await asyncio.to_thread(_disk, self._data),
+            short=await wholeness.short_since(
+                connection, at - timedelta(seconds=self._alerts.study_short_secs), SHORT_SEEN
+            ),
         )
         self._growth.append((at, backlog.waiting))
         while at - self._growth[0][0] > timedelta(seconds=2 * self._alerts.backlog.growing_for_secs):

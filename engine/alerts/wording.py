@@ -19,6 +19,8 @@ _TITLES: dict[str, tuple[str, str]] = {
     Kind.HELD: ("通道 {subject} 有报文滞留（{code}）", "messages of channel {subject} are held ({code})"),
     Kind.ERROR: ("错误待处理（{code}）{subject}", "errors to be settled ({code}) {subject}"),
     Kind.DISK: ("数据盘空间不足", "the data disk is nearly full"),
+    Kind.STUDY_SHORT: ("{subject} 的检查 {code} 影像不完整", "study {code} of {subject} is short"),
+    Kind.STUDIES_SHORT: ("还有许多检查影像不完整", "many more studies are short"),
 }
 _AMOUNTS: dict[str, tuple[str, str]] = {
     Kind.BACKLOG: ("{amount} 条在等", "waiting: {amount}"),
@@ -27,7 +29,10 @@ _AMOUNTS: dict[str, tuple[str, str]] = {
     Kind.HELD: ("{amount} 条", "messages: {amount}"),
     Kind.ERROR: ("{amount} 项", "findings: {amount}"),
     Kind.DISK: ("已用 {amount}%", "used: {amount}%"),
+    Kind.STUDY_SHORT: ("缺 {amount} 幅", "instances missing: {amount}"),
+    Kind.STUDIES_SHORT: ("缺 {amount} 幅", "instances missing: {amount}"),
 }
+_NAMED = ("：{details}", ": {details}")
 _HAPPENED: dict[str, tuple[str, str]] = {
     Happened.OPENED: ("新告警", "opened"),
     Happened.REMINDER: ("仍未恢复", "still open"),
@@ -51,6 +56,7 @@ def event(incident: Incident, happened: Happened, at: datetime) -> Event:
         "closed_at": incident.closed_at.isoformat(timespec="seconds") if incident.closed_at else None,
         "amount": incident.amount,
         "most": incident.most,
+        "details": incident.details,
         "text_zh": f"{_HAPPENED[happened][0]}：{chinese}",
         "text_en": f"{_HAPPENED[happened][1]}: {english}",
     }
@@ -70,7 +76,8 @@ def told(incident: Incident, at: datetime) -> tuple[str, str]:
         if incident.kind in _AMOUNTS:
             parts.append(_AMOUNTS[incident.kind][language].format(amount=number))
         parts.append(since.format(begun=begun, lasted=_duration(lasted, language)))
-        texts.append(words.join(parts))
+        named = _NAMED[language].format(details=incident.details) if incident.details else ""
+        texts.append(words.join(parts) + named)
     return texts[0], texts[1]
 
 

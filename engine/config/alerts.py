@@ -124,6 +124,7 @@ class Alerts(Model):
     gather_secs       between two notices to one receiver: a burst is one notice
     remind_after_secs after how long an open incident is told again; the last one repeats
     endpoint_away_secs  how long an endpoint may refuse or be away
+    study_short_secs  how long a study may be short before somebody is told
     disk_free_min_percent  of the disk that holds the data folder
     learn_quiet       whether a channel without quiet_after_secs is watched by what it usually does
     """
@@ -133,6 +134,7 @@ class Alerts(Model):
     gather_secs: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     remind_after_secs: Annotated[tuple[LongSecs, ...], Field(min_length=1)] = (3600.0, 14_400.0, 86_400.0)
     endpoint_away_secs: LongSecs = 120.0
+    study_short_secs: LongSecs = 300.0
     disk_free_min_percent: Annotated[float, Field(ge=0, le=90)] = 10.0
     learn_quiet: bool = True
     backlog: Backlog = Backlog()

@@ -26,6 +26,7 @@ class Incident:
     since             when the trouble began, as far as is known; opened_at: when it was seen
     amount, most      what suffers from it now, and at worst
     next_reminder_at  None once a person has acknowledged it, or it is closed
+    details           what a name and a number do not say: instances that are missing
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class Incident:
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     acknowledgment: str | None
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)

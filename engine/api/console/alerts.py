@@ -25,8 +25,10 @@ Operator = Annotated[Caller, Depends(needs(Role.ADMIN, Role.INTEGRATOR))]
 class Alert(BaseModel):
     """An incident: one for one cause, however often it shows itself.
 
-    kind      channel-quiet, backlog, endpoint-away, dead-letters, held, error or disk
-    subject   the channel or the endpoint
+    kind      channel-quiet, backlog, endpoint-away, dead-letters, held, error, disk,
+              study-short or studies-short
+    subject   the channel, the endpoint or the facility
+    details   what a name and a number do not say: the first of the instances that are missing
     amount    how many messages, deliveries or findings suffer from it now; `most`: at worst
     """
 
@@ -47,6 +49,7 @@ class Alert(BaseModel):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     acknowledgment: str | None
+    details: str
 
 
 class AlertPage(BaseModel):
@@ -103,6 +106,7 @@ def shown(incident: Incident, at: datetime) -> Alert:
         acknowledged_at=incident.acknowledged_at,
         acknowledged_by=incident.acknowledged_by,
         acknowledgment=incident.acknowledgment,
+        details=incident.details,
     )
 
 

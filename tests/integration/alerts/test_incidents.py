@@ -259,3 +259,25 @@ async def count_up(scene: Scene, watch: Watch) -> None:
     ):
         await scene.look(watch, timedelta(seconds=1))
     await scene.look(watch, timedelta(seconds=1))
+
+
+async def test_a_study_that_stays_short_is_told_with_what_is_missing_and_closed_when_it_has_come(scene: Scene) -> None:
+    scene.set(settle_secs=0.0, gather_secs=0.0)
+    watch = scene.watch()
+    await scene.pool.execute(
+        """
+        insert into study_state (uid, facility, channel, state, since, missing, missing_uids)
+        values ('1.2.3', 'baishi', 'imaging', 'short', $1, 1, '{1.2.3.4}')
+        """,
+        scene.now,
+    )
+    await scene.look(watch)
+    assert scene.told.events == []
+    await scene.look(watch, timedelta(minutes=5))
+    assert await scene.incidents() == [("study-short/baishi/1.2.3", True)]
+    (event,) = (event for notice in scene.told.notices for event in notice.events)
+    assert event["details"] == "1.2.3.4"
+    assert event["text_zh"].endswith("：1.2.3.4")
+    await scene.pool.execute("update study_state set state = 'whole'")
+    await scene.look(watch)
+    assert scene.told.events == [("opened", "study-short"), ("closed", "study-short")]

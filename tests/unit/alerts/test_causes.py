@@ -12,6 +12,7 @@ from engine.alerts.working_time import working_secs
 from engine.clock import CHINA
 from engine.config.alerts import Alerts, Quiet, Weekday, WorkingHours
 from engine.store.watching import BacklogSeen, ChannelSeen, EndpointSeen, TroubleSeen
+from engine.store.wholeness import ShortSeen
 
 AT = datetime(2026, 11, 20, 4, tzinfo=UTC)
 """A Friday noon in China."""
@@ -149,3 +150,24 @@ def test_a_disk_that_is_nearly_full(free: int, found: list[tuple[str, int]]) -> 
 def test_a_data_folder_of_another_machine_says_nothing() -> None:
     assert keys(replace(NOTHING, disk=None)) == []
     assert keys(replace(NOTHING, disk=Disk(0, 0))) == []
+
+
+def short(number: int) -> ShortSeen:
+    return ShortSeen(f"1.2.{number}", "baishi", AT - HOUR, 2, (f"1.2.{number}.1", f"1.2.{number}.2"))
+
+
+def test_a_study_that_stays_short_is_an_incident_that_names_what_is_missing() -> None:
+    (cause,) = causes(replace(NOTHING, short=[short(3)]), Alerts(), (), AT)
+    assert (cause.key, cause.amount, cause.details) == ("study-short/baishi/1.2.3", 2, "1.2.3.1 1.2.3.2")
+
+
+def test_a_flood_of_short_studies_is_told_as_one_beyond_a_hundred() -> None:
+    found = causes(replace(NOTHING, short=[short(number) for number in range(130)]), Alerts(), (), AT)
+    assert len(found) == 101
+    assert (found[-1].key, found[-1].amount) == ("studies-short/", 60)
+
+
+def test_of_many_missing_instances_the_first_are_named() -> None:
+    seen = ShortSeen("1.2.3", "baishi", AT, 100, tuple(f"1.2.3.{number}" for number in range(100)))
+    (cause,) = causes(replace(NOTHING, short=[seen]), Alerts(), (), AT)
+    assert len(cause.details.split()) == 20
