@@ -67,6 +67,14 @@ class _Written(msgspec.Struct, frozen=True):
     description: str = ""
     modalities: list[str] = []
     findings: list[ManifestFinding] = []
+    age: str = ""
+    body_part: str = ""
+    referring: str = ""
+    institution: str = ""
+    station_name: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    ae_title: str = ""
     late: list[str] = []
 
 

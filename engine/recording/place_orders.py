@@ -94,6 +94,8 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     if step.state != "cancelled" and (study is not None or await _was_performed(work, order, known)):
         step = performed(step)
     work.steps[order["id"]] = step
+    if known is None and step.state != "cancelled":
+        work.opened_orders.append((walk, order["id"]))
     await tell_centre(work, walk, order, study, "ORC-1")
 
 

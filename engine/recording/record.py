@@ -19,6 +19,7 @@ from engine.recording.join_people import join_people, joined_by
 from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
 from engine.recording.merge import merge
+from engine.recording.owe_imaging import owe_imaging
 from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.superseded import too_late
 from engine.recording.work import Work
@@ -67,6 +68,7 @@ async def record(
     await findings.raise_many(connection, await findings.not_told_before(connection, work.raised, set(late)), at)
     owing = [walk for walk in walks if walk.envelope.id not in late or late[walk.envelope.id].owes]
     await outbox.owe(connection, _owed(owing, community, ids, at), at)
+    await owe_imaging(work, owing, ids)
     recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks})
     await audit.write(
         connection,

@@ -30,6 +30,7 @@ class Work:
     linked_studies  references of studies that were linked to their orders
     newer           what newer envelopes changed, where one of these is late
     moved_orders    ids of orders that went to another patient with their visit
+    opened_orders   ids of imaging orders that are new
     """
 
     connection: Connection
@@ -41,6 +42,7 @@ class Work:
     raised: list[Raised] = field(default_factory=list)
     linked_studies: list[str] = field(default_factory=list)
     moved_orders: list[tuple[Understood, str]] = field(default_factory=list)
+    opened_orders: list[tuple[Understood, str]] = field(default_factory=list)
     newer: Newer = field(default_factory=Newer)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 

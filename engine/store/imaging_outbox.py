@@ -1,0 +1,197 @@
+"""What are imaging systems owed, in which order, and which objects did they take? Studies, and questions for priors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from engine.errors import ParseError
+from engine.store.database import Connection
+from engine.store.imaging_search import Content
+from engine.store.outbox import CHANNEL, Due, Owed
+
+URGENT = 0
+ROUTINE = 100
+"""Of a priority, with the rank of the modality added: lower goes first, and what is below ROUTINE is urgent."""
+
+_LEADER_LOCK = 0x6875746F6E6A
+
+
+class StudyOwed(msgspec.Struct, frozen=True, tag="study", tag_field="what"):
+    """The objects of one study of one facility."""
+
+    facility: str
+    study_uid: str
+
+
+class PriorsOwed(msgspec.Struct, frozen=True, tag="priors", tag_field="what"):
+    """A question for earlier studies of a patient, and how he is known where the order comes from.
+
+    patient_ids  by which he is known at the archive
+    names        as they are written, and in Latin letters
+    study_uid    of the order: what it asks for is no earlier study
+    """
+
+    facility: str
+    patient_ids: list[str]
+    modality: str
+    study_uid: str
+    body_part: str = ""
+    names: list[str] = []
+    birth_date: str = ""
+    sex: str = ""
+
+
+ImagingOwed = StudyOwed | PriorsOwed
+
+
+@dataclass(frozen=True, slots=True)
+class Prioritised:
+    """One thing that is owed; its payload is an `ImagingOwed`."""
+
+    owed: Owed
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """One object that a system has not taken yet."""
+
+    sha256: bytes
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one object.
+
+    status  as the system answered it; -1 where it was not offered
+    taken   whether the system has it now
+    note    what a person should know of it; empty for the usual
+    """
+
+    sop_uid: str
+    sha256: bytes
+    status: int
+    taken: bool
+    note: str
+
+
+def payload_of(what: ImagingOwed) -> bytes:
+    return msgspec.json.encode(what)
+
+
+def read_payload(payload: bytes) -> ImagingOwed:
+    """Raises ParseError."""
+    try:
+        return msgspec.json.decode(payload, type=StudyOwed | PriorsOwed)
+    except msgspec.MsgspecError as error:
+        raise ParseError(f"nothing that an imaging system could be owed: {error}", code="payload-unreadable") from error
+
+
+async def owe(connection: Connection, owed: Sequence[Prioritised], at: datetime) -> None:
+    """Adds deliveries in the caller's transaction: they are owed exactly when its records are there."""
+    if not owed:
+        return
+    await connection.executemany(
+        """
+        insert into delivery (id, endpoint, control_id, payload, next_attempt_at, created_at, envelope, about, route,
+                              priority)
+        values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9)
+        """,
+        [
+            (o.owed.id, o.owed.endpoint, o.owed.control_id, o.owed.payload, at, o.owed.envelope, o.owed.about,
+             o.owed.route, o.priority)
+            for o in owed
+        ],
+    )  # fmt: skip
+    await connection.execute("select pg_notify($1, '')", CHANNEL)
+
+
+async def lead(connection: Connection) -> bool:
+    """Becomes the one that sends studies, for as long as the connection lives; False while another one is."""
+    leading: bool = await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER_LOCK)
+    return leading
+
+
+async def due(
+    connection: Connection, endpoint: str, at: datetime, *, apart_from: Collection[UUID], only_urgent: bool
+) -> Due | None:
+    """The most urgent delivery that may be tried now, the oldest of equals; what failed lets others pass meanwhile."""
+    row = await connection.fetchrow(
+        """
+        select id, endpoint, control_id, payload, about, attempts, next_attempt_at from delivery
+        where endpoint = $1 and state = 'owed' and priority is not null
+          and next_attempt_at <= $2 and id <> all($3::uuid[]) and (not $4 or priority < $5)
+        order by priority, id limit 1
+        """,
+        endpoint,
+        at,
+        list(apart_from),
+        only_urgent,
+        ROUTINE,
+    )
+    return Due(**row) if row else None
+
+
+async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> list[Unsent]:
+    """The objects of a study that the endpoint has not taken, by whichever delivery; by series and number."""
+    rows = await connection.fetch(
+        """
+        select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256 from instance i
+        where i.study_uid = $2 and i.facility = $3 and not i.conflict
+          and not exists (
+            select from sent_instance s
+            where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3
+              and s.sop_uid = i.sop_uid and s.sha256 = i.sha256 and s.taken)
+        order by i.series_uid, i.number nulls last, i.sop_uid
+        """,
+        endpoint,
+        study.study_uid,
+        study.facility,
+    )
+    return [
+        Unsent(
+            row["sha256"],
+            Content(row["sop_uid"], row["sop_class"], row["transfer_syntax"], row["location"], row["charset"],
+                    row["bytes"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def answered(
+    connection: Connection, delivery: UUID, endpoint: str, study: StudyOwed, answers: Sequence[Answer], at: datetime
+) -> None:
+    """Remembers what became of objects, so that no attempt sends again what was taken."""
+    await connection.executemany(
+        """
+        insert into sent_instance (endpoint, study_uid, facility, sop_uid, sha256, delivery, status, taken, note, at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        on conflict (endpoint, study_uid, facility, sop_uid, sha256) do update
+        set delivery = excluded.delivery, status = excluded.status, taken = excluded.taken, note = excluded.note,
+            at = excluded.at
+        """,
+        [
+            (endpoint, study.study_uid, study.facility, answer.sop_uid, answer.sha256, delivery, answer.status,
+             answer.taken, answer.note, at)
+            for answer in answers
+        ],
+    )  # fmt: skip
+
+
+async def taken(connection: Connection, endpoint: str, study: StudyOwed) -> int:
+    """How many objects of a study the endpoint has taken."""
+    count: int = await connection.fetchval(
+        """
+        select count(*) from sent_instance where endpoint = $1 and study_uid = $2 and facility = $3 and taken
+        """,
+        endpoint,
+        study.study_uid,
+        study.facility,
+    )
+    return count
