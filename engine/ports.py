@@ -103,5 +103,6 @@ class ObjectStore(Protocol):
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """An object's file. Raises NotFoundError."""
+        """An object's file, to be read in threads too. Raises NotFoundError, and StorageError where it cannot be read
+        now; so may its reads."""
         ...

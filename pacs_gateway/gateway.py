@@ -11,12 +11,15 @@ import asyncpg
 from engine.clock import Clock
 from engine.config import DicomChannel
 from engine.errors import StorageError
+from engine.ports import ObjectStore
 from engine.store import imaging
 from engine.store.database import FAILED
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
 from pacs_gateway.discretion import keep_libraries_discreet
 from pacs_gateway.keeping import Keeping
+from pacs_gateway.location import Objects
+from pacs_gateway.missing import Missing
 from pacs_gateway.notice import ManifestIntake, Noticer
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.scp.acceptor import Acceptor
@@ -37,6 +40,7 @@ class Gateway:
 
     objects_root  the object folder, DATA/objects
     tls           what its connections are protected with
+    store         where finished objects go, if not into the object folder
     """
 
     def __init__(
@@ -47,13 +51,16 @@ class Gateway:
         objects_root: Path,
         clock: Clock,
         tls: ssl.SSLContext | None = None,
+        store: ObjectStore | None = None,
     ) -> None:
         self._channel = channel
         self._tls = tls
         self._pool = pool
-        self._archive = Archive(pool, objects_root)
+        self._archive = Archive(pool, Objects(objects_root, store, Missing(pool, clock).told))
         self._noticer = Noticer(pool, intake, channel.name, channel.quiet_secs, clock)
-        self._keeping = Keeping(channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored)
+        self._keeping = Keeping(
+            channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored, store=store
+        )
         self._watcher = Watcher(pool, channel, {}, clock)
         self._acceptor: Acceptor | None = None
 

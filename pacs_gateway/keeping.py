@@ -10,12 +10,14 @@ from pathlib import Path
 import asyncpg
 
 from engine.clock import Clock
+from engine.ports import ObjectStore
 from pacs_gateway.indexing import Index, Indexed
 from pacs_gateway.receiving import SpoolReception
 from pacs_gateway.recovery import complete_index
 from pacs_gateway.segments.spool import Draw, Spool
 from pacs_gateway.shelf import Shelf
 from pacs_gateway.shelving import Shelver
+from pacs_gateway.waiting import Waiting
 
 FLUSHES = 8
 """At once; the kernel asks the device once for all that wait."""
@@ -25,18 +27,27 @@ HASHES = 2
 class Keeping:
     """Keeps what arrives on one channel.
 
-    objects    the object folder: spool and store are in it
+    objects    the object folder: the spool is in it
     on_stored  called when something was added to the index
+    store      where finished objects go; without one, into the object folder
     """
 
     def __init__(
-        self, channel: str, pool: asyncpg.Pool, objects: Path, clock: Clock, draw: Draw, on_stored: Callable[[], None]
+        self,
+        channel: str,
+        pool: asyncpg.Pool,
+        objects: Path,
+        clock: Clock,
+        draw: Draw,
+        on_stored: Callable[[], None],
+        store: ObjectStore | None = None,
     ) -> None:
         self._channel = channel
-        self._store = objects / "store"
+        self._folder = objects / "store"
+        self._store = store
         self._on_stored = on_stored
         self._spool = Spool(objects, channel, draw)
-        self._shelver = Shelver(self._spool)
+        self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
         self._index = Index(pool, channel, self._committed)
         self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
         self._hashing = ThreadPoolExecutor(HASHES, thread_name_prefix=f"dicom hash {channel}")
@@ -49,7 +60,7 @@ class Keeping:
         """
         await asyncio.to_thread(self._spool.open)
         self._shelver.shelve(await complete_index(self._spool, self._index))
-        self._shelver.start(Shelf(self._store, f"{self._channel}-{self._spool.number}"))
+        self._shelver.start(self._store or Shelf(self._folder, f"{self._channel}-{self._spool.number}"))
         self._index.start()
 
     async def settled(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from engine.errors import NotFoundError, StorageError
+from engine.ports import ObjectStore
 from pacs_gateway.segments.segment import SUFFIX, open_named
 
 _SUFFIX = ".dcm"
@@ -28,12 +31,30 @@ def checked(location: str) -> str:
     return location
 
 
-def open_object(objects: Path, location: str) -> BinaryIO:
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Where the objects of a hub are.
+
+    folder     the object folder: the spool is in it, and the store too
+    elsewhere  the store where it is not in the folder; what was moved into the folder before is still read from there
+    missed     told, from whatever thread, of a location at which nothing is any more
+    """
+
+    folder: Path
+    elsewhere: ObjectStore | None = None
+    missed: Callable[[str], None] | None = None
+
+    def stored_file(self, location: str) -> Path:
+        """Where the file is once the object has been moved into the folder's own store."""
+        return self.folder / "store" / checked(location)
+
+
+def open_object(objects: Objects, location: str) -> BinaryIO:
     """An indexed object, opened for reading as a file of PS3.10, wherever it is between spool and store.
 
     Raises NotFoundError when it is nowhere, StorageError when it may be in a store that cannot be read now.
     """
-    stored = objects / "store" / checked(location)
+    stored = objects.stored_file(location)
     refused: OSError | None = None
     for _ in range(2):  # it may move from the spool to the store between the two looks
         try:
@@ -43,9 +64,14 @@ def open_object(objects: Path, location: str) -> BinaryIO:
         except OSError as error:  # the store is away; what it does not have yet can still be read
             refused = error
         with suppress(FileNotFoundError):
-            return _in_spool(objects, location)
+            return _in_spool(objects.folder, location)
+        if objects.elsewhere is not None:
+            with suppress(NotFoundError):
+                return objects.elsewhere.open(location)
     if refused is not None:
         raise StorageError(f"the object store cannot be read: {refused.strerror}") from refused
+    if objects.missed is not None:
+        objects.missed(location)
     raise NotFoundError("the object is not in the store", code="object-missing")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import asyncpg
@@ -19,7 +18,7 @@ from engine import clock
 from engine.errors import AccessError, NotFoundError, ParseError
 from engine.store import audit, imaging
 from engine.store.imaging import Instance
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from pacs_gateway.rendering.choices import Asked, Layout, Window
 
 _RENDERINGS = 2
@@ -40,7 +39,7 @@ class _Found:
     file: BinaryIO
 
 
-def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.now) -> APIRouter:
+def router(pool: asyncpg.Pool, objects: Objects, *, now: clock.Clock = clock.now) -> APIRouter:
     """Routes below /dicomweb."""
     routes = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
     turns = asyncio.Semaphore(_RENDERINGS)
@@ -53,7 +52,7 @@ def router(pool: asyncpg.Pool, objects_root: Path, *, now: clock.Clock = clock.n
             detail: dict[str, str | int | bool | None] = {"instance": sop}
             act = audit.Audited(_caller_name(request), action, f"ImagingStudy/{study}", detail)
             await audit.write(connection, [act], now())
-        return _Found(instance, await asyncio.to_thread(open_object, objects_root, instance.location))
+        return _Found(instance, await asyncio.to_thread(open_object, objects, instance.location))
 
     async def render(request: Request, found: _Found, asked: Asked) -> Response:
         """Draws in a thread, and closes the object's file."""

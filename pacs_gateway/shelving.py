@@ -14,6 +14,7 @@ from engine.errors import StorageError
 from engine.ports import Finished, ObjectStore
 from pacs_gateway.indexing import Indexed
 from pacs_gateway.segments.spool import Spool
+from pacs_gateway.waiting import Waiting
 
 QUIET_SECS = 0.25
 """Senders go first: copying takes from the same disk."""
@@ -29,8 +30,9 @@ _log = logging.getLogger(__name__)
 class Shelver:
     """Empties one spool into an object store, outside of any association."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, waiting: Waiting) -> None:
         self._spool = spool
+        self._waiting = waiting
         self._queue: deque[Indexed] = deque()
         self._arrived = asyncio.Event()
         self._last_at = 0.0
@@ -65,6 +67,7 @@ class Shelver:
                 self._spool.drop_spare()  # where spool and store share a full disk, this is the room that is needed
                 self._queue.rotate(-len(batch))  # one that cannot be moved does not hold back the others
                 at_once = 1
+                await self._waiting.refused(error.message)
                 await asyncio.sleep(RETRY_SECS)
                 continue
             at_once = BATCH_LIMIT
@@ -73,6 +76,9 @@ class Shelver:
                 self._spool.release(one.kept.segment)
             if not self._queue:
                 self._arrived.clear()
+                await self._waiting.emptied()
+            else:
+                await self._waiting.moved(self._queue[0].kept.received_at)
 
     async def _quiet(self) -> None:
         """Returns while nothing arrives, or when too much has arrived to wait any longer."""

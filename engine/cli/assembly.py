@@ -23,13 +23,17 @@ from engine import config
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
 from engine.config.loader import COMMUNITY
+from engine.config.objects import S3Objects
+from engine.config.secret import secret
 from engine.config.tls import endpoint_context, listener_context
+from engine.config.transport import EndpointTls
 from engine.envelope import EnvelopeIds
 from engine.errors import ConfigurationError, StorageError
 from engine.ports import Sender
 from engine.store.database import connect, connect_pool, refuse_unsafe
 
 if TYPE_CHECKING:
+    from adapters.objects.s3 import S3ObjectStore
     from engine.alerts.receivers import Receiver
     from engine.alerts.watch import Watch
     from engine.mapping import MappingSet
@@ -224,10 +228,15 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     services = Services(pool=pool, config=community, clock=now, mapping_set=mappings_of(community))
     intake = JournalIntake(database_url, {}, now, new_ids())
     await intake.start()
-    posted = Posted(community.dicom_channels, pool, intake, data / "objects", now) if community.dicom_channels else None
+    store = object_store_of(community)
+    posted = (
+        Posted(community.dicom_channels, pool, intake, data / "objects", now, store)
+        if community.dicom_channels
+        else None
+    )
     if posted is not None:
         await posted.start()
-    imaging_routers = dicomweb_routers(pool, data / "objects", posted)
+    imaging_routers = dicomweb_routers(pool, data / "objects", posted, store=store)
     app = create_app(services, [*imaging_routers, *reading_routers], static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
@@ -249,6 +258,8 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
             await asyncio.gather(serving, return_exceptions=True)
             if posted is not None:
                 await posted.close()
+            if store is not None:
+                store.close()
             await intake.close()
             await pool.close()
 
@@ -262,6 +273,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
     before: dict[str, int] = ports.get("dicom_ports", {})
     pool = await connect_pool(database_url, max_size=4)
     intake = JournalIntake(database_url, {}, now, new_ids())
+    store = object_store_of(community)
     await intake.start()
     gateways = [
         Gateway(
@@ -271,6 +283,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             data / "objects",
             now,
             listener_context(channel.tls, folder) if channel.tls else None,
+            store,
         )
         for channel in community.dicom_channels
     ]
@@ -290,8 +303,32 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
         await asyncio.Event().wait()
     finally:
         await asyncio.gather(*(gateway.close() for gateway in gateways))
+        if store is not None:
+            store.close()
         await intake.close()
         await pool.close()
+
+
+def object_store_of(community: Community) -> S3ObjectStore | None:
+    """Where finished objects go, if not into the object folder; to be closed. Raises as `s3_of` does."""
+    return s3_of(community.objects, community.folder) if isinstance(community.objects, S3Objects) else None
+
+
+def s3_of(place: S3Objects, folder: Path) -> S3ObjectStore:
+    """Connects to nothing yet. Raises ConfigurationError for a secret or a certificate that is not there."""
+    from adapters.objects.s3 import S3ObjectStore
+
+    return S3ObjectStore(
+        place.address,
+        place.bucket,
+        secret(place.access_key, folder),
+        secret(place.secret_key, folder),
+        region=place.region,
+        prefix=place.prefix,
+        timeout_secs=place.timeout_secs,
+        tls=endpoint_context(place.tls or EndpointTls(), folder) if place.is_protected else None,
+        server_name=place.tls.server_name if place.tls else None,
+    )
 
 
 async def _keep_partitions(database_url: str) -> None:

@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -26,7 +27,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import engine
+from engine.cli.assembly import s3_of
 from engine.config import Community, DicomChannel, MllpChannel, load
+from engine.config.objects import S3Objects
 from engine.errors import ConfigurationError, HutongError
 from engine.store.database import connect, refuse_unsafe
 from engine.store.embedded import EmbeddedPostgres
@@ -229,11 +232,27 @@ def configuration(folder: Path, hub: int | None) -> list[Check]:
     except ConfigurationError as error:
         return [Check("configuration", State.BAD, error.message, "mend these lines, then run: hutong check")]
     checks = [Check("configuration", State.GOOD, f"{community.name}, {len(community.channels)} channels")]
+    checks += object_store(community)
     if hub is None:
         checks.append(ports(community))
     else:
         checks.append(Check("ports", State.GOOD, f"in use by the hub that runs as process {hub}"))
     return checks
+
+
+def object_store(community: Community) -> list[Check]:
+    """Writes a few bytes into the bucket that objects go into, and reads them again; nothing where they stay here."""
+    place = community.objects
+    if not isinstance(place, S3Objects):
+        return []
+    where = f"{place.address}, bucket {place.bucket}"
+    try:
+        with closing(s3_of(place, community.folder)) as store:
+            store.probe()
+    except HutongError as error:
+        mend = "mend objects: in community.yaml, or the service; until then images wait in the spool, none is lost"
+        return [Check("object store", State.BAD, f"{where}: {error.message}", mend)]
+    return [Check("object store", State.GOOD, f"{where} takes objects and gives them back")]
 
 
 def ports(community: Community) -> Check:

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from engine.config.alerts import Alerts
 from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
 from engine.config.model import Model
+from engine.config.objects import DiskObjects, ObjectsPlace
 from engine.config.transport import Allowed, CertificateName, ListenerTls
 from engine.config.values import AeTitle, Charset, MessageType, Modality, Name, Port, Secs, Text
 from engine.config.windows import Window
@@ -314,6 +315,7 @@ class Community(Model):
     users: dict[str, User]
     folder: Path
     alerts: Alerts = Alerts()
+    objects: ObjectsPlace = DiskObjects()
 
     @property
     def mllp_endpoints(self) -> dict[str, MllpEndpoint]:

@@ -15,6 +15,9 @@ _PATTERNS = {
     r"^[a-z0-9][a-z0-9._-]*$": "a name of lower-case letters, digits, '-', '_' and '.'",
     r"^[A-Z][A-Z0-9_]{1,15}$": "a DICOM modality in capitals, such as DX",
     r"^[A-Z][A-Z0-9]{2}(\^[A-Z0-9]{3})?$": "a message type such as ADT^A04 or ORU",
+    r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.'",
+    r"^([0-9A-Za-z][0-9A-Za-z._-]*/)*$": "folders of letters, digits, '.', '_' and '-', each with a '/' behind it",
+    r"^[0-9A-Za-z-]+$": "the name of a region, such as us-east-1",
     r"^[^|^~\\&\r\n]*$": "text without | ^ ~ \\ & and line ends",
 }
 _KINDS = {

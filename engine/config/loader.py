@@ -28,9 +28,11 @@ from engine.config.community import (
 from engine.config.document import Document, Place, UnreadableDocument, Value, read
 from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
 from engine.config.explanation import explain
+from engine.config.objects import DiskObjects, ObjectsPlace, S3Objects
 from engine.config.problems import InvalidConfiguration, Problem, nearest, written
 from engine.config.references import check_references
 from engine.config.tls import check_tls, endpoint_context, listener_context
+from engine.errors import ConfigurationError
 
 COMMUNITY, ROUTES, RECOGNITION, USERS = "community.yaml", "routes.yaml", "recognition.yaml", "users.yaml"
 ALERTS = "alerts.yaml"
@@ -39,6 +41,7 @@ FILES = (COMMUNITY, ROUTES, RECOGNITION, USERS, ALERTS)
 FOLDERS = (CHANNELS, ENDPOINTS, CENTRES)
 CHANNEL_TYPES: dict[str, type[Channel]] = {"mllp": MllpChannel, "folder": FolderChannel, "dicom": DicomChannel}
 ENDPOINT_TYPES: dict[str, type[Endpoint]] = {"mllp": MllpEndpoint, "dicom": DicomEndpoint}
+OBJECTS_TYPES: dict[str, type[ObjectsPlace]] = {"disk": DiskObjects, "s3": S3Objects}
 LIMIT_FILES = 1000
 """Of one kind. More is a folder that somebody pointed at by mistake."""
 
@@ -66,7 +69,7 @@ class _Reading:
     def community(self) -> Community:
         self._unknown_files()
         root = self._mapping_of(COMMUNITY, required=True)
-        self._known_keys(COMMUNITY, (), root, ("name", "http", "facilities"))
+        self._known_keys(COMMUNITY, (), root, ("name", "http", "facilities", "objects"))
         community = Community.model_construct(
             name=self._community_name(root),
             http=self._build(Http, COMMUNITY, ("http",), root.get("http", {})) or Http(),
@@ -86,6 +89,7 @@ class _Reading:
             recognition=self._build(Recognition, RECOGNITION, (), self._mapping_of(RECOGNITION)) or Recognition(),
             users=self._users(),
             alerts=self._alerts(),
+            objects=self._objects(root),
             folder=self.folder,
         )
         check_references(community, self._defined(root), self.documents, self.problems)
@@ -126,6 +130,20 @@ class _Reading:
         rest = {key: value for key, value in root.items() if key not in named}
         built = self._build(Alerts, ALERTS, (), rest) or Alerts()
         return built.model_copy(update=named)
+
+    def _objects(self, root: dict[str, Value]) -> ObjectsPlace:
+        raw = root.get("objects", {})
+        tag = raw.get("type", "disk") if isinstance(raw, dict) else "disk"
+        if not isinstance(tag, str) or tag not in OBJECTS_TYPES:
+            self._say(COMMUNITY, ("objects", "type"), f"expected {' or '.join(OBJECTS_TYPES)}")
+            return DiskObjects()
+        place = self._build(OBJECTS_TYPES[tag], COMMUNITY, ("objects",), raw)
+        if isinstance(place, S3Objects) and place.tls is not None:
+            try:
+                endpoint_context(place.tls, self.folder)
+            except ConfigurationError as error:
+                self._say(COMMUNITY, ("objects", "tls", error.location or "ca"), error.message)
+        return place or DiskObjects()
 
     def _routes(self) -> tuple[Route, ...]:
         root = self._mapping_of(ROUTES)

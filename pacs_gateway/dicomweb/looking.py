@@ -22,7 +22,7 @@ from engine.store.database import Connection
 from engine.store.imaging_reading import Held, Named
 from engine.store.imaging_search import Found, ImagingQuery
 from pacs_gateway.dicomweb.asking import Caller
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class _Look:
 
 
 class Looking:
-    """Finds what callers ask for. `objects` is the object folder."""
+    """Finds what callers ask for."""
 
-    def __init__(self, pool: asyncpg.Pool, objects: Path, clock: Clock) -> None:
+    def __init__(self, pool: asyncpg.Pool, objects: Objects, clock: Clock) -> None:
         self._pool = pool
         self._objects = objects
         self._clock = clock
@@ -114,7 +114,7 @@ class Looking:
 
     def stored_file(self, held: Held) -> Path:
         """Where the file is once the object has left the spool."""
-        return self._objects / "store" / held.location
+        return self._objects.stored_file(held.location)
 
     async def tell(self, *acts: Audited) -> None:
         """On return the acts are in the audit, durable. Raises what the database raises."""

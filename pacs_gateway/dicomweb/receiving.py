@@ -16,6 +16,7 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.config import DicomChannel
+from engine.ports import ObjectStore
 from pacs_gateway.notice import ManifestIntake, Noticer
 from pacs_gateway.scp.reception import Reception
 from pacs_gateway.segments.spool import is_left_behind
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class Posted:
     """Keeps what is posted, as objects of the first channel.
 
-    Nothing of it is loaded before the first object comes: a hub that none is posted to needs 60 MB less.
+    Nothing of it is loaded before the first object comes: a hub that none is posted to needs 60 MB less. `store` is
+    where finished objects go, if not into the object folder.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Posted:
         intake: ManifestIntake,
         objects: Path,
         clock: Clock,
+        store: ObjectStore | None = None,
     ) -> None:
         self._channel = channels[0].name
         self._noticers = [Noticer(pool, intake, channel.name, channel.quiet_secs, clock) for channel in channels]
         self._pool = pool
         self._objects = objects
         self._clock = clock
+        self._store = store
         self._starting = asyncio.Lock()
         self._keeping: Keeping | None = None
 
@@ -75,7 +79,13 @@ class Posted:
 
                 keep_libraries_discreet()
                 keeping = Keeping(
-                    self._channel, self._pool, self._objects, self._clock, secrets.token_bytes, self._stored
+                    self._channel,
+                    self._pool,
+                    self._objects,
+                    self._clock,
+                    secrets.token_bytes,
+                    self._stored,
+                    store=self._store,
                 )
                 await keeping.start()
                 for noticer in self._noticers:

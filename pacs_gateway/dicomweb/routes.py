@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from engine import clock
 from engine.errors import NotFoundError
+from engine.ports import ObjectStore
 from engine.store.imaging_search import Level
 from pacs_gateway import rendered
 from pacs_gateway.dicomweb import instances, searching
@@ -21,6 +22,8 @@ from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.metadata import Documents
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.dicomweb.storing import Storing
+from pacs_gateway.location import Objects
+from pacs_gateway.missing import Missing
 
 PREFIX = "/dicomweb"
 _STUDY = "/studies/{study}"
@@ -41,9 +44,20 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routers(
-    pool: asyncpg.Pool, objects: Path, posted: Posted | None = None, *, now: clock.Clock = clock.now
+    pool: asyncpg.Pool,
+    folder: Path,
+    posted: Posted | None = None,
+    *,
+    store: ObjectStore | None = None,
+    now: clock.Clock = clock.now,
 ) -> list[APIRouter]:
-    """Everything below /dicomweb. `objects` is the object folder; without `posted` nothing can be stored."""
+    """Everything below /dicomweb; to be called on the event loop.
+
+    folder  the object folder
+    posted  what takes objects; without it nothing can be stored
+    store   where finished objects are, if not in the folder
+    """
+    objects = Objects(folder, store, Missing(pool, now).told)
     looking = Looking(pool, objects, now)
     told = [_reading_routes(looking, objects), rendered.router(pool, objects, now=now)]
     if posted is not None:
@@ -51,13 +65,13 @@ def routers(
     return told
 
 
-def _reading_routes(looking: Looking, objects: Path) -> APIRouter:
+def _reading_routes(looking: Looking, objects: Objects) -> APIRouter:
     """What is looked for and fetched: matches, objects, metadata, frames and bulk data.
 
     Plain routes, whose parameters are only what stands in the path: for a viewer that asks for a thousand instances the
     work of reading declared ones would be a third of all.
     """
-    documents, values = Documents(looking, objects), Values(looking)
+    documents, values = Documents(looking, objects.folder), Values(looking)
 
     async def retrieve(request: Request) -> Response:
         return await instances.retrieve(looking, _wanted(request), request, base_of(request))

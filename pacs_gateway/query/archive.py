@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
@@ -15,6 +14,7 @@ from engine.errors import StorageError
 from engine.store import imaging_search
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.imaging_search import Content, Found, ImagingQuery, Key, Level
+from pacs_gateway.location import Objects
 from pacs_gateway.query.heads import head_of
 
 QUERY_TIMEOUT_SECS = 30.0
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 class Archive:
     """What is stored, as queries see it. Its methods raise StorageError."""
 
-    def __init__(self, pool: asyncpg.Pool, objects: Path) -> None:
+    def __init__(self, pool: asyncpg.Pool, objects: Objects) -> None:
         self._pool = pool
         self.objects = objects
 

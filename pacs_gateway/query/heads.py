@@ -6,7 +6,6 @@ import json
 import zlib
 from collections.abc import Collection
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
@@ -15,7 +14,7 @@ from pydicom.tag import BaseTag
 
 from engine.errors import HutongError
 from engine.store.imaging_search import Content
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from pacs_gateway.part10 import data_set_offset
 from pacs_gateway.query.identifier import UNREADABLE, encoding
 from pacs_gateway.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
@@ -28,7 +27,7 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 _META_BYTES = 512
 
 
-def head_of(objects: Path, content: Content, tags: Collection[int]) -> Dataset:
+def head_of(objects: Objects, content: Content, tags: Collection[int]) -> Dataset:
     """Those of the attributes that the object has, read in the character set that its text was found to be in.
 
     An object that cannot be read has none: an answer without them is better than no answer. Blocking.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ParseError, StorageError
 from engine.store.imaging_search import Content
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from pacs_gateway.part10 import data_set_offset
 
 PIECE_BYTES = 1024 * 1024
@@ -20,7 +19,7 @@ _META_BYTES = 512
 class StoredDataSet:
     """Implements `OutgoingDataSet`."""
 
-    def __init__(self, objects: Path, content: Content) -> None:
+    def __init__(self, objects: Objects, content: Content) -> None:
         self._objects = objects
         self._content = content
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from tests.integration.faults.community import community
 from tests.integration.faults.conftest import Serve
 from tests.integration.faults.objects import IMAGING, made_objects
@@ -60,7 +60,7 @@ async def test_the_gateway_killed_six_times_while_eight_associations_store(serve
     assert rows.keys() == answered
     for file in files:
         row, data = rows[uid_of(file)], data_set_of(file)
-        with open_object(objects, row["location"]) as kept:
+        with open_object(Objects(objects), row["location"]) as kept:
             assert kept.read().endswith(data)
         assert row["sha256"] == sha256(data).digest()
     assert spooled(objects) == []

@@ -13,7 +13,7 @@ from pydicom.filereader import _read_file_meta_info, read_file_meta_info
 from pynetdicom import AE, _config, build_context
 
 from engine.errors import StorageError
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from pacs_gateway.segments.record import GENERATION_BYTES
 from pacs_gateway.segments.segment import SUFFIX, Segment
 
@@ -88,7 +88,7 @@ async def indexed(pool: asyncpg.Pool) -> dict[str, asyncpg.Record]:
 
 
 def bytes_of(objects: Path, location: str) -> bytes:
-    with open_object(objects, location) as file:
+    with open_object(Objects(objects), location) as file:
         return file.read()
 
 

@@ -19,7 +19,7 @@ from engine import clock
 from engine.errors import HutongError, ParseError, StorageError
 from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
-from pacs_gateway.location import open_object
+from pacs_gateway.location import Objects, open_object
 from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.record import NAME_AT
 from pacs_gateway.segments.segment import Segment
@@ -85,7 +85,7 @@ async def shelved(pool: asyncpg.Pool, objects: Path, count: int) -> None:
 
 async def holds(pool: asyncpg.Pool, objects: Path, file: Path) -> bool:
     row = (await indexed(pool))[announced(file).sop_instance_uid]
-    with open_object(objects, row["location"]) as opened:
+    with open_object(Objects(objects), row["location"]) as opened:
         content = opened.read()
     data = data_set_of(file)
     return content.endswith(data) and row["sha256"] == sha256(data).digest() and row["bytes"] == len(data)

@@ -29,13 +29,14 @@ from engine.config import (
     User,
     When,
 )
+from engine.config.objects import S3Objects
 from engine.config.transport import EndpointTls, ListenerTls
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("connect-a-system.md", "connect-a-system.zh-CN.md")
 MODELS: tuple[type[BaseModel], ...] = (
     AeEntry, Centre, DicomChannel, DicomEndpoint, EndpointTls, Facility, FolderChannel, Http, ListenerTls, MllpChannel,
-    MllpEndpoint, Recognition, RecognitionItem, Retry, Route, To, User, When,
+    MllpEndpoint, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User, When,
 )  # fmt: skip
 FILES = set(Community.model_fields)
 """Files and folders, which the headings name."""

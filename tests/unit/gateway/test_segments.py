@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigurationError, NotFoundError, StorageError
-from pacs_gateway.location import location, open_object
+from pacs_gateway.location import Objects, location, open_object
 from pacs_gateway.segments import spool as spool_module
 from pacs_gateway.segments.record import PAGE, Head, head_page
 from pacs_gateway.segments.segment import Segment
@@ -71,7 +71,7 @@ def contents(spool: Spool) -> list[bytes]:
 
 
 def read(folder: Path, data: bytes) -> bytes:
-    with open_object(folder, location("baishi", "1.2", sha256(data).digest())) as file:
+    with open_object(Objects(folder), location("baishi", "1.2", sha256(data).digest())) as file:
         return file.read()
 
 
@@ -170,7 +170,7 @@ def test_a_reader_finds_an_object_in_a_spool_once_it_has_its_name(spool: Spool, 
 def test_a_segment_that_somebody_reads_from_is_used_again_only_afterwards(spool: Spool, tmp_path: Path) -> None:
     segment, head = put(spool, b"data")
     segment.name(head, sha256(b"data").digest())
-    file = open_object(tmp_path, location("baishi", "1.2", sha256(b"data").digest()))
+    file = open_object(Objects(tmp_path), location("baishi", "1.2", sha256(b"data").digest()))
     spool.release(segment)
     other, _ = put(spool, b"other")
     assert other is not segment
@@ -186,7 +186,7 @@ def test_a_segment_that_somebody_reads_from_is_used_again_only_afterwards(spool:
 @pytest.mark.parametrize("location", ["../../etc/passwd", "a/../b", "/etc/passwd", "a/b/*", "", "a//b"])
 def test_a_location_that_leads_elsewhere_is_refused(tmp_path: Path, location: str) -> None:
     with pytest.raises(StorageError):
-        open_object(tmp_path, location)
+        open_object(Objects(tmp_path), location)
 
 
 def test_a_write_that_is_cut_short_goes_on(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

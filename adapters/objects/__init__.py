@@ -1,0 +1,1 @@
+"""Object stores outside of this machine."""

@@ -1,0 +1,148 @@
+"""How do objects get into a bucket, and out of it? Each is sent, read back and hashed before the spool forgets it.
+
+Read back, because a checksum that a service tells is one that it worked out over what came, not over what it kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import ssl
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from minio import Minio
+from urllib3 import PoolManager, Retry, Timeout
+from urllib3.response import BaseHTTPResponse
+
+from adapters.objects.keys import key_of
+from adapters.objects.ranged import RangedFile
+from adapters.objects.refusals import as_ours
+from engine.errors import NotFoundError, StorageError
+from engine.ports import Finished
+
+AT_ONCE = 4
+"""Objects on their way: a distant service is waited for, not worked for."""
+PART_BYTES = 8 * 1024 * 1024
+"""Held of each object on its way; one that is longer goes in parts of this size."""
+MOST_PARTS = 10_000
+"""Of one object; one for which that is not enough goes in longer parts."""
+CONNECTIONS = 40
+"""Kept open, for readers and for what is on its way."""
+CONNECT_TIMEOUT_SECS = 5.0
+_PIECE_BYTES = 1024 * 1024
+_BUFFER_BYTES = 64 * 1024
+_MEDIA_TYPE = "application/dicom"
+_PROBE = b"hutong was here\n"
+
+
+class S3ObjectStore:
+    """Implements `ObjectStore` in one bucket."""
+
+    def __init__(
+        self,
+        address: str,
+        bucket: str,
+        access_key: str,
+        secret_key: str,
+        *,
+        region: str = "us-east-1",
+        prefix: str = "",
+        timeout_secs: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> None:
+        where = urlsplit(address)
+        shown: dict[str, Any] = {}
+        if tls is not None:
+            shown["ssl_context"] = tls
+        if server_name is not None:
+            shown.update(server_hostname=server_name, assert_hostname=server_name)
+        connections = PoolManager(
+            maxsize=CONNECTIONS,
+            timeout=Timeout(connect=min(CONNECT_TIMEOUT_SECS, timeout_secs), read=timeout_secs),
+            retries=Retry(total=1, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504), raise_on_status=False),
+            **shown,
+        )
+        self._client = Minio(
+            where.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=where.scheme == "https",
+            region=region,
+            http_client=connections,
+        )
+        self._bucket = bucket
+        self._prefix = prefix
+        self._workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="object store")
+
+    def put(self, objects: Sequence[Finished]) -> None:
+        """As the port says; some at once, each in one thread and one part in memory."""
+        jobs = [self._workers.submit(self._keep, one) for one in objects]
+        wait(jobs)
+        try:
+            for job in jobs:
+                job.result()
+        except CancelledError:
+            raise StorageError("the object store is being closed") from None
+
+    def open(self, key: str) -> BinaryIO:
+        """As the port says. Raises StorageError too, here and at every read, when the service does not answer."""
+        return cast(BinaryIO, self._opened(key_of(key, self._prefix)))
+
+    def probe(self) -> None:
+        """Writes a few bytes and reads them again. Raises StorageError, which says what is wrong."""
+        key = f"{self._prefix}hutong-doctor"
+        with as_ours():
+            self._client.put_object(self._bucket, key, io.BytesIO(_PROBE), len(_PROBE), "text/plain")
+        with self._opened(key) as file:
+            if file.read() != _PROBE:
+                raise StorageError("the object store gives back something else than was sent", code="hash-differs")
+
+    def close(self) -> None:
+        """What is on its way is not waited for: it stands in the spool too."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _keep(self, one: Finished) -> None:
+        key = key_of(one.key, self._prefix)
+        if self._stands(key, one):
+            return
+        with as_ours(), one.opened() as source:
+            self._client.put_object(
+                self._bucket,
+                key,
+                source,
+                one.length,
+                _MEDIA_TYPE,
+                part_size=max(PART_BYTES, -(-one.length // MOST_PARTS)),
+                num_parallel_uploads=1,
+            )
+        if self._digest(key, one.data_at) != one.sha256:
+            raise StorageError("an object has another hash in the store than in the index", code="hash-differs")
+
+    def _stands(self, key: str, one: Finished) -> bool:
+        """Whether it is there already: sent before a process ended, or while an answer was lost."""
+        try:
+            with as_ours():
+                there = self._client.stat_object(self._bucket, key)
+            return there.size == one.length and self._digest(key, one.data_at) == one.sha256
+        except NotFoundError:
+            return False
+
+    def _digest(self, key: str, start: int) -> bytes:
+        """The SHA-256 of what the service has from a byte on."""
+        digest = hashlib.sha256()
+        with self._opened(key) as file:
+            file.seek(start)
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+        return digest.digest()
+
+    def _opened(self, key: str) -> io.BufferedReader:
+        return io.BufferedReader(RangedFile(partial(self._range, key)), _BUFFER_BYTES)
+
+    def _range(self, key: str, at: int, length: int) -> BaseHTTPResponse:
+        return self._client.get_object(self._bucket, key, offset=at, length=length)

@@ -1,0 +1,69 @@
+"""What is wrong with the store of objects? Findings that stay open for as long as it is, each once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from engine.finding import Severity
+from engine.store import findings
+from engine.store.database import Connection
+
+NOT_MOVED = "objects-not-moved"
+MISSING = "object-missing"
+
+
+async def objects_wait(connection: Connection, channel: str, why: str, at: datetime) -> None:
+    """The objects of a channel stay in the spool; nothing is added while that is told already."""
+    await connection.execute(
+        """
+        insert into finding (id, code, severity, text, channel, about, found_at)
+        select gen_random_uuid(), $1, $2, $3, $4, $5, $6
+        where not exists (select from finding where code = $1 and about = $5 and settled_at is null)
+        """,
+        NOT_MOVED,
+        str(Severity.ERROR),
+        f"objects wait in the spool, nothing of them is lost: {why}",
+        channel,
+        _spool(channel),
+        at,
+    )
+
+
+async def objects_move_again(connection: Connection, channel: str, at: datetime) -> None:
+    await findings.settle(connection, NOT_MOVED, _spool(channel), "the spool was emptied into the store", at)
+
+
+async def object_is_missing(connection: Connection, location: str, at: datetime) -> None:
+    """What the index says to be at a location, `facility/study/…`, is not there."""
+    facility, study_uid = [*location.split("/"), ""][:2]
+    # By the index first; the whole table only for an object that was put into another study since.
+    for where in ("i.facility = $6 and i.study_uid = $7 and i.location = $1", "i.location = $1"):
+        told: str = await connection.execute(
+            f"""
+            with gone as (
+                select i.sop_uid, i.study_uid, s.channel
+                from instance i left join study s on s.uid = i.study_uid and s.facility = i.facility
+                where ($6 || $7) is not null and {where} limit 1
+            ), told as (
+                insert into finding (id, code, severity, text, location, channel, about, found_at)
+                select gen_random_uuid(), $2, $3, $4, 'Instance/' || sop_uid, channel, 'ImagingStudy/' || study_uid, $5
+                from gone where not exists (
+                    select from finding f where f.code = $2 and f.about = 'ImagingStudy/' || gone.study_uid
+                                            and f.location = 'Instance/' || gone.sop_uid and f.settled_at is null)
+            ) select from gone
+            """,
+            location,
+            MISSING,
+            str(Severity.ERROR),
+            "an object that was stored and verified is not in the store any more; bring it back from a backup, or have "
+            "it sent again",
+            at,
+            facility,
+            study_uid,
+        )
+        if told != "SELECT 0":
+            return
+
+
+def _spool(channel: str) -> str:
+    return f"Spool/{channel}"
