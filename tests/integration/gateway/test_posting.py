@@ -36,7 +36,7 @@ async def posted(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path) -> 
 
 
 @pytest.fixture
-def app(pool: asyncpg.Pool, objects: Path, posted: Posted) -> FastAPI:
+async def app(pool: asyncpg.Pool, objects: Path, posted: Posted) -> FastAPI:
     return application(pool, objects, SENDER, posted)
 
 
