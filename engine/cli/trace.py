@@ -102,7 +102,7 @@ def _print(console: Console, known: dict[str, Any]) -> None:
     for step in known["worklist"]:
         console.print(f"worklist: {_line(step)}")
     for study in known["studies"]:
-        console.print(f"study: {_line(study)}")
+        console.print(f"study: {_line(study)}  {' '.join(study['missing_uids'])}".rstrip())
     if known["resources"]:
         tree = Tree("resources")
         for resource in known["resources"]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from engine.identifiers import is_of_facility, lane
-from engine.store import finding_search, reading
+from engine.store import finding_search, reading, wholeness
 from engine.store.database import Connection
 from engine.store.finding_list import FindingLine
 from engine.store.tokens import of_reference, of_system_and_value, of_value
+from engine.store.wholeness import StudyState
 
 MOST_ENVELOPES = 100
 MOST_RESOURCES = 300
@@ -56,7 +57,11 @@ class WorklistLine:
 
 @dataclass(frozen=True, slots=True)
 class StudyLine:
-    """What is stored of a study at one facility. `conflicts` counts objects whose UID came with other content."""
+    """What is stored of a study at one facility. `conflicts` counts objects whose UID came with other content.
+
+    state         receiving, whole, short or late (`engine.store.wholeness`)
+    missing_uids  the first of the missing instances that are known by name
+    """
 
     uid: str
     facility: str
@@ -69,6 +74,9 @@ class StudyLine:
     bytes: int
     conflicts: int
     noticed: bool
+    state: str
+    missing: int
+    missing_uids: list[str]
 
 
 @dataclass(slots=True)
@@ -368,7 +376,7 @@ async def _worklist_of(connection: Connection, orders: Sequence[str]) -> list[Wo
     return [WorklistLine(**dict(row)) for row in rows]
 
 
-async def _studies(connection: Connection, uids: Iterable[str]) -> list[StudyLine]:
+async def _studies(connection: Connection, uids: Collection[str]) -> list[StudyLine]:
     rows: Sequence[Any] = await connection.fetch(
         """
         select s.uid, s.facility, s.channel, s.peer, s.first_stored_at, s.last_stored_at,
@@ -380,7 +388,12 @@ async def _studies(connection: Connection, uids: Iterable[str]) -> list[StudyLin
         """,
         sorted(uids),
     )
-    return [StudyLine(**dict(row)) for row in rows]
+    states = await wholeness.of_studies(connection, sorted(uids))
+    return [StudyLine(**dict(row), **_stands(states[row["uid"], row["facility"]])) for row in rows]
+
+
+def _stands(state: StudyState) -> dict[str, Any]:
+    return {"state": state.state.value, "missing": state.missing, "missing_uids": list(state.missing_uids)}
 
 
 def uuid_of(word: str) -> UUID | None:

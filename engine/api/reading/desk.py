@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from engine.api.caller import Caller
+from engine.api.reading.lines import study_uid
 from engine.api.reading.returning import owe_report
 from engine.api.services import Services
 from engine.centres import request as requests
@@ -17,9 +18,10 @@ from engine.centres.report import observed_id
 from engine.centres.states import Action
 from engine.config import Centre, Community, Role
 from engine.errors import NotFoundError
-from engine.store import audit, records
+from engine.store import audit, records, wholeness
 from engine.store.database import Connection
 from engine.store.records import Change, Stored, VersionConflict
+from engine.store.wholeness import StudyState
 
 Resource = dict[str, Any]
 
@@ -37,6 +39,8 @@ class Docket:
     studies: list[Resource]
     report: Stored | None
     observation: Stored | None
+    states: tuple[StudyState, ...] = ()
+    """How much of its studies has come."""
 
     @property
     def case(self) -> Case:
@@ -76,7 +80,9 @@ async def fill(connection: Connection, tasks: list[Stored]) -> list[Docket]:
     """The dockets of these requests, in the same order, read at once."""
     wanted = {reference for task in tasks for reference in _references(task.body)}
     found = await records.read_many(connection, wanted)
-    return [_docket(task, found) for task in tasks]
+    dockets = [_docket(task, found) for task in tasks]
+    states = await wholeness.of_studies(connection, [study_uid(study) for one in dockets for study in one.studies])
+    return [replace(docket, states=_states_of(docket, states)) for docket in dockets]
 
 
 def centre_of(task: Resource, config: Community) -> Centre:
@@ -133,6 +139,12 @@ def _references(task: Resource) -> list[str]:
         f"DiagnosticReport/{report}",
         f"Observation/{observed_id({'id': report})}",
     ]
+
+
+def _states_of(docket: Docket, states: Mapping[tuple[str, str], StudyState]) -> tuple[StudyState, ...]:
+    facility = requests.facility_of(docket.task.body)
+    named = ((study_uid(study), facility) for study in docket.studies)
+    return tuple(states[name] for name in named if name in states)
 
 
 def _docket(task: Stored, found: dict[str, Stored]) -> Docket:

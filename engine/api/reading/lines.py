@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
 from engine import orders
 from engine.api.reading.models import (
+    Completeness,
     FacilityLine,
     InstanceLine,
     PatientLine,
@@ -23,6 +25,7 @@ from engine.centres.states import DISPLAY
 from engine.clock import CHINA
 from engine.config import Community
 from engine.identifiers import DICOM_UID, ID_CARD
+from engine.store.wholeness import State, StudyState
 
 Resource = dict[str, Any]
 
@@ -36,6 +39,7 @@ def request_row(
     order: Resource,
     patient: Resource,
     studies: list[Resource],
+    states: Sequence[StudyState],
     changed_at: datetime,
     config: Community,
     at: datetime,
@@ -57,12 +61,24 @@ def request_row(
         body_part=concept_text((order.get("bodySite") or [{}])[0]),
         accession=typed_identifier(order, _ACCESSION),
         images=sum(_instances(study) for study in studies),
+        completeness=completeness(states),
         requested_at=requests.transitions(task)[0].at,
         waiting_since=requests.readable_since(task),
         changed_at=changed_at,
         reader=_person(reader),
         writer=_person(writer),
     )
+
+
+_WORST_FIRST = (State.SHORT, State.RECEIVING, State.LATE, State.WHOLE)
+
+
+def completeness(states: Sequence[StudyState]) -> Completeness | None:
+    """Of the study that lacks most."""
+    if not states:
+        return None
+    worst = min(states, key=lambda state: (_WORST_FIRST.index(state.state), -state.missing))
+    return Completeness(state=worst.state, missing=worst.missing, missing_uids=list(worst.missing_uids))
 
 
 def patient_line(patient: Resource, patient_id: str, at: datetime) -> PatientLine:

@@ -47,6 +47,18 @@ class PersonLine(_Model):
     display: str
 
 
+class Completeness(_Model):
+    """How much has come of the images; where there are several studies, of the one that lacks most.
+
+    state         receiving, whole, short or late (some came after the study had counted as whole)
+    missing_uids  the first of the missing instances that are known by name
+    """
+
+    state: str
+    missing: int
+    missing_uids: list[str]
+
+
 class RequestRow(_Model):
     """One line of the worklist."""
 
@@ -63,6 +75,8 @@ class RequestRow(_Model):
     body_part: str
     accession: str
     images: int
+    completeness: Completeness | None
+    """None while there are no images, and of those that the gateway has not received itself."""
     requested_at: datetime
     waiting_since: datetime | None
     """When there was something to read; None while the study is awaited."""

@@ -61,7 +61,7 @@ async def worklist(
         dockets = await desk.fill(connection, tasks)
         counts = await store.count_by_state(connection, _OPEN, names)
         rows = [
-            request_row(d.task.body, d.order, d.patient, d.studies, d.task.last_updated, hub.config, at)
+            request_row(d.task.body, d.order, d.patient, d.studies, d.states, d.task.last_updated, hub.config, at)
             for d in dockets
         ]
         answer = Answer(Worklist(requests=rows, counts={state.value: counts[state] for state in _OPEN}))

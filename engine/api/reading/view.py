@@ -37,7 +37,7 @@ async def request_view(
 ) -> RequestView:
     task, order = docket.task.body, docket.order
     centre = centre_of(task, config)
-    row = request_row(task, order, docket.patient, docket.studies, docket.task.last_updated, config, at)
+    row = request_row(task, order, docket.patient, docket.studies, docket.states, docket.task.last_updated, config, at)
     returns = await store.returns_of(connection, task["id"])
     return RequestView(
         request=row,

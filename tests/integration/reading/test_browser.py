@@ -234,3 +234,22 @@ async def test_the_page_speaks_english_as_well(sign_in: SignIn, waiting: str, se
     for name in ("赵小燕", "胸部正位DR", "青溪县医学影像中心", "咳嗽、发热 3 天", "何医生", "王影像", *names):
         shown = shown.replace(name, "")
     assert re.findall(r"[一-鿿]+", shown.replace(services.config.name, "")) == []
+
+
+async def test_a_reader_sees_that_images_are_missing_and_reads_all_the_same(
+    sign_in: SignIn, arrive: Arrive, pool: asyncpg.Pool
+) -> None:
+    examination = Examination()
+    await arrive(examination)
+    await pool.execute(
+        """
+        insert into study_state (uid, facility, channel, state, since, missing, missing_uids)
+        values ($1, 'baishi', 'imaging', 'short', now(), 3, '{2.25.9}')
+        """,
+        examination.study_uid,
+    )
+    wang = await sign_in("wang")
+    await expect(wang.locator("td.c-images .chip")).to_have_text("缺 3 幅")
+    await wang.get_by_role("button", name="领取").click()
+    await expect(wang.locator(".patient-strip .complete-short")).to_have_text("缺 3 幅")
+    await expect(wang.locator("img.picture")).to_be_visible()

@@ -303,3 +303,37 @@ async def test_nothing_answers_without_a_token(services: Services, app: Any, wai
         for path in ("/api/requests", f"/api/requests/{waiting}", "/api/recognition?patient=x&code=y"):
             assert (await anonymous.get(path)).status_code == 401
         assert (await anonymous.post(f"/api/requests/{waiting}/claim")).status_code == 401
+
+
+SHORT = """
+    insert into study_state (uid, facility, channel, state, since, missing, missing_uids, sources)
+    values ($1, 'baishi', 'imaging', 'short', now(), 1, $2, '{mpps}')
+    """
+
+
+async def test_the_worklist_says_which_images_have_not_come(
+    client_of: ClientOf, arrive: Arrive, pool: asyncpg.Pool
+) -> None:
+    examination = Examination()
+    await arrive(examination)
+    wang = await client_of("wang")
+    assert (await wang.get("/api/requests")).json()["requests"][0]["completeness"] is None
+    await pool.execute(SHORT, examination.study_uid, ["2.25.9"])
+    (row,) = (await wang.get("/api/requests")).json()["requests"]
+    assert row["completeness"] == {"state": "short", "missing": 1, "missing_uids": ["2.25.9"]}
+    assert row["state"] == "waiting", "a short study can be read"
+
+
+async def test_trace_says_that_a_study_is_short(client_of: ClientOf, pool: asyncpg.Pool) -> None:
+    await pool.execute(SHORT, "2.25.7", ["2.25.9"])
+    await pool.execute(
+        """
+        insert into study (uid, facility, channel, peer, first_stored_at, last_stored_at, revision, noticed_revision)
+        values ('2.25.7', 'baishi', 'imaging', 'CT@h:1', now(), now(), 1, 1)
+        """
+    )
+    (study,) = (await (await client_of("wang")).get("/api/trace?word=2.25.7")).json()["studies"]
+    assert (study["state"], study["missing"], study["missing_uids"]) == ("short", 1, ["2.25.9"])
+    await pool.execute("update study set revision = 2")
+    (study,) = (await (await client_of("wang")).get("/api/trace?word=2.25.7")).json()["studies"]
+    assert study["state"] == "receiving", "another object has come and the study has not fallen quiet"

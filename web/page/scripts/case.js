@@ -1,7 +1,7 @@
 // What does a reader see of one examination? Who it is, the pictures, and beside them the report and its course.
 
 import { Refused, getUnless, post } from "./api.js";
-import { modalityBadge, priorityChip, stateChip } from "./chips.js";
+import { completenessChip, modalityBadge, priorityChip, stateChip } from "./chips.js";
 import { courseOf, stages } from "./course.js";
 import { fill, h, isTyping } from "./elements.js";
 import { tell, tellRefusal } from "./notices.js";
@@ -76,7 +76,7 @@ export function casePage(id, me) {
       h("div", { class: "who" }, h("b", { class: "name", text: patient.name || t("unknown") }), h("span", { text: [t(`sex.${patient.sex}`), age(patient.age)].filter(Boolean).join(" · ") })),
       fact("case.born", patient.birth_on),
       fact("case.localId", patient.local_id),
-      h("div", { class: "what" }, modalityBadge(request.modality), h("b", { text: request.procedure }), priorityChip(request.priority)),
+      h("div", { class: "what" }, modalityBadge(request.modality), h("b", { text: request.procedure }), priorityChip(request.priority), completenessChip(request.completeness)),
       fact("list.accession", request.accession),
       fact("list.facility", request.facility.name),
       h("span", { class: "space" }),

@@ -1,6 +1,7 @@
 // What happened to it? Everything known of a word: each message's walk, what it wrote, and where every element came from.
 
 import { get } from "./api.js";
+import { completenessChip } from "./chips.js";
 import { fill, h } from "./elements.js";
 import { meaning } from "./meanings.js";
 import { tellRefusal } from "./notices.js";
@@ -36,7 +37,7 @@ export function tracePage(word) {
       trace.resources.length > 0 && h("h2", { text: `${t("trace.records")} · ${trace.resources.length}` }),
       trace.resources.length > 0 && h("div", { class: "records" }, trace.resources.map((line) => record(line.reference, line.version, [line.status, line.because.join(", ")].filter(Boolean).join(" · ")))),
       trace.studies.length > 0 && h("h2", { text: t("trace.studies") }),
-      trace.studies.map((study) => h("p", { class: "mono", text: study.uid })),
+      trace.studies.map((study) => h("p", { class: "mono" }, study.uid, " ", completenessChip(study), h("small", { text: study.missing_uids.join(" ") }))),
       trace.deliveries.length > 0 && h("h2", { text: t("trace.deliveries") }),
       trace.deliveries.map(delivery),
       trace.findings.length > 0 && h("h2", { text: t("trace.findings") }),

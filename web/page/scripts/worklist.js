@@ -1,7 +1,7 @@
 // Which examinations wait? The list that refreshes itself, filtered by state, centre and words.
 
 import { Refused, getUnless, post } from "./api.js";
-import { modalityBadge, priorityChip, stateChip } from "./chips.js";
+import { completenessChip, modalityBadge, priorityChip, stateChip } from "./chips.js";
 import { fill, h, isTyping } from "./elements.js";
 import { tell, tellRefusal } from "./notices.js";
 import { age, clockTime, shortTime, urgency, waited } from "./times.js";
@@ -132,7 +132,7 @@ export function worklistPage(me) {
       h("td", { class: "c-examination" }, modalityBadge(row.modality), h("span", { text: row.procedure })),
       h("td", { class: "c-facility", text: row.facility.name }),
       h("td", { class: "c-accession", text: row.accession || "—" }),
-      h("td", { class: "c-images", text: row.images ? String(row.images) : "—" }),
+      h("td", { class: "c-images" }, row.images ? String(row.images) : "—", completenessChip(row.completeness)),
       h("td", { class: `c-waiting ${late}`, text: timeOf(row) }),
       h("td", { class: "c-people", text: (row.reader ?? row.writer)?.display ?? "—" }),
       h("td", { class: "c-action" }, action(row)),
