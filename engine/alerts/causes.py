@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from engine.alerts.working_time import working_secs
 from engine.config.alerts import Alerts, Backlog, Quiet
+from engine.store.study_states import ShortSeen
 from engine.store.watching import BacklogSeen, ChannelSeen, EndpointSeen, TroubleSeen
-from engine.store.wholeness import ShortSeen
 
 LEARNED_FROM_DAYS = 14
 LEARNED_AT_LEAST_DAYS = 5

@@ -24,7 +24,7 @@ from engine.clock import CHINA, Clock
 from engine.config import Community
 from engine.envelope import EnvelopeIds
 from engine.errors import HutongError, StorageError
-from engine.store import incidents, watching, wholeness
+from engine.store import incidents, study_states, watching
 from engine.store.database import Connection, connect, end_if_cancelled
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Watch:
             held=await watching.held_seen(connection),
             errors=await watching.errors_seen(connection, TOLD_AS_DEAD_LETTERS),
             disk=await asyncio.to_thread(_disk, self._data),
-            short=await wholeness.short_since(
+            short=await study_states.short_since(
                 connection, at - timedelta(seconds=self._alerts.study_short_secs), SHORT_SEEN
             ),
         )

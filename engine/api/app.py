@@ -26,6 +26,7 @@ from engine.api.console import (
     provenance,
     replay,
     status,
+    studies,
     trace,
 )
 from engine.api.fhir import router as fhir
@@ -47,6 +48,7 @@ _OWN_ROUTERS = (
     held.router,
     replay.router,
     trace.router,
+    studies.router,
     provenance.router,
     fhir.router,
 )

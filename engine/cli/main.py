@@ -33,6 +33,7 @@ COMMANDS = {
     "replay": "Process journaled messages again, or show what a changed configuration would make of them.",
     "deliveries": "Show what is owed and refused; send it again or give it up.",
     "findings": "List what a person should settle, and settle it.",
+    "studies": "List studies that are short, late or still arriving, and what is missing.",
     "status": "Show channels, endpoints, what waits and open incidents.",
     "prune": "Export old months of the journal, and drop them from the database.",
     "doctor": "Say what is wrong with this installation and how to mend it.",

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from engine.identifiers import is_of_facility, lane
-from engine.store import finding_search, reading, wholeness
+from engine.store import finding_search, reading, study_states
 from engine.store.database import Connection
 from engine.store.finding_list import FindingLine
 from engine.store.tokens import of_reference, of_system_and_value, of_value
@@ -388,7 +388,7 @@ async def _studies(connection: Connection, uids: Collection[str]) -> list[StudyL
         """,
         sorted(uids),
     )
-    states = await wholeness.of_studies(connection, sorted(uids))
+    states = await study_states.of_studies(connection, sorted(uids))
     return [StudyLine(**dict(row), **_stands(states[row["uid"], row["facility"]])) for row in rows]
 
 

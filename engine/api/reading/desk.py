@@ -18,7 +18,7 @@ from engine.centres.report import observed_id
 from engine.centres.states import Action
 from engine.config import Centre, Community, Role
 from engine.errors import NotFoundError
-from engine.store import audit, records, wholeness
+from engine.store import audit, records, study_states
 from engine.store.database import Connection
 from engine.store.records import Change, Stored, VersionConflict
 from engine.store.wholeness import StudyState
@@ -81,7 +81,7 @@ async def fill(connection: Connection, tasks: list[Stored]) -> list[Docket]:
     wanted = {reference for task in tasks for reference in _references(task.body)}
     found = await records.read_many(connection, wanted)
     dockets = [_docket(task, found) for task in tasks]
-    states = await wholeness.of_studies(connection, [study_uid(study) for one in dockets for study in one.studies])
+    states = await study_states.of_studies(connection, [study_uid(study) for one in dockets for study in one.studies])
     return [replace(docket, states=_states_of(docket, states)) for docket in dockets]
 
 

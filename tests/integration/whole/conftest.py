@@ -11,7 +11,7 @@ import pytest
 
 from engine.config import DicomChannel
 from engine.errors import DeliveryError
-from engine.store import announcements, imaging, wholeness
+from engine.store import announcements, imaging, study_states, wholeness
 from engine.store.announcements import Announced, Source
 from engine.store.imaging import Instance, Study
 from engine.store.wholeness import State, StudyState
@@ -76,7 +76,7 @@ class Scene:
 
     async def state(self, study: str = STUDY) -> StudyState | None:
         async with self.pool.acquire() as connection:
-            return (await wholeness.of_studies(connection, [study])).get((study, "baishi"))
+            return (await study_states.of_studies(connection, [study])).get((study, "baishi"))
 
     async def judged(self, watcher: Watcher, study: str = STUDY) -> State | None:
         """How it stands once the watcher has looked."""

@@ -11,8 +11,8 @@ from engine.alerts.causes import Disk, Kind, Look, causes, quiet_after_secs
 from engine.alerts.working_time import working_secs
 from engine.clock import CHINA
 from engine.config.alerts import Alerts, Quiet, Weekday, WorkingHours
+from engine.store.study_states import ShortSeen
 from engine.store.watching import BacklogSeen, ChannelSeen, EndpointSeen, TroubleSeen
-from engine.store.wholeness import ShortSeen
 
 AT = datetime(2026, 11, 20, 4, tzinfo=UTC)
 """A Friday noon in China."""
