@@ -58,6 +58,13 @@ class Prioritised:
 
 
 @dataclass(frozen=True, slots=True)
+class PrioritisedDue(Due):
+    """What may be tried now; below ROUTINE it is urgent."""
+
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unsent:
     """One object that a system has not taken yet."""
 
@@ -119,14 +126,17 @@ async def lead(connection: Connection) -> bool:
 
 
 async def due(
-    connection: Connection, endpoint: str, at: datetime, *, apart_from: Collection[UUID], only_urgent: bool
-) -> Due | None:
-    """The most urgent delivery that may be tried now, the oldest of equals; what failed lets others pass meanwhile."""
+    connection: Connection, endpoint: str, at: datetime, *, apart_from: Collection[bytes], only_urgent: bool
+) -> PrioritisedDue | None:
+    """The most urgent delivery that may be tried now, the oldest of equals; what failed lets others pass meanwhile.
+
+    apart_from  payloads that are under way: a study that has grown is owed again, and is not sent twice at once
+    """
     row = await connection.fetchrow(
         """
-        select id, endpoint, control_id, payload, about, attempts, next_attempt_at from delivery
+        select id, endpoint, control_id, payload, about, attempts, next_attempt_at, priority from delivery
         where endpoint = $1 and state = 'owed' and priority is not null
-          and next_attempt_at <= $2 and id <> all($3::uuid[]) and (not $4 or priority < $5)
+          and next_attempt_at <= $2 and payload <> all($3::bytea[]) and (not $4 or priority < $5)
         order by priority, id limit 1
         """,
         endpoint,
@@ -135,20 +145,22 @@ async def due(
         only_urgent,
         ROUTINE,
     )
-    return Due(**row) if row else None
+    return PrioritisedDue(**row) if row else None
 
 
 async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> list[Unsent]:
-    """The objects of a study that the endpoint has not taken, by whichever delivery; by series and number."""
+    """The objects of a study that the endpoint has not taken, by whichever delivery; by series and number.
+
+    Those that it failed to take before come last, so that they are in nobody's way.
+    """
     rows = await connection.fetch(
         """
-        select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256 from instance i
-        where i.study_uid = $2 and i.facility = $3 and not i.conflict
-          and not exists (
-            select from sent_instance s
-            where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3
-              and s.sop_uid = i.sop_uid and s.sha256 = i.sha256 and s.taken)
-        order by i.series_uid, i.number nulls last, i.sop_uid
+        select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256
+        from instance i left join sent_instance s
+             on s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.sop_uid = i.sop_uid
+                and s.sha256 = i.sha256
+        where i.study_uid = $2 and i.facility = $3 and not i.conflict and s.taken is not true
+        order by s.sop_uid is not null, i.series_uid, i.number nulls last, i.sop_uid
         """,
         endpoint,
         study.study_uid,

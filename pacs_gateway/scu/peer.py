@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.config import DicomEndpoint
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from pacs_gateway.upper_layer.commands import CommandSet, Element
 
@@ -30,6 +31,19 @@ class Peer:
     connect_timeout_secs: float = CONNECT_TIMEOUT_SECS
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
+
+    @classmethod
+    def at(cls, endpoint: DicomEndpoint, tls: ssl.SSLContext | None) -> Peer:
+        """The system that an endpoint names; `tls` is the context of its settings, where it has them."""
+        return cls(
+            endpoint.ae_title,
+            endpoint.host,
+            endpoint.port,
+            endpoint.answer_timeout_secs,
+            endpoint.connect_timeout_secs,
+            tls,
+            endpoint.tls.server_name if endpoint.tls is not None else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""What is done for one delivery? A study is sent to a system, as far as it has not taken it yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from engine.clock import Clock
+from engine.config import DicomEndpoint
+from engine.errors import DeliveryError, HutongError
+from engine.store import imaging_outbox
+from engine.store.imaging_outbox import Answer, ImagingOwed, StudyOwed
+from engine.store.outbox import Due
+from pacs_gateway.scu.peer import Peer
+from pacs_gateway.sending.encoding import Encoder
+from pacs_gateway.sending.line import Line
+from pacs_gateway.sending.outcome import Outcome, Turns
+from pacs_gateway.sending.study import Sent, StudySending
+
+
+class Errands:
+    """Does what one endpoint is owed."""
+
+    def __init__(self, endpoint: DicomEndpoint, peer: Peer, encoder: Encoder, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._peer = peer
+        self._line = Line(endpoint.max_bytes_per_sec)
+        self._encoder = encoder
+        self._clock = clock
+
+    async def perform(
+        self, due: Due, what: ImagingOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]
+    ) -> Outcome:
+        """One attempt. Raises what the database raises; everything else is in the outcome."""
+        if isinstance(what, StudyOwed):
+            return await self._send(due, what, turns, urgent=urgent, may_go_on=may_go_on)
+        return Outcome(said="", refused="no archive is asked for earlier studies yet")
+
+    async def _send(
+        self, due: Due, study: StudyOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]
+    ) -> Outcome:
+
+        async def remember(answers: Sequence[Answer]) -> None:
+            async with turns.transaction() as connection:
+                await imaging_outbox.answered(connection, due.id, self._endpoint.name, study, answers, self._clock())
+
+        async with turns.transaction() as connection:
+            unsent = await imaging_outbox.unsent(connection, self._endpoint.name, study)
+        sending = StudySending(
+            self._endpoint,
+            self._peer,
+            self._line,
+            self._encoder,
+            urgent=urgent,
+            remember=remember,
+            may_go_on=may_go_on,
+        )
+        again: DeliveryError | None = None
+        try:
+            await sending.send(unsent)
+        except HutongError as error:
+            again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
+        async with turns.transaction() as connection:
+            taken = await imaging_outbox.taken(connection, self._endpoint.name, study)
+        return _outcome(sending.sent, taken, len(unsent), again)
+
+
+def _outcome(sent: Sent, taken: int, unsent: int, again: DeliveryError | None) -> Outcome:
+    known = taken - sent.taken + unsent
+    said = f"{taken} of {known} objects have arrived"
+    if again is not None:
+        again = DeliveryError(f"{again.message}; {said}", code=again.code, disposition=again.disposition)
+    refused = "; ".join(f"{number} refused: {why}" for why, number in sorted(sent.refused.items()))
+    return Outcome(
+        said=json.dumps({"objects": known, "arrived": taken, "sent": sent.taken, "notes": sent.notes}),
+        refused=f"{said}; {refused}" if refused else "",
+        again=again,
+        progress=sent.taken > 0,
+        paused=sent.paused,
+    )
