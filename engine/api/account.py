@@ -92,6 +92,7 @@ async def revoke_tokens(name: str, caller: Administrator, hub: Hub) -> Revoked:
     async with hub.pool.acquire() as connection, connection.transaction():
         revoked = await access.revoke_all(connection, name, at)
         await audit.write(connection, [audit.Audited(caller.name, "revoke-tokens", f"User/{name}")], at)
+    hub.callers.forget()
     return Revoked(revoked=revoked)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from engine.api import account, health
 from engine.api.boundary import PROTECTED, Boundary, first_segment, is_open
@@ -55,24 +57,30 @@ _OWN_ROUTERS = (
 
 
 def create_app(
-    services: Services, extra_routers: Sequence[APIRouter] = (), *, static_folder: Path | None = None
+    services: Services,
+    extra_routers: Sequence[APIRouter] = (),
+    *,
+    mounted: Mapping[str, ASGIApp] = MappingProxyType({}),
+    static_folder: Path | None = None,
 ) -> FastAPI:
     """The ASGI application. Nothing has to be started besides what is in Services.
 
-    Routers say their whole prefix. Raises ConfigurationError for a route outside the prefixes that ask for a token.
+    Routers say their whole prefix. `mounted` are applications by the first segment of the paths that are theirs alone.
+    Raises ConfigurationError for a route outside the prefixes that ask for a token.
     """
     # The interactive pages of FastAPI load scripts from the internet, which a hospital network does not have.
     app = FastAPI(title="hutong", version="0.1.0", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     app.state.services = services
     for kind in (HutongError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _tell)
-    # Routes are tried one after another, and a viewer asks for images by the thousand: those come in extra_routers.
     for router in (*extra_routers, *_OWN_ROUTERS):
         _refuse_unprotected(router)
         app.include_router(router)
     if static_folder is not None:
         app.mount("/", StaticFiles(directory=static_folder, html=True))
-    app.add_middleware(Boundary, services=lambda: services)
+    if unprotected := mounted.keys() - PROTECTED:
+        raise ConfigurationError("stands outside the prefixes that ask for a token", location=min(unprotected))
+    app.add_middleware(Boundary, services=lambda: services, mounted=mounted)
     return app
 
 

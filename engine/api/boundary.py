@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,16 +21,27 @@ _CONTENT_SECURITY_POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
+)
+_HEADERS_OF_DATA = (*_HEADERS, (b"cache-control", b"no-store"))
+
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 """A report is a few kilobytes; whatever is larger would only fill memory."""
 
 
 class Boundary:
-    """ASGI middleware around all routes. It lets nothing below PROTECTED through without a caller."""
+    """ASGI middleware around all routes, and around applications that have a first segment of their own.
 
-    def __init__(self, app: ASGIApp, services: Callable[[], Services]) -> None:
+    It lets nothing below PROTECTED through without a caller.
+    """
+
+    def __init__(self, app: ASGIApp, services: Callable[[], Services], mounted: Mapping[str, ASGIApp]) -> None:
         self._app = app
         self._services = services
+        self._mounted = mounted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,14 +53,15 @@ class Boundary:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _add_headers(MutableHeaders(scope=message), scope["path"])
+                _add_headers(message, scope["path"])
             await send(message)
 
         try:
             if needs_caller(scope["path"]):
                 authorization = Headers(scope=scope).get("authorization")
                 scope["caller"] = await caller_by_token(self._services(), authorization)
-            await self._app(scope, receive if _is_streamed(scope) else _bounded(receive), answer)
+            app = self._mounted.get(first_segment(scope["path"]), self._app)
+            await app(scope, receive if _is_streamed(scope) else _bounded(receive), answer)
         except Exception as error:  # noqa: BLE001 the last place that can answer; the refusal logs what was not foreseen
             refusal = refusal_of(error)
             if started:
@@ -90,9 +102,8 @@ def is_open(path: str) -> bool:
     return path in _OPEN
 
 
-def _add_headers(headers: MutableHeaders, path: str) -> None:
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
-    if first_segment(path) in PROTECTED:
-        headers.setdefault("Cache-Control", "no-store")
+def _add_headers(message: Message, path: str) -> None:
+    """Those that the answer does not have by itself; ASGI writes names in lower case."""
+    given = {name for name, _ in message["headers"]}
+    ours = _HEADERS_OF_DATA if first_segment(path) in PROTECTED else _HEADERS
+    message["headers"] = [*message["headers"], *(one for one in ours if one[0] not in given)]

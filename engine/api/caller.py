@@ -41,8 +41,17 @@ async def caller_by_token(services: Services, authorization: str | None) -> Call
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_HEADER:
         raise AccessError("a bearer token is required", code=UNAUTHENTICATED)
+    if (known := services.callers.get(token)) is not None:
+        return known
+    begun = services.callers.begin()
     async with services.pool.acquire() as connection:
         name = await holder(connection, token.strip())
+    caller = _caller_named(services, name)
+    services.callers.put(begun, token, caller)
+    return caller
+
+
+def _caller_named(services: Services, name: str | None) -> Caller:
     if name == ADMINISTRATOR:
         return Caller(ADMINISTRATOR, "管理员", "", frozenset({Role.ADMIN}))
     user = services.config.users.get(name) if name is not None else None

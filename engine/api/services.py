@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -11,6 +11,13 @@ from engine.clock import Clock
 from engine.config.community import Community
 from engine.mapping import MappingSet
 from engine.store.database import Pool
+from engine.store.remembered import Remembered
+
+if TYPE_CHECKING:
+    from engine.api.caller import Caller
+
+CALLERS_REMEMBERED = 1000
+CALLERS_REMEMBERED_SECS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +26,16 @@ class Services:
 
     pool         json columns come and go as text, so decimals keep their digits
     mapping_set  rules compiled once, for what the centre writes to requesters
+    callers      by their tokens; trusted by whoever also has it told of revocations
     """
 
     pool: Pool
     config: Community
     clock: Clock
     mapping_set: MappingSet
+    callers: Remembered[str, Caller] = field(
+        default_factory=lambda: Remembered(CALLERS_REMEMBERED, CALLERS_REMEMBERED_SECS)
+    )
 
 
 def services_of(request: Request) -> Services:

@@ -219,8 +219,9 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     from engine.api.reading import routers as reading_routers
     from engine.api.services import Services
     from engine.intake import JournalIntake
+    from engine.store import changes
     from pacs_gateway.dicomweb.receiving import Posted
-    from pacs_gateway.dicomweb.routes import routers as dicomweb_routers
+    from pacs_gateway.dicomweb.routes import DicomWeb
     from web import static_folder
 
     community = config.load(folder)
@@ -236,8 +237,13 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     )
     if posted is not None:
         await posted.start()
-    imaging_routers = dicomweb_routers(pool, data / "objects", posted, store=store)
-    app = create_app(services, [*imaging_routers, *reading_routers], static_folder=static_folder())
+    imaging = DicomWeb(pool, data / "objects", posted, store=store)
+    heard = changes.Changes(
+        database_url,
+        [(changes.ACCESS_TOKEN, services.callers), (changes.INSTANCE, imaging.recollection.objects)],
+    )
+    heard.start()
+    app = create_app(services, reading_routers, mounted={"dicomweb": imaging}, static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,
@@ -256,6 +262,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
         finally:
             server.stop()  # type: ignore[no-untyped-call]  # granian's own
             await asyncio.gather(serving, return_exceptions=True)
+            await heard.close()
             if posted is not None:
                 await posted.close()
             if store is not None:

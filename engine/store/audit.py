@@ -59,7 +59,14 @@ async def acts_on(connection: Connection, envelopes: Collection[UUID]) -> dict[U
 async def write(connection: Connection, acts: Sequence[Audited], at: datetime) -> None:
     if not acts:
         return
-    await connection.executemany(
-        "insert into audit (at, actor, action, subject, detail) values ($1, $2, $3, $4, $5)",
-        [(at, act.actor, act.action, act.subject, json.dumps(act.detail, ensure_ascii=False)) for act in acts],
+    await connection.execute(
+        """
+        insert into audit (at, actor, action, subject, detail)
+        select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
+        """,
+        at,
+        [act.actor for act in acts],
+        [act.action for act in acts],
+        [act.subject for act in acts],
+        [json.dumps(act.detail, ensure_ascii=False) for act in acts],
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.store.database import Connection
 
@@ -46,11 +48,41 @@ class Named:
     sop_uid: str
 
 
+SERIES_MOST = 2000
+"""Objects of one series that are read at once; longer ones are seldom, and looked into by their instances."""
+
+
+async def of_series(connection: Connection, series: Sequence[tuple[str, str, str]]) -> list[tuple[int, Held]]:
+    """The first objects of each series, with the place of the series in what was asked, each as `of_instances` chooses.
+
+    series  the facility that asks, Study and Series Instance UID
+    """
+    if not series:
+        return []
+    rows = await connection.fetch(
+        f"""
+        select n.place, {_COLUMNS}
+        from unnest($1::text[], $2::text[], $3::text[]) with ordinality as n (asks, study, series, place)
+        join lateral (
+            select * from (
+                select distinct on (sop_uid) * from instance
+                where study_uid = n.study and series_uid = n.series and not conflict
+                order by sop_uid, facility = n.asks desc, stored_at, sha256
+            ) one order by number nulls last, sop_uid limit {SERIES_MOST}
+        ) i on true
+        """,
+        *map(list, zip(*series, strict=True)),
+    )
+    return [(row["place"] - 1, _held(row)) for row in rows]
+
+
 async def of_instances(connection: Connection, named: Sequence[Named]) -> list[Held | None]:
     """Of each that of its facility where it has one under these UIDs, else the first that came; None where none is.
 
     Content that came later under a used SOP Instance UID is never served in its place.
     """
+    if not named:
+        return []
     rows = await connection.fetch(
         f"""
         select n.place, {_COLUMNS}
@@ -67,7 +99,7 @@ async def of_instances(connection: Connection, named: Sequence[Named]) -> list[H
         [one.series_uid for one in named],
         [one.sop_uid for one in named],
     )
-    found = {row["place"]: Held(**{name: row[name] for name in Held.__slots__}) for row in rows}
+    found = {row["place"]: _held(row) for row in rows}
     return [found.get(place) for place in range(1, len(named) + 1)]
 
 
@@ -85,7 +117,18 @@ async def of_study(connection: Connection, facility: str, study_uid: str, series
         study_uid,
         series_uid,
     )
-    return [Held(**row) for row in rows]
+    return [_held(row) for row in rows]
+
+
+async def tags_of(connection: Connection, held: Held) -> dict[str, str]:
+    """The identifying attributes of an object, text repaired; of one that is gone none."""
+    tags = await connection.fetchval(
+        "select tags from instance where sop_uid = $1 and facility = $2 and sha256 = $3",
+        held.sop_uid,
+        held.facility,
+        held.sha256,
+    )
+    return dict(json.loads(tags)) if tags is not None else {}
 
 
 async def places(connection: Connection, facility: str, sop_uids: list[str]) -> dict[str, tuple[str, str]]:
@@ -99,3 +142,7 @@ async def places(connection: Connection, facility: str, sop_uids: list[str]) -> 
         sop_uids,
     )
     return {row["sop_uid"]: (row["study_uid"], row["series_uid"]) for row in rows}
+
+
+def _held(row: Mapping[str, Any]) -> Held:
+    return Held(**{name: row[name] for name in Held.__slots__})

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 MULTIPART = "multipart/related"
 ANYTHING = "*/*"
 
 _LONGEST = 4096
+_REMEMBERED = 256
+"""Headers: a client sends the same few."""
 _PARAMETER = re.compile(r';\s*([!#-\'*+\-.^`|~\w]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))')
 _RANGE = re.compile(r'\s*([^\s;,"]+)((?:[^",]|"(?:[^"\\]|\\.)*")*)(?:,|$)')
 
@@ -71,7 +74,12 @@ class Accepted:
 
 def accepted(header: str | None) -> Accepted:
     """Reads an Accept header; none, and one that is none, takes anything."""
-    ranges = sorted(_ranges((header or "")[:_LONGEST]), key=lambda one: -one.quality)
+    return _accepted((header or "")[:_LONGEST])
+
+
+@lru_cache(_REMEMBERED)
+def _accepted(header: str) -> Accepted:
+    ranges = sorted(_ranges(header), key=lambda one: -one.quality)
     return Accepted(tuple(one for one in ranges if one.quality > 0) or (Range(ANYTHING, False, "", 1.0),))
 
 

@@ -16,7 +16,7 @@ from pacs_gateway.dicomweb import sending
 from pacs_gateway.dicomweb.accepting import Accepted, accepted
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.looking import Looking, Wanted
-from pacs_gateway.dicomweb.sending import Part, StoredFile
+from pacs_gateway.dicomweb.sending import Part, StoredFile, Whole
 
 DICOM = "application/dicom"
 
@@ -39,7 +39,8 @@ async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str
 
 def accept_of(request: Request) -> Accepted:
     """What a request takes; a parameter `accept` goes before the header (PS3.18 §8.3.3.1)."""
-    return accepted(request.query_params.get("accept") or request.headers.get("accept"))
+    asked = request.query_params.get("accept") if request.scope["query_string"] else None
+    return accepted(asked or request.headers.get("accept"))
 
 
 def part_of(looking: Looking, held: Held, base: str) -> Part:
@@ -47,6 +48,7 @@ def part_of(looking: Looking, held: Held, base: str) -> Part:
         content_type=f"{DICOM}; transfer-syntax={held.transfer_syntax}",
         location=base + Wanted(held.study_uid, held.series_uid, held.sop_uid).path,
         opened=partial(looking.open, held),
+        path=os.fspath(looking.stored_file(held)),
     )
 
 
@@ -57,8 +59,11 @@ def boundary_of(held: Sequence[Held]) -> str:
 
 async def _alone(looking: Looking, held: Held, base: str) -> Response:
     path = looking.stored_file(held)
+    media_type = f"{DICOM}; transfer-syntax={held.transfer_syntax}"
+    if (whole := sending.at_hand(os.fspath(path))) is not None:
+        return Whole(whole, media_type)
     try:
         size = os.stat(path).st_size
     except OSError:  # still in the spool, or the store is away
         return await sending.single(part_of(looking, held, base))
-    return StoredFile(path, size, f"{DICOM}; transfer-syntax={held.transfer_syntax}")
+    return StoredFile(path, size, media_type)

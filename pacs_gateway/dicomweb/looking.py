@@ -1,14 +1,14 @@
 """What was asked for, and who looked? Objects found in the index, and the look in the audit before it is answered.
 
-A viewer asks for the instances of a series by the hundred, and each look costs a flush of the database. So looks that
-come together are looked up and written together: one question and one commit for all that wait.
+A look costs a flush of the database. So looks that come together are looked up and written together, one question and
+one commit for all that wait; and what was looked at a moment ago is not asked for again (`recollection`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from engine.store.database import Connection
 from engine.store.imaging_reading import Held, Named
 from engine.store.imaging_search import Found, ImagingQuery
 from pacs_gateway.dicomweb.asking import Caller
+from pacs_gateway.dicomweb.recollection import Recollection, SeriesOf
 from pacs_gateway.location import Objects, open_object
 
 
@@ -53,10 +54,12 @@ class _Look:
         return Named(self.caller.facility, self.wanted.study, self.wanted.series, self.wanted.sop)
 
     @property
+    def series(self) -> SeriesOf:
+        return SeriesOf(self.caller.facility, self.wanted.study, self.wanted.series)
+
+    @property
     def act(self) -> Audited:
-        wanted = self.wanted
-        detail = {name: uid for name, uid in (("series", wanted.series), ("instance", wanted.sop)) if uid}
-        return Audited(self.caller.name, "read", f"ImagingStudy/{wanted.study}", detail)
+        return _act(self.caller, self.wanted)
 
     def answer(self, held: list[Held]) -> None:
         if self.found.done():
@@ -78,11 +81,16 @@ class Looking:
         self._pool = pool
         self._objects = objects
         self._clock = clock
+        self.recollection = Recollection()
         self._looks: list[_Look] = []
         self._working: asyncio.Task[None] | None = None
 
     async def find(self, caller: Caller, wanted: Wanted) -> list[Held]:
         """The objects of what is wanted, at least one; the look is in the audit. Raises NotFoundError."""
+        if wanted.sop and self.recollection.is_audited(_act(caller, wanted)):
+            held = self.recollection.instance(SeriesOf(caller.facility, wanted.study, wanted.series), wanted.sop)
+            if held is not None:
+                return [held]
         look = _Look(caller, wanted, asyncio.get_running_loop().create_future())
         self._looks.append(look)
         self._begin()
@@ -108,6 +116,11 @@ class Looking:
         )
         return {sop: Wanted(study, series, sop) for sop, (study, series) in places.items()}
 
+    async def tags_of(self, held: Held) -> dict[str, str]:
+        """The identifying attributes of an object that was found."""
+        async with self._pool.acquire() as connection:
+            return await imaging_reading.tags_of(connection, held)
+
     def open(self, held: Held) -> BinaryIO:
         """Blocking. An object's file of PS3.10. Raises NotFoundError and StorageError."""
         return open_object(self._objects, held.location)
@@ -118,8 +131,13 @@ class Looking:
 
     async def tell(self, *acts: Audited) -> None:
         """On return the acts are in the audit, durable. Raises what the database raises."""
-        async with self._pool.acquire() as connection:
-            await audit.write(connection, acts, self._clock())
+        if new := self.recollection.new(acts):
+            async with self._pool.acquire() as connection:
+                await self._write(connection, new)
+
+    async def _write(self, connection: Connection, acts: Sequence[Audited]) -> None:
+        await audit.write(connection, acts, self._clock())
+        self.recollection.audited(acts)
 
     def _begin(self) -> None:
         if self._working is None or self._working.done():
@@ -138,15 +156,47 @@ class Looking:
                     look.fail(error)
 
     async def _answer(self, connection: Connection, batch: Sequence[_Look]) -> None:
-        ones = [look for look in batch if look.wanted.sop]
-        held = await imaging_reading.of_instances(connection, [look.named for look in ones]) if ones else []
-        found = {id(look): [one] for look, one in zip(ones, held, strict=True) if one is not None}
+        instances = await self._instances(connection, [look for look in batch if look.wanted.sop])
+        found: dict[int, list[Held]] = {number: [held] for number, held in instances.items()}
         for look in batch:
             if not look.wanted.sop:
                 facility, wanted = look.caller.facility, look.wanted
                 found[id(look)] = await imaging_reading.of_study(
                     connection, facility, wanted.study, wanted.series or None
                 )
-        await audit.write(connection, [look.act for look in batch if found.get(id(look))], self._clock())
+        await self._write(connection, self.recollection.new(look.act for look in batch if found.get(id(look))))
         for look in batch:
             look.answer(found.get(id(look), []))
+
+    async def _instances(self, connection: Connection, looks: Sequence[_Look]) -> dict[int, Held]:
+        """By the identity of looks: from their series, which are remembered; beyond the bound of one, by themselves."""
+        known = self.recollection
+        wanted = [
+            series for series in dict.fromkeys(look.series for look in looks) if known.objects.get(series) is None
+        ]
+        begun = known.objects.begin()
+        of_series: dict[SeriesOf, dict[str, Held]] = {series: {} for series in wanted}
+        for place, held in await imaging_reading.of_series(connection, [astuple(one) for one in wanted]):
+            of_series[wanted[place]][held.sop_uid] = held
+        for series, objects in of_series.items():
+            known.objects.put(begun, series, objects, len(objects) + 1)
+        found = {}
+        rest = []
+        for look in looks:
+            sop = look.wanted.sop
+            if (one := of_series.get(look.series, {}).get(sop) or known.instance(look.series, sop)) is not None:
+                found[id(look)] = one
+            else:
+                rest.append(look)
+        for look, other in zip(
+            rest, await imaging_reading.of_instances(connection, [look.named for look in rest]), strict=True
+        ):
+            if other is not None:
+                found[id(look)] = other
+        return found
+
+
+def _act(caller: Caller, wanted: Wanted) -> Audited:
+    """A look at an instance is told as one at its series, of which a viewer shows all."""
+    detail = {"series": wanted.series} if wanted.series else {}
+    return Audited(caller.name, "read", f"ImagingStudy/{wanted.study}", detail)

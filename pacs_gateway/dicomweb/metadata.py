@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -21,17 +20,15 @@ from engine.store.imaging_reading import Held
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.dicom_json import written
 from pacs_gateway.dicomweb.instances import accept_of
+from pacs_gateway.dicomweb.kept import Kept
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import HEADERS
-from pacs_gateway.segments.spool import make_folder
 
 MEDIA_TYPES = ("application/dicom+json", "application/json")
 _FORMAT = b"1"
 """To be raised with every change of what is written, so that nothing prepared before is served."""
 _PREPARED_AT_ONCE = 1
 """It is work of the processor, and answers of other kinds go on beside it."""
-_KEPT_OF_A_STUDY = 500
-"""Documents. A study grows by a few; what asks under ever new host names is not to fill the disk."""
 _EFFORT = 6
 
 
@@ -40,7 +37,7 @@ class Documents:
 
     def __init__(self, looking: Looking, objects: Path) -> None:
         self._looking = looking
-        self._folder = objects / "metadata"
+        self._kept = Kept(objects / "metadata")
         self._turns = asyncio.Semaphore(_PREPARED_AT_ONCE)
 
     async def answer(self, wanted: Wanted, request: Request, base: str) -> Response:
@@ -59,15 +56,15 @@ class Documents:
         return Response(await asyncio.to_thread(gzip.decompress, compressed), headers=headers, media_type=media_type)
 
     async def _compressed(self, name: str, wanted: Wanted, held: Sequence[Held], base: str) -> bytes:
-        path = self._folder / held[0].study_uid / f"{name}.json.gz"
-        if (kept := await asyncio.to_thread(_read, path)) is not None:
+        study, file = held[0].study_uid, f"{name}.json.gz"
+        if (kept := await self._kept.get(study, file)) is not None:
             return kept
         async with self._turns:
-            if (kept := await asyncio.to_thread(_read, path)) is not None:
+            if (kept := await self._kept.get(study, file)) is not None:
                 return kept  # who waited for the turn before has prepared it
             compressed = await asyncio.to_thread(self._prepare, held, base)
             if not wanted.sop:
-                await asyncio.to_thread(_keep, path, compressed)
+                await self._kept.put(study, file, compressed)
         return compressed
 
     def _prepare(self, held: Sequence[Held], base: str) -> bytes:
@@ -106,29 +103,3 @@ def _name(held: Sequence[Held], wanted: Wanted, base: str) -> str:
     about = f"{base}{wanted.path}".encode()
     contents = b"".join(one.series_uid.encode() + one.sha256 for one in held)
     return sha256(b"\0".join((_FORMAT, about, contents))).hexdigest()[:40]
-
-
-def _read(path: Path) -> bytes | None:
-    """None where nothing is kept."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Whole or not at all, also after a power cut. A disk that is full keeps nothing."""
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    try:
-        make_folder(path.parent)
-        others = list(path.parent.iterdir())
-        if len(others) >= _KEPT_OF_A_STUDY:
-            for other in others:
-                other.unlink(missing_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)

@@ -28,10 +28,30 @@ class Layout(StrEnum):
     SIX_BY_TWO = "6x2"
 
 
+PNG = "image/png"
+JPEG = "image/jpeg"
+SVG = "image/svg+xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """A picture is made no larger than this, in pixels, and keeps its proportions."""
+
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request says about the picture it wants; frames are counted from 0."""
+    """What a request says about the picture it wants; frames are counted from 0.
+
+    media_type  of an image; a tracing is always drawn as SVG
+    quality     of a JPEG, 1 to 100
+    """
 
     frame: int = 0
     window: Window | None = None
     layout: Layout = Layout.THREE_BY_FOUR
+    media_type: str = PNG
+    viewport: Viewport | None = None
+    quality: int = 90

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from engine.errors import ParseError
-from engine.store.imaging import Instance
 from pacs_gateway.discretion import keep_libraries_discreet
 from pacs_gateway.rendering import picture, tracing, waveform
-from pacs_gateway.rendering.choices import Asked
+from pacs_gateway.rendering.choices import SVG, Asked
 from pacs_gateway.rendering.tracing import Caption
 
-PNG = "image/png"
-SVG = "image/svg+xml"
 _CAPTION = ("patient_name", "patient_id", "sex", "birth_date", "age", "institution", "accession")
 
 keep_libraries_discreet()
@@ -26,12 +23,14 @@ class Drawing:
     media_type: str
 
 
-def draw(instance: Instance, file: BinaryIO, asked: Asked) -> Drawing:
-    """Blocking. Raises ParseError `not-renderable`."""
+def draw(file: BinaryIO, charset: str, tags: Mapping[str, str], asked: Asked) -> Drawing:
+    """`charset` is the codec that the object's text was read with, `tags` what the index says of it.
+
+    Blocking. Raises ParseError `not-renderable`.
+    """
     try:
-        ecg = waveform.read(file, json.loads(instance.charset)["used"])
+        ecg = waveform.read(file, charset)
     except ParseError:
-        return Drawing(picture.png(file, asked.frame, asked.window), PNG)
-    tags: dict[str, str] = json.loads(instance.tags)
+        return Drawing(picture.encoded(file, asked), asked.media_type)
     caption = Caption(**{name: tags.get(name, "") for name in _CAPTION})
     return Drawing(tracing.svg(ecg, caption, asked.layout).encode(), SVG)

@@ -1,4 +1,4 @@
-"""What does one frame of an image look like? Stored values through modality and VOI transformation to an 8-bit PNG."""
+"""What does one frame of an image look like? Stored values through modality and VOI transformation to 8 bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from engine.errors import ParseError
-from pacs_gateway.rendering.choices import Window
+from pacs_gateway.rendering.choices import JPEG, Asked, Window
 
 PIXELS_LIMIT = 64 * 1024 * 1024
 """Of one frame; the largest mammography detectors have half of it."""
@@ -26,7 +26,25 @@ Pixels = NDArray[Any]
 
 
 def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:
-    """One frame, counted from 0, as an 8-bit PNG, grey or RGB, with square pixels.
+    """One frame, counted from 0, as an 8-bit PNG. Raises as `drawn`."""
+    return encoded(file, Asked(frame, window))
+
+
+def encoded(file: BinaryIO, asked: Asked) -> bytes:
+    """One frame in the encoding and size that is asked for. Raises as `drawn`."""
+    picture = drawn(file, asked.frame, asked.window)
+    if asked.viewport is not None:
+        picture.thumbnail((asked.viewport.width, asked.viewport.height), Image.Resampling.BILINEAR)
+    written = io.BytesIO()
+    if asked.media_type == JPEG:
+        picture.save(written, "JPEG", quality=asked.quality)
+    else:
+        picture.save(written, "PNG", compress_level=_PNG_EFFORT)
+    return written.getvalue()
+
+
+def drawn(file: BinaryIO, frame: int = 0, window: Window | None = None) -> Image.Image:
+    """One frame, counted from 0, in 8 bits, grey or RGB, with square pixels.
 
     Raises ParseError `not-renderable` when the object has no such frame or no codec here decodes it.
     """
@@ -35,7 +53,7 @@ def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:
     _refuse_unreasonable(header, frame)
     try:
         shown = _shown(header, _decoded(file, header, frame), frame, window)
-        picture = _with_square_pixels(Image.fromarray(shown), header, frame)
+        return _with_square_pixels(Image.fromarray(shown), header, frame)
     except (
         ValueError,
         TypeError,
@@ -47,9 +65,6 @@ def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:
         struct.error,
     ) as e:
         raise ParseError("the pixels cannot be decoded", code="not-renderable") from e
-    encoded = io.BytesIO()
-    picture.save(encoded, "PNG", compress_level=_PNG_EFFORT)
-    return encoded.getvalue()
 
 
 def _refuse_unreasonable(header: Dataset, frame: int) -> None:

@@ -14,8 +14,9 @@ from starlette.middleware.base import RequestResponseEndpoint
 from engine.api.refusals import refusal_of, response_of
 from engine.config import Role
 from engine.errors import HutongError
+from engine.ports import ObjectStore
 from pacs_gateway.dicomweb.receiving import Posted
-from pacs_gateway.dicomweb.routes import routers
+from pacs_gateway.dicomweb.routes import DicomWeb
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,16 @@ class Somebody:
     roles: Sequence[Role] = (Role.READER,)
 
 
-def application(pool: asyncpg.Pool, objects: Path, caller: Somebody | None, posted: Posted | None = None) -> FastAPI:
+def application(
+    pool: asyncpg.Pool,
+    objects: Path,
+    caller: Somebody | None,
+    posted: Posted | None = None,
+    store: ObjectStore | None = None,
+) -> FastAPI:
     """A caller in the scope, errors told by the hub's own table."""
     app = FastAPI()
-    for router in routers(pool, objects, posted):
-        app.include_router(router)
+    app.mount("/", DicomWeb(pool, objects, posted, store=store))
 
     async def tell(request: Request, error: Exception) -> Response:
         return response_of(refusal_of(error), request.scope)

@@ -23,7 +23,7 @@ from engine.api.app import create_app
 from engine.api.services import Services
 from engine.store import access
 from pacs_gateway.dicomweb.receiving import Posted
-from pacs_gateway.dicomweb.routes import routers
+from pacs_gateway.dicomweb.routes import DicomWeb
 from tests.integration.gateway.conftest import RecordingIntake, Write, channel
 from tests.integration.gateway.sending import data_set_of, real
 
@@ -38,7 +38,7 @@ async def hub(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path, free_p
     user = community.users["wang"].model_copy(update={"name": "dr-baishi", "roles": (config.Role.SENDER,)})
     community = community.model_copy(update={"users": {**community.users, "dr-baishi": user}})
     services = Services(pool=pool, config=community, clock=clock.now, mapping_set=cast(Any, None))
-    app = create_app(services, routers(pool, objects, posted))
+    app = create_app(services, mounted={"dicomweb": DicomWeb(pool, objects, posted)})
     server = Server(app, address="127.0.0.1", port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):

@@ -24,7 +24,7 @@ BREAKS = [
     ("engine-layers", "engine/routing/__init__.py", "engine.intake"),
     ("engine-layers", "engine/nobody_said_where.py", "engine.errors"),
     ("core-never-dials-out", "engine/delivery.py", "adapters.mllp.sender"),
-    ("core-never-dials-out", "engine/api/app.py", "pacs_gateway.rendered"),
+    ("core-never-dials-out", "engine/api/app.py", "pacs_gateway.receiving"),
     ("core-never-dials-out", "engine/intake.py", "conformance"),
     ("outside-is-apart", "pacs_gateway/__init__.py", "adapters.mllp.sender"),
     ("outside-is-apart", "conformance/__init__.py", "pacs_gateway"),

@@ -1,0 +1,190 @@
+"""What does a stored object look like? Rendered pictures (PS3.18 §8.7.4), and thumbnails that are kept once made."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import ParseError
+from engine.store.imaging_reading import Held
+from pacs_gateway.dicomweb.asking import caller_of
+from pacs_gateway.dicomweb.instances import accept_of
+from pacs_gateway.dicomweb.kept import Kept
+from pacs_gateway.dicomweb.looking import Looking
+from pacs_gateway.dicomweb.paths import Place
+from pacs_gateway.rendering.choices import JPEG, PNG, SVG, Asked, Layout, Viewport, Window
+
+THUMBNAIL = Viewport(128, 128)
+LARGEST_SIDE = 8192
+"""Of a viewport that is asked for."""
+_RENDERINGS = 2
+"""At once: decoding a radiograph fills a core and takes a hundred megabytes for a moment."""
+_TRIED = 3
+"""Objects of a series that are tried for a thumbnail, from its middle: the first may be a report."""
+_QUALITY = 80
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_PRIVATE = "private, max-age=600"
+"""The picture of an object never changes, and it is one person's."""
+_FORMAT = b"1"
+"""To be raised with every change of how thumbnails look."""
+
+
+class Pictures:
+    """`objects` is the object folder; thumbnails in `objects/thumbnails` may be deleted at any time."""
+
+    def __init__(self, looking: Looking, objects: Path) -> None:
+        self._looking = looking
+        self._kept = Kept(objects / "thumbnails")
+        self._turns = asyncio.Semaphore(_RENDERINGS)
+
+    async def rendered(self, place: Place, request: Request) -> Response:
+        """PNG or JPEG of a frame, SVG of an ECG; or 304.
+
+        Raises HTTPException 406 for what shows nothing, ParseError for choices that are none.
+        """
+        asked = _asked(place, request)
+        (held,) = await self._looking.find(caller_of(request), place.wanted)
+        etag = _etag(held, repr(asked).encode())
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=_headers(etag))
+        try:
+            content, media_type = await self._drawn(held, asked)
+        except ParseError as error:
+            raise HTTPException(406, error.message) from error
+        return _answer(content, media_type, etag)
+
+    async def thumbnail(self, place: Place, request: Request) -> Response:
+        """A small JPEG that stands for a study, a series, an instance or a frame (PS3.18 §10.4.1.1.5); or 304."""
+        if accept_of(request).best((JPEG, SVG)) is None:
+            raise ParseError("a thumbnail is an image/jpeg", code="not-acceptable")
+        viewport = _viewport(request.query_params.get("viewport", "")) or THUMBNAIL
+        if max(viewport.width, viewport.height) > THUMBNAIL.width:
+            viewport = THUMBNAIL  # what is larger than a thumbnail is asked for as rendered
+        asked = Asked(_frame(place), media_type=JPEG, viewport=viewport, quality=_QUALITY)
+        found = await self._looking.find(caller_of(request), place.wanted)
+        for held in _representatives(found):
+            etag = _etag(held, repr(asked).encode())
+            if request.headers.get("if-none-match") == etag:
+                return Response(status_code=304, headers=_headers(etag))
+            try:
+                content, media_type = await self._small(held, asked, etag.strip('"'))
+            except ParseError:
+                continue  # it shows nothing; another may
+            return _answer(content, media_type, etag)
+        raise HTTPException(404, "nothing of it can be shown")
+
+    async def _small(self, held: Held, asked: Asked, name: str) -> tuple[bytes, str]:
+        for media_type in (JPEG, SVG):
+            if (kept := await self._kept.get(held.study_uid, f"{name}{_SUFFIXES[media_type]}")) is not None:
+                return kept, media_type
+        content, media_type = await self._drawn(held, asked)
+        await self._kept.put(held.study_uid, f"{name}{_SUFFIXES[media_type]}", content)
+        return content, media_type
+
+    async def _drawn(self, held: Held, asked: Asked) -> tuple[bytes, str]:
+        tags = await self._looking.tags_of(held)
+        async with self._turns:
+            return await asyncio.to_thread(self._draw, held, tags, asked)
+
+    def _draw(self, held: Held, tags: dict[str, str], asked: Asked) -> tuple[bytes, str]:
+        # Loaded with the first picture: the decoders take 60 MB that a hub where nobody looks does not need.
+        from pacs_gateway.rendering.drawing import draw
+
+        with self._looking.open(held) as file:
+            drawing = draw(file, held.charset, tags, asked)
+        return drawing.content, drawing.media_type
+
+
+_SUFFIXES = {JPEG: ".jpg", SVG: ".svg"}
+
+
+def _asked(place: Place, request: Request) -> Asked:
+    given = request.query_params
+    media_type = JPEG if _taken(request) == JPEG else PNG
+    try:
+        layout = Layout(given.get("layout") or Layout.THREE_BY_FOUR)
+        quality = int(given.get("quality") or 90)
+    except ValueError:
+        raise ParseError("layout: expected 3x4 or 6x2; quality: a number", location="layout") from None
+    if not 1 <= quality <= 100:
+        raise ParseError("quality: expected a number from 1 to 100", location="quality")
+    return Asked(
+        _frame(place),
+        _window(given.get("window", "")),
+        layout,
+        media_type,
+        _viewport(given.get("viewport", "")),
+        quality,
+    )
+
+
+def _taken(request: Request) -> str:
+    """Raises ParseError where no picture is taken."""
+    best = accept_of(request).best((PNG, JPEG, SVG))
+    if best is None:
+        raise ParseError("pictures are image/png, image/jpeg or image/svg+xml", code="not-acceptable")
+    return best
+
+
+def _frame(place: Place) -> int:
+    """Counted from 0. Raises ParseError."""
+    if place.rest[0] != "frames":
+        return 0
+    word = place.rest[1]
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
+        raise ParseError("frames: expected the number of a frame", location="frames")
+    return int(word) - 1
+
+
+def _window(value: str) -> Window | None:
+    if not value:
+        return None
+    centre, _, rest = value.partition(",")
+    width, _, function = rest.partition(",")
+    try:
+        chosen = Window(float(centre), float(width), function.upper().replace("-", "_") or "LINEAR")
+    except ValueError:
+        raise ParseError("window: expected centre,width[,function]", location="window") from None
+    if not (chosen.width > 0 and math.isfinite(chosen.width) and math.isfinite(chosen.centre)):
+        raise ParseError("window: expected a width above 0", location="window")
+    return chosen
+
+
+def _viewport(value: str) -> Viewport | None:
+    """Width and height; a part of the image is not cut out."""
+    if not value:
+        return None
+    words = value.split(",")
+    if len(words) != 2 or not all(w.isascii() and w.isdigit() and 0 < int(w[:9]) <= LARGEST_SIDE for w in words):
+        raise ParseError(f"viewport: expected width,height of 1 to {LARGEST_SIDE} pixels", location="viewport")
+    return Viewport(int(words[0]), int(words[1]))
+
+
+def _representatives(found: Sequence[Held]) -> list[Held]:
+    """Which objects may stand for all, the best first: the middle of the first series, then what is beside it."""
+    first = [held for held in found if held.series_uid == found[0].series_uid]
+    middle = len(first) // 2
+    others = [held for held in found if held.series_uid != found[0].series_uid]
+    return (first[middle : middle + 1] + first[:1] + first[-1:] + others[len(others) // 2 :])[:_TRIED]
+
+
+def _etag(held: Held, asked: bytes) -> str:
+    return f'"{sha256(_FORMAT + held.sha256 + asked).hexdigest()[:40]}"'
+
+
+def _headers(etag: str) -> dict[str, str]:
+    return {"ETag": etag, "Cache-Control": _PRIVATE, "Vary": "Authorization, Accept"}
+
+
+def _answer(content: bytes, media_type: str, etag: str) -> Response:
+    headers = _headers(etag)
+    if media_type == SVG:
+        headers["Content-Security-Policy"] = _SVG_POLICY
+    return Response(content, media_type=media_type, headers=headers)
