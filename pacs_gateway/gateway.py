@@ -30,6 +30,7 @@ from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
+from pacs_gateway.whole.asking import senders_of
 from pacs_gateway.whole.watching import Watcher
 
 GRACE_SECS = 10.0
@@ -61,7 +62,7 @@ class Gateway:
         self._keeping = Keeping(
             channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored, store=store
         )
-        self._watcher = Watcher(pool, channel, {}, clock)
+        self._watcher = Watcher(pool, channel, senders_of(channel), clock)
         self._acceptor: Acceptor | None = None
 
     @property

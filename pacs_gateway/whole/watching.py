@@ -69,6 +69,10 @@ class Watcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._task = None
 
+    async def settled(self) -> None:
+        """Returns when every sender that is being asked has answered, or does not."""
+        await asyncio.gather(*self._asking.values())
+
     async def _run(self) -> None:
         while True:
             try:

@@ -142,13 +142,9 @@ async def test_hostile_announcements_are_left_out(scene: Scene, pool: asyncpg.Po
 
 
 async def asked(scene: Scene, watcher: Watcher) -> None:
-    """Waits until nobody is asked any more and the study was judged."""
+    """The watcher looks, and what it asks is answered."""
     await watcher.look()
-    async with asyncio.timeout(20):
-        while await scene.pool.fetchval(  # noqa: ASYNC110 - the watcher does it: no event crosses
-            "select count(*) from study_state where look_at <= $1", scene.now
-        ):
-            await asyncio.sleep(0.01)
+    await watcher.settled()
 
 
 async def test_a_sender_that_has_more_makes_its_study_short(scene: Scene) -> None:
