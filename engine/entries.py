@@ -133,7 +133,8 @@ def batch_answer(arrival: Arrival, batch: Batch, answers: Sequence[bytes]) -> by
     return er7_batch.answer(batch, answers, control_id=arrival.acknowledgment_id, created=created)
 
 
-def of_manifest(envelope: Envelope, study_uid: str) -> Entry:
-    """A study manifest. The study itself tells new content from old, so each has a content key of its own."""
-    control_key = blake2b(f"{envelope.channel}\0{envelope.facility}\0{study_uid}".encode(), digest_size=16).digest()
-    return Entry(envelope, json.dumps({"study": study_uid}).encode(), control_key, envelope.id.bytes)
+def of_gateway(envelope: Envelope, word: str, uid: str) -> Entry:
+    """What the gateway says of a study or a step, its word. These tell new content from old themselves, so each
+    statement has a content key of its own."""
+    control_key = blake2b(f"{envelope.channel}\0{envelope.facility}\0{uid}".encode(), digest_size=16).digest()
+    return Entry(envelope, json.dumps({word: uid}).encode(), control_key, envelope.id.bytes)

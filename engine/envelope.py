@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """A batch as it came; each of its messages has an envelope of its own."""
     DICOM_STUDY = "dicom-study"
     """A study manifest that the gateway writes once instances are stored."""
+    DICOM_STEP = "dicom-step"
+    """What a modality says of a procedure step that it performs (MPPS), as the gateway understood it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Envelope:
 
     id              UUIDv7: sorts by time of arrival, orders the lanes, and picks the journal partition
     peer            `host:port` or AE title of the sender
-    control_id      MSH-10, or the study UID; empty when there is none
-    message_type    `ADT^A04`, `ORU^R01`; `study` for a manifest
+    control_id      MSH-10, or the UID of the study or step; empty when there is none
+    message_type    `ADT^A04`, `ORU^R01`; `study` for a manifest, `step` for a performed step
     sha256          of payload
     lanes           every (facility, identifier) that orders this envelope among others
     """

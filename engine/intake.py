@@ -276,26 +276,46 @@ class JournalIntake:
         self, *, channel: str, facility: str, peer: str, study_uid: str, patient_ids: Sequence[str], payload: bytes
     ) -> Accepted:
         """Takes a study manifest. Raises StorageError when it was not persisted."""
+        return await self._accept_own(
+            Kind.DICOM_STUDY, "study", study_uid, channel, facility, peer, patient_ids, payload
+        )
+
+    async def accept_step(
+        self, *, channel: str, facility: str, peer: str, step_uid: str, patient_ids: Sequence[str], payload: bytes
+    ) -> Accepted:
+        """Takes what is known of a performed procedure step. Raises StorageError when it was not persisted."""
+        return await self._accept_own(Kind.DICOM_STEP, "step", step_uid, channel, facility, peer, patient_ids, payload)
+
+    async def _accept_own(
+        self,
+        kind: Kind,
+        word: str,
+        uid: str,
+        channel: str,
+        facility: str,
+        peer: str,
+        patient_ids: Sequence[str],
+        payload: bytes,
+    ) -> Accepted:
         at = self._clock()
-        digest = sha256(payload).digest()
         envelope = Envelope(
             id=self._ids.next(at),
-            kind=Kind.DICOM_STUDY,
+            kind=kind,
             channel=channel,
             facility=facility,
             peer=peer,
             received_at=at,
-            control_id=study_uid,
-            message_type="study",
+            control_id=uid,
+            message_type=word,
             payload=payload,
-            sha256=digest,
+            sha256=sha256(payload).digest(),
             lanes=tuple(lane(facility, identifier) for identifier in patient_ids),
         )
-        entry = entries.of_manifest(envelope, study_uid)
+        entry = entries.of_gateway(envelope, word, uid)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._enqueue(_Waiting(entry, lambda *_: done.set_result(True), lambda: done.set_result(False)))
         if not await done:
-            raise StorageError("the study manifest could not be persisted")
+            raise StorageError(f"what the gateway says of a {word} could not be persisted")
         return Accepted(envelope.id, entry.acknowledgment)
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine import steps
 from engine.codecs import er7_batch, hl7v2
 from engine.codecs.er7_header import MAX_OWNERS
 from engine.config import Community, Hl7Channel
@@ -12,6 +13,7 @@ from engine.envelope import Envelope, Kind
 from engine.errors import ConfigurationError, HutongError, MappingError
 from engine.finding import Finding, Severity
 from engine.mapping import Act, Context, FieldSource, MappingSet
+from engine.steps import PerformedStep
 from engine.studies import Manifest, read_manifest, study_resources
 
 Resource = dict[str, Any]
@@ -35,6 +37,7 @@ class Understood:
 
     only_if_missing  references of resources it merely mentions: the record's own stay as they are
     manifest         the study manifest, where the envelope is one
+    performed        the performed procedure step, where the envelope tells of one
     acts             what it does to records besides saying what they hold: joins, parts, moves
     """
 
@@ -46,6 +49,7 @@ class Understood:
     only_if_missing: frozenset[str] = frozenset()
     mapping: str | None = None
     manifest: Manifest | None = None
+    performed: PerformedStep | None = None
     acts: tuple[Act, ...] = ()
 
     @property
@@ -77,6 +81,9 @@ def understand(
                 mapping=manifest.mapping,
                 manifest=manifest,
             )
+        if envelope.kind is Kind.DICOM_STEP:
+            step = steps.read(envelope.payload)
+            return Understood(envelope, resources=[steps.procedure_of(step)], mapping=steps.MAPPING, performed=step)
         if envelope.kind is Kind.HL7V2_BATCH:
             # Its messages have envelopes of their own: what remains is whether the batch said of itself what is true.
             return Understood(envelope, findings=list(er7_batch.split(envelope.payload).findings))

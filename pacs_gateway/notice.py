@@ -17,7 +17,7 @@ import asyncpg
 from engine.clock import Clock
 from engine.errors import HutongError
 from engine.ports import Accepted
-from engine.store import imaging, wholeness
+from engine.store import availability, imaging, wholeness
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Study
 from pacs_gateway.manifest import manifest, patient_ids
@@ -101,4 +101,5 @@ class Noticer:
         )
         async with connection.transaction():
             await imaging.mark_noticed(connection, study)
+            await availability.changed(connection, study.uid, study.facility, self._channel)
             await wholeness.noticed(connection, study.uid, study.facility, self._channel, self._clock())

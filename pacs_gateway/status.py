@@ -11,7 +11,19 @@ from engine.errors import HutongError
 SUCCESS = 0x0000
 PENDING = 0xFF00
 CANCELLED = 0xFE00
+INVALID_ATTRIBUTE_VALUE = 0x0106
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_SOP_INSTANCE = 0x0111
+NO_SUCH_SOP_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_ARGUMENT_VALUE = 0x0115
+INVALID_SOP_INSTANCE = 0x0117
+CLASS_INSTANCE_CONFLICT = 0x0119
+MISSING_ATTRIBUTE = 0x0120
+MISSING_ATTRIBUTE_VALUE = 0x0121
 SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
+DUPLICATE_TRANSACTION = 0x0131
 UNRECOGNIZED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
 UNABLE_TO_COUNT = 0xA701
@@ -35,12 +47,31 @@ _BY_CODE = {
     "sop-class-unknown": SOP_CLASS_NOT_SUPPORTED,
 }
 
+_NORMALIZED_BY_CODE = {
+    "attribute-invalid": INVALID_ATTRIBUTE_VALUE,
+    "attribute-missing": MISSING_ATTRIBUTE,
+    "attribute-empty": MISSING_ATTRIBUTE_VALUE,
+    "argument-invalid": INVALID_ARGUMENT_VALUE,
+    "instance-duplicate": DUPLICATE_SOP_INSTANCE,
+    "instance-unknown": NO_SUCH_SOP_INSTANCE,
+    "instance-invalid": INVALID_SOP_INSTANCE,
+    "class-instance-conflict": CLASS_INSTANCE_CONFLICT,
+    "event-unknown": NO_SUCH_EVENT_TYPE,
+    "action-unknown": NO_SUCH_ACTION,
+}
+"""Of the N-services, whose statuses are the general ones of PS3.7 annex C."""
+
 _COMMENT_LIMIT = 64
 """Error Comment (0000,0902) is an LO."""
 
 
 def status_of(error: HutongError) -> int:
     return _BY_CODE.get(error.code, CANNOT_UNDERSTAND)
+
+
+def normalized_status_of(error: HutongError) -> int:
+    """The status of an N-service; 0110 for what has none of its own."""
+    return _NORMALIZED_BY_CODE.get(error.code, PROCESSING_FAILURE)
 
 
 def comment_of(error: HutongError) -> str:

@@ -291,6 +291,8 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             now,
             listener_context(channel.tls, folder) if channel.tls else None,
             store,
+            community.dicom_endpoints,
+            {e.name: endpoint_context(e.tls, folder) for e in community.dicom_endpoints.values() if e.tls},
         )
         for channel in community.dicom_channels
     ]

@@ -73,6 +73,12 @@ class DicomEndpoint(Model):
     max_bytes_per_sec: Annotated[int, Field(ge=1024, le=10_000_000_000)] | None = None
     """What its line may be filled with, over all associations; None does not limit it."""
     transfer_syntax: SendAs = SendAs.AS_STORED
+    performed_steps_of: tuple[Name, ...] = ()
+    """Facilities whose performed procedure steps (MPPS) it is told of, as their modalities tell us."""
+    availability_of: tuple[Name, ...] = ()
+    """Facilities of whose studies it is told that they are available here (instance availability notification)."""
+    commits: bool = False
+    """True: it is asked to keep for good what was sent to it (storage commitment), and the answer is kept."""
     connect_timeout_secs: Secs = 10.0
     answer_timeout_secs: Secs = 60.0
     retry: Retry = Retry()

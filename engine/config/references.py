@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.config.community import Channel, Community, DicomChannel, Event, FolderChannel, Role, Route
 from engine.config.document import Document, Place
+from engine.config.endpoints import DicomEndpoint
 from engine.config.problems import Problem, nearest, written
 
 
@@ -23,6 +24,8 @@ def check_references(
         _channel(check, channel)
     for endpoint in community.endpoints.values():
         check.name("facility", endpoint.facility, f"endpoints/{endpoint.name}.yaml", ("facility",))
+        if isinstance(endpoint, DicomEndpoint):
+            _told_of(check, endpoint)
     for user in community.users.values():
         check.name("facility", user.facility, "users.yaml", ("users", user.name, "facility"))
     _centres(check, community)
@@ -67,6 +70,15 @@ def _channel(check: _Check, channel: Channel) -> None:
             first = written(("ae_entries", seen[entry.ae_title]))
             check.say(file, (*place, "ae_title"), f"expected every AE title once; '{entry.ae_title}' stands in {first}")
         seen.setdefault(entry.ae_title, position)
+
+
+def _told_of(check: _Check, endpoint: DicomEndpoint) -> None:
+    for key, facilities in (
+        ("performed_steps_of", endpoint.performed_steps_of),
+        ("availability_of", endpoint.availability_of),
+    ):
+        for position, facility in enumerate(facilities):
+            check.name("facility", facility, f"endpoints/{endpoint.name}.yaml", (key, position))
 
 
 def _centres(check: _Check, community: Community) -> None:

@@ -20,6 +20,7 @@ from engine.recording.late import NOBODY, Late, Newer
 from engine.recording.link_studies import link_studies
 from engine.recording.merge import merge
 from engine.recording.owe_imaging import owe_imaging
+from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.superseded import too_late
 from engine.recording.work import Work
@@ -54,6 +55,7 @@ async def record(
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await follow_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
+    await perform_steps(work, [walk for walk in walks if walk.performed is not None])
     await change_visits(work, walks)
     await place_moved_orders(work)
     await _identify_patients(work, joined_by(walks))

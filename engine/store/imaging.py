@@ -260,18 +260,14 @@ async def known_instances(connection: Connection, contents: Sequence[tuple[str, 
     return [Instance(**row) for row in rows]
 
 
-async def find_instance(connection: Connection, study_uid: str, series_uid: str, sop_uid: str) -> Instance | None:
-    """The first content stored under these UIDs; a conflicting later one is never served in its place."""
-    row = await connection.fetchrow(
-        f"""
-        select {_INSTANCE_COLUMNS} from instance
-        where sop_uid = $3 and study_uid = $1 and series_uid = $2 order by conflict, stored_at limit 1
-        """,
-        study_uid,
-        series_uid,
-        sop_uid,
+async def instances_named(connection: Connection, facility: str, sop_uids: Sequence[str]) -> list[Instance]:
+    """Every content that a facility stored under these SOP Instance UIDs, conflicts included."""
+    rows = await connection.fetch(
+        f"select {_INSTANCE_COLUMNS} from instance where facility = $1 and sop_uid = any($2::text[])",
+        facility,
+        list(sop_uids),
     )
-    return Instance(**row) if row else None
+    return [Instance(**row) for row in rows]
 
 
 async def scheduled_steps(
@@ -279,13 +275,14 @@ async def scheduled_steps(
 ) -> list[Step]:
     """The scheduled steps of one facility that a station may perform and that match, soonest first.
 
+    A step that some station performs, or has performed, is not offered.
     A step that names no station is for any station; one that names another than calling_ae is shown only to a query
     that asks for it.
     """
     rows = await connection.fetch(
         f"""
         select {_STEP_COLUMNS} from worklist
-        where state = 'scheduled' and facility = $1
+        where state = 'scheduled' and performing = '' and facility = $1
           and (station_ae = '' or station_ae like $2)
           and ($3 = '%' or patient_name ilike $3 or patient_name_latin ilike $3)
           and patient_id like $4 and accession like $5 and modality like $6 and procedure_code like $7

@@ -31,13 +31,19 @@ that."""
 class Gathered:
     """The data set of a request as it comes in, piece by piece; what is longer than a real one is not kept."""
 
-    def __init__(self, transfer_syntax: str) -> None:
+    def __init__(self, transfer_syntax: str, limit: int = IDENTIFIER_LIMIT) -> None:
         self._transfer_syntax = transfer_syntax
+        self._limit = limit
         self._data = bytearray()
+
+    @property
+    def data(self) -> bytes:
+        """As it came."""
+        return bytes(self._data)
 
     def write(self, pieces: Sequence[memoryview]) -> None:
         for piece in pieces:
-            if len(self._data) <= IDENTIFIER_LIMIT:
+            if len(self._data) <= self._limit:
                 self._data += piece
 
     def abandon(self) -> None:
@@ -45,16 +51,16 @@ class Gathered:
 
     def read(self) -> Dataset:
         """Raises ParseError `query-malformed`."""
-        return decoded(bytes(self._data), self._transfer_syntax)
+        return decoded(bytes(self._data), self._transfer_syntax, self._limit)
 
 
-def decoded(data: bytes, transfer_syntax: str) -> Dataset:
+def decoded(data: bytes, transfer_syntax: str, limit: int = IDENTIFIER_LIMIT) -> Dataset:
     """Raises ParseError `query-malformed`."""
-    if len(data) > IDENTIFIER_LIMIT:
+    if len(data) > limit:
         raise ParseError("the identifier is too long", code="query-malformed")
     try:
         if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, IDENTIFIER_LIMIT)
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit)
         return read_dataset(BytesIO(data), *encoding(transfer_syntax))
     except UNREADABLE as error:
         raise malformed() from error

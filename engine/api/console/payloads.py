@@ -20,7 +20,7 @@ class PayloadText(BaseModel):
 
 
 def decoded(stored: StoredPayload, config: Community) -> PayloadText:
-    if stored.kind == Kind.DICOM_STUDY:
+    if stored.kind in (Kind.DICOM_STUDY, Kind.DICOM_STEP):
         return _shown(text.decode(stored.payload, "UTF-8"))
     channel = config.channels.get(stored.channel)
     configured = channel.charset if isinstance(channel, Hl7Channel) else None

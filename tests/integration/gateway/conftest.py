@@ -50,6 +50,9 @@ class RecordingIntake:
             self.changed.notify_all()
         return Accepted(uuid4(), b"")
 
+    async def accept_step(self, *, step_uid: str, **call: Any) -> Accepted:
+        return await self.accept_manifest(study_uid=step_uid, **call)
+
     async def of(self, study_uid: str, count: int = 1) -> Submitted:
         """The count-th manifest of a study, waited for."""
         async with asyncio.timeout(20), self.changed:

@@ -21,6 +21,11 @@ class ForgettingIntake:
     ) -> Accepted:
         return Accepted(uuid4(), b"")
 
+    async def accept_step(
+        self, *, channel: str, facility: str, peer: str, step_uid: str, patient_ids: Sequence[str], payload: bytes
+    ) -> Accepted:
+        return Accepted(uuid4(), b"")
+
 
 async def run(database_url: str, objects: Path) -> None:
     channel = DicomChannel(

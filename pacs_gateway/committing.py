@@ -1,0 +1,238 @@
+"""Is what somebody asks us to keep for good really here? Storage commitment: looked for, read, hashed, reported."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+
+import asyncpg
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+
+from engine.clock import Clock
+from engine.errors import DeliveryError, HutongError, NotFoundError, StorageError
+from engine.finding import Finding
+from engine.store import commitments, findings, imaging, notifications
+from engine.store.commitments import KEPT, Commitment, Named
+from engine.store.database import FAILED, end_if_cancelled
+from engine.store.findings import Raised
+from engine.store.imaging import Instance
+from engine.store.imaging_search import Content
+from engine.store.notifications import Operation, Owed
+from pacs_gateway import status
+from pacs_gateway.query.archive import Archive
+from pacs_gateway.query.identifier import encoded
+from pacs_gateway.query.objects import StoredDataSet
+from pacs_gateway.scp.service import Line
+from pacs_gateway.storage_classes import STORAGE_CLASSES
+from pacs_gateway.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN
+from pacs_gateway.upper_layer.commands import Element
+
+COMMITMENT = "1.2.840.10008.1.20.1"
+WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""Every request for commitment is addressed to it (PS3.4 annex J)."""
+ALL_KEPT, SOME_FAILED = 1, 2
+"""Event types of the result (PS3.4 J.3.3.1)."""
+
+ANSWER_SECS = 20.0
+"""For the answer to a result over the association of the request; then it is sent over one of our own."""
+GRACE_SECS = 30.0
+"""Before that is done although the other way has not ended: a process may have died meanwhile."""
+RETRY_SECS = 5.0
+
+_log = logging.getLogger(__name__)
+
+Settled = Callable[[], Awaitable[None]]
+"""Returns when what was answered until now is in the index, or cannot be for now."""
+
+
+class Committer:
+    """Settles the requests of one channel. A request that was taken is settled, whatever happens to this process.
+
+    reachable  destinations that are called with a result when the association of the request has ended
+    settled    waits for the index
+    on_owed    called when somebody is owed a result
+    """
+
+    def __init__(
+        self,
+        channel: str,
+        pool: asyncpg.Pool,
+        archive: Archive,
+        clock: Clock,
+        reachable: Collection[str],
+        settled: Settled,
+        on_owed: Callable[[], None],
+    ) -> None:
+        self._channel = channel
+        self._pool = pool
+        self._archive = archive
+        self._clock = clock
+        self._reachable = reachable
+        self._settled = settled
+        self._on_owed = on_owed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Goes on with what an earlier process took. Raises StorageError."""
+        try:
+            async with self._pool.acquire() as connection:
+                waiting = await commitments.unsettled(connection, self._channel)
+        except FAILED as error:
+            end_if_cancelled()
+            raise StorageError(f"commitments cannot be read: {type(error).__name__}") from error
+        for number in waiting:
+            self.begin(number, None)
+
+    async def close(self) -> None:
+        """What is not settled yet is left to the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def begin(self, number: int, line: Line | None) -> None:
+        """Settles a request that is durable; `line` leads to whoever asked, for as long as it does."""
+        task = asyncio.create_task(self._run(number, line), name=f"commitment {self._channel}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, number: int, line: Line | None) -> None:
+        while True:
+            try:
+                await self._settle(number, line)
+                return
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                _log.warning("channel %s: a commitment waits: %s", self._channel, type(error).__name__)
+            line = None
+            await asyncio.sleep(RETRY_SECS)
+
+    async def _settle(self, number: int, line: Line | None) -> None:
+        await self._settled()
+        async with self._pool.acquire() as connection:
+            commitment = await commitments.find(connection, number)
+            rows = await imaging.instances_named(
+                connection, commitment.facility, [one.sop_uid for one in commitment.instances]
+            )
+        outcomes = await self._outcomes(commitment, rows)
+        kind, report = result_of(commitment, outcomes)
+        owed = Owed(
+            commitment.other,
+            Operation.EVENT_REPORT,
+            COMMITMENT,
+            WELL_KNOWN_INSTANCE,
+            IMPLICIT_VR_LITTLE_ENDIAN,
+            report,
+            f"Commitment/{commitment.transaction_uid}",
+            kind,
+        )
+        at = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await commitments.settle(connection, number, outcomes, at):
+                return
+            due_at = at + timedelta(seconds=GRACE_SECS) if line is not None else at
+            (notification,) = await notifications.owe(connection, [owed], at, due_at)
+            await findings.raise_many(connection, self._damaged(commitment, outcomes), at)
+        if line is not None:
+            await self._report(line, owed, notification)
+        self._on_owed()
+
+    async def _report(self, line: Line, owed: Owed, notification: int) -> None:
+        """Over the association of the request, where it still stands (PS3.4 J.3.3.1.2); else a courier does."""
+        values: dict[Element, int | str] = {
+            Element.AFFECTED_SOP_CLASS_UID: owed.sop_class,
+            Element.AFFECTED_SOP_INSTANCE_UID: owed.sop_uid,
+            Element.EVENT_TYPE_ID: owed.number,
+        }
+        try:
+            async with asyncio.timeout(ANSWER_SECS):
+                answer = await line.report(values, owed.data_set)
+            why = "" if answer == status.SUCCESS else f"status {answer:04X}"
+        except DeliveryError as error:
+            why = error.code
+        except TimeoutError:
+            why = "no-answer"
+        async with self._pool.acquire() as connection:
+            if not why:
+                await notifications.delivered(connection, notification, self._clock())
+                return
+            await notifications.postponed(connection, notification, why, self._clock())
+            if owed.destination not in self._reachable:
+                raised = Raised(_unreachable(owed.destination), None, owed.destination, self._channel)
+                await findings.raise_many(connection, [raised], self._clock())
+
+    async def _outcomes(self, commitment: Commitment, rows: Sequence[Instance]) -> list[int]:
+        """In the order of the request. Raises StorageError when it cannot be told now."""
+        if not commitment.first:
+            return [status.DUPLICATE_TRANSACTION] * len(commitment.instances)
+        stored: dict[str, list[Instance]] = {}
+        for row in rows:
+            stored.setdefault(row.sop_uid, []).append(row)
+        return [await self._outcome(named, stored.get(named.sop_uid, [])) for named in commitment.instances]
+
+    async def _outcome(self, named: Named, contents: Sequence[Instance]) -> int:
+        """Every content that came under this UID must be here: who asks may mean any of them."""
+        if not contents:
+            known = named.sop_class in STORAGE_CLASSES
+            return status.NO_SUCH_SOP_INSTANCE if known else status.SOP_CLASS_NOT_SUPPORTED
+        if any(content.sop_class != named.sop_class for content in contents):
+            return status.CLASS_INSTANCE_CONFLICT
+        for content in contents:
+            if not await self._is_here(content):
+                return status.PROCESSING_FAILURE
+        return KEPT
+
+    async def _is_here(self, row: Instance) -> bool:
+        """Whether the object can be read, and has the hash of its row. Raises StorageError when that cannot be told."""
+        digest = hashlib.sha256()
+        content = Content(row.sop_uid, row.sop_class, row.transfer_syntax, row.location, row.charset, row.bytes)
+        try:
+            async for piece, _ in StoredDataSet(self._archive.objects, content).pieces():
+                await asyncio.to_thread(digest.update, piece)
+        except NotFoundError:
+            return False
+        return digest.digest() == row.sha256
+
+    def _damaged(self, commitment: Commitment, outcomes: Sequence[int]) -> list[Raised]:
+        damaged = outcomes.count(status.PROCESSING_FAILURE)
+        if not damaged:
+            return []
+        found = Finding(
+            "commitment-object-damaged",
+            f"Of the objects that were asked to be kept for good, {damaged} are in the index but cannot be read as "
+            "they came; their sender was told to keep them.",
+        )
+        return [Raised(found, None, f"Commitment/{commitment.transaction_uid}", self._channel)]
+
+
+def _unreachable(destination: str) -> Finding:
+    return Finding(
+        "commitment-result-unaddressed",
+        "It asks for storage commitment and does not wait for the result on its association, but its entry gives no "
+        "address and port: the results wait here. Add both, and restart.",
+        once=destination,
+    )
+
+
+def result_of(commitment: Commitment, outcomes: Sequence[int]) -> tuple[int, bytes]:
+    """Event type and event information of a result: every instance of the request is in it (PS3.4 J.3.3.1.2)."""
+    kept, failed = [], []
+    for named, outcome in zip(commitment.instances, outcomes, strict=True):
+        item = Dataset()
+        item.ReferencedSOPClassUID = named.sop_class
+        item.ReferencedSOPInstanceUID = named.sop_uid
+        if outcome == KEPT:
+            kept.append(item)
+        else:
+            item.FailureReason = outcome
+            failed.append(item)
+    report = Dataset()
+    report.TransactionUID = commitment.transaction_uid
+    if kept:
+        report.ReferencedSOPSequence = Items(kept)
+    if failed:
+        report.FailedSOPSequence = Items(failed)
+    return (SOME_FAILED if failed else ALL_KEPT), encoded(report, IMPLICIT_VR_LITTLE_ENDIAN)

@@ -1,0 +1,87 @@
+"""When does the engine hear of a performed step? Soon after the modality told of it, and surely.
+
+A step's row says how much of it the engine knows, so a gateway that was killed goes on where it stopped; what is
+submitted twice says the same twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import asyncpg
+
+from engine.errors import HutongError
+from engine.ports import Accepted
+from engine.steps import written
+from engine.store import performed_steps
+from engine.store.database import FAILED, end_if_cancelled
+
+BATCH = 50
+RETRY_SECS = 2.0
+"""After a failure of the database or the intake."""
+
+_log = logging.getLogger(__name__)
+
+
+class StepIntake(Protocol):
+    """Takes what is known of a step into the journal; durable on return. Raises StorageError when it could not be."""
+
+    async def accept_step(
+        self, *, channel: str, facility: str, peer: str, step_uid: str, patient_ids: Sequence[str], payload: bytes
+    ) -> Accepted: ...
+
+
+class StepNoticer:
+    """Tells of the steps of one channel."""
+
+    def __init__(self, pool: asyncpg.Pool, intake: StepIntake, channel: str) -> None:
+        self._pool = pool
+        self._intake = intake
+        self._channel = channel
+        self._told = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"dicom steps {self._channel}")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def told(self) -> None:
+        """Something was said of some step."""
+        self._told.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._told.clear()
+            try:
+                if await self._notice():
+                    continue
+                await self._told.wait()
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                _log.warning("channel %s: steps wait to be noticed: %s", self._channel, type(error).__name__)
+                await asyncio.sleep(RETRY_SECS)
+
+    async def _notice(self) -> int:
+        """How many were told of; not more than BATCH."""
+        async with self._pool.acquire() as connection:
+            found = await performed_steps.unnoticed(connection, self._channel, BATCH)
+            for one in found:
+                step = one.step
+                await self._intake.accept_step(
+                    channel=one.channel,
+                    facility=step.facility,
+                    peer=one.peer,
+                    step_uid=step.uid,
+                    patient_ids=[step.patient_id] if step.patient_id else [],
+                    payload=written(step),
+                )
+                await performed_steps.mark_noticed(connection, one)
+        return len(found)
