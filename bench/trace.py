@@ -29,6 +29,7 @@ from bench import community as bench_community
 from engine.api.app import create_app
 from engine.api.services import Services
 from engine.cli.assembly import prepare
+from engine.cli.cycles import collect_seldom
 from engine.clock import now
 from engine.store import access, partitions
 from engine.store.database import connect, connect_pool
@@ -314,6 +315,7 @@ async def _measure(url: str, search: Search, times: int, total: int, *, seed: in
         transport=transport, base_url="http://hub", headers={"Authorization": f"Bearer {token}"}
     ) as client:
         await client.get("/api/me")
+        collect_seldom()  # as the hub's own process does before it says that it is ready
         worked = _processor(backend)
         for _ in range(times):
             word = search.word(chosen.randrange(100, total))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import random
 import secrets
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from engine import config
+from engine.cli.cycles import collect_seldom
 from engine.clock import now
 from engine.config import Community, MllpEndpoint
 from engine.config.loader import COMMUNITY
@@ -190,24 +190,13 @@ async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[
     finally:
         await connection.close()
     pinyin.readings("石")  # loads its dictionary, a quarter of a second, now rather than with the first patient
-    _collect_seldom()
+    collect_seldom()
     ready({})
     completion = asyncio.create_task(Completion(database_url, now).run())
     try:
         await pipeline.run()
     finally:
         completion.cancel()
-
-
-def _collect_seldom() -> None:
-    """Looks for cycles in memory once in a while instead of many times for each batch.
-
-    A batch makes tens of thousands of dicts, none of them in a cycle, and drops them together; looking through them,
-    and through the mappings, took a quarter of the pipeline's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
@@ -257,6 +246,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
         serving = asyncio.create_task(server.serve())
         try:
             await _listening(community.http.host, port, serving)
+            collect_seldom()
             ready({"http": f"http://{community.http.host}:{port}", "http_port": port})
             await serving
         finally:
