@@ -1,7 +1,7 @@
 """Which patients, studies, series and instances answer an imaging query? C-FIND, C-GET, C-MOVE and QIDO-RS ask here.
 
 Finding is one step, reading what was found another: `find_keys` says which entities match, and `read` gives what is
-known of some of them, so that a long answer is never held whole. `find` is both for an answer of one page.
+known of some of them, so that a long answer is never held whole. `find_page` is both, in one statement.
 Contents that conflict with an earlier one under their SOP Instance UID are never found.
 """
 
@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from engine.store import imaging_index
@@ -18,6 +19,8 @@ from engine.store.database import Connection
 from engine.store.imaging_names import conditions_of
 from engine.store.patterns import is_wild, like, literal_beginning
 
+_ATTRIBUTES_REMEMBERED = 1000
+"""Texts that need not be taken apart again; lists are asked for by many, and again every few seconds."""
 _HIGHEST = "\U0010ffff"
 """Behind every text that goes on from a beginning, in the order of code points."""
 
@@ -98,15 +101,23 @@ class Found:
     """What is known of a match: attributes of its level and those above, and how much hangs below.
 
     A count is of what the caller may see. `content` is what else could be asked is read from.
+
+    tags  of study, series and instance as the index has them: JSON, empty above the level
     """
 
+    level: Level
     key: Key
-    attributes: Mapping[str, str]
+    tags: tuple[str, str, str]
     content: Content
     modalities: tuple[str, ...] = ()
     studies: int = 0
     series: int = 0
     instances: int = 0
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """By the names of `ATTRIBUTES`; shared by all who ask."""
+        return _attributes(self.level, self.tags)
 
 
 ATTRIBUTES: Mapping[str, Level] = {
@@ -159,14 +170,23 @@ _CONTENT = "i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.
 _FIRST_CONTENT = f"""
     join lateral (
         select {_CONTENT} from instance i
-        where i.study_uid = s.uid and i.facility = s.facility and not i.conflict
+        where i.study_uid = s.uid and i.facility = s.facility {{of_series}} and not i.conflict
         order by i.stored_at, i.sop_uid limit 1
     ) i on true
     """
+_FIRST_CONTENTS = {
+    Level.PATIENT: _FIRST_CONTENT.format(of_series=""),
+    Level.STUDY: _FIRST_CONTENT.format(of_series=""),
+    Level.SERIES: _FIRST_CONTENT.format(of_series="and i.series_uid = e.uid"),
+    Level.IMAGE: "",
+}
+_NO_CONTENT = f"join (values ('', '', '', '', '{{}}', 0::bigint)) i ({_CONTENT.replace('i.', '')}) on true"
 _OF_KEYS = """
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
-         as k (facility, study_uid, series_uid, sop_uid, place)
-    join study_search s on s.uid = k.study_uid and s.facility = k.facility
+    from {keys} k join study_search s on s.uid = k.study_uid and s.facility = k.facility
+    """
+_GIVEN_KEYS = """
+    (select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+         as one (facility, study_uid, series_uid, sop_uid, place))
     """
 _COUNTS_OF_STUDY = """
     (select count(*) from series e where e.study_uid = s.uid and e.facility = s.facility) as series,
@@ -175,7 +195,7 @@ _COUNTS_OF_STUDY = """
 _READ = {
     Level.PATIENT: f"""
         select k.*, s.tags as study_tags, s.modalities, {_CONTENT}, p.studies, p.series, p.instances
-        {_OF_KEYS} {_FIRST_CONTENT} join lateral (
+        {_OF_KEYS} {{content}} join lateral (
             select count(distinct o.uid) as studies, count(*) as series, sum(e.instances) as instances
             from study_search o join series e on e.study_uid = o.uid and e.facility = o.facility
             where o.facility = s.facility and o.patient_id = s.patient_id
@@ -185,15 +205,12 @@ _READ = {
         """,
     Level.STUDY: f"""
         select k.*, s.tags as study_tags, s.modalities, {_CONTENT}, {_COUNTS_OF_STUDY}
-        {_OF_KEYS} {_FIRST_CONTENT} order by k.place
+        {_OF_KEYS} {{content}} order by k.place
         """,
     Level.SERIES: f"""
         select k.*, s.tags as study_tags, s.modalities, e.tags as series_tags, {_CONTENT}, e.instances, 1 as series
         {_OF_KEYS} join series e on e.study_uid = s.uid and e.facility = s.facility and e.uid = k.series_uid
-        join lateral (
-            select {_CONTENT} from instance i where i.study_uid = s.uid and i.facility = s.facility
-              and i.series_uid = e.uid and not i.conflict order by i.stored_at, i.sop_uid limit 1
-        ) i on true order by k.place
+        {{content}} order by k.place
         """,
     Level.IMAGE: f"""
         select k.*, s.tags as study_tags, s.modalities, e.tags as series_tags, i.tags as instance_tags, {_CONTENT}
@@ -203,13 +220,27 @@ _READ = {
 }
 
 
-async def find(connection: Connection, query: ImagingQuery, *, limit: int, offset: int = 0) -> list[Found]:
-    """One page of the answer, the newest studies first."""
-    return await read(connection, query.level, await find_keys(connection, query, limit=limit, offset=offset))
+async def find_page(connection: Connection, query: ImagingQuery, *, limit: int, offset: int = 0) -> list[Found]:
+    """One page of the answer, the newest studies first; above instances without `content`, which costs a search each.
+
+    Keys and what is known of them in one statement: a list of studies is asked for again and again.
+    """
+    statement, arguments = _keys_statement(query)
+    keys = f"""
+        (select one.*, row_number() over () as place from ({statement} limit {limit:d} offset {offset:d}) one)
+        """
+    rows = await connection.fetch(_READ[query.level].format(keys=keys, content=_NO_CONTENT), *arguments)
+    return [_found(query.level, Key(*(row[name] for name in Key.__slots__)), row) for row in rows]
 
 
 async def find_keys(connection: Connection, query: ImagingQuery, *, limit: int, offset: int = 0) -> list[Key]:
     """What matches, the newest studies first; within a study by the numbers of series and instances."""
+    statement, arguments = _keys_statement(query)
+    rows = await connection.fetch(f"{statement} limit {limit:d} offset {offset:d}", *arguments)
+    return [Key(**row) for row in rows]
+
+
+def _keys_statement(query: ImagingQuery) -> tuple[str, list[Any]]:
     statement = _KEYS[query.level]
     condition, arguments, selective = _condition(query)
     if selective and query.level is Level.STUDY:
@@ -220,10 +251,7 @@ async def find_keys(connection: Connection, query: ImagingQuery, *, limit: int, 
             )
             select facility, uid as study_uid, '' as series_uid, '' as sop_uid from found order by {_NEWEST_FIRST}
             """
-    rows = await connection.fetch(
-        f"{statement.format(condition=condition)} limit {limit:d} offset {offset:d}", *arguments
-    )
-    return [Key(**row) for row in rows]
+    return statement.format(condition=condition), arguments
 
 
 async def kinds(connection: Connection, query: ImagingQuery) -> list[tuple[str, str]]:
@@ -239,7 +267,7 @@ async def kinds(connection: Connection, query: ImagingQuery) -> list[tuple[str, 
 async def read(connection: Connection, level: Level, keys: Sequence[Key]) -> list[Found]:
     """What is known of them, in their order; of those that are gone nothing."""
     rows = await connection.fetch(
-        _READ[level],
+        _READ[level].format(keys=_GIVEN_KEYS, content=_FIRST_CONTENTS[level]),
         [key.facility for key in keys],
         [key.study_uid for key in keys],
         [key.series_uid for key in keys],
@@ -249,11 +277,11 @@ async def read(connection: Connection, level: Level, keys: Sequence[Key]) -> lis
 
 
 def _found(level: Level, key: Key, row: Mapping[str, Any]) -> Found:
-    known = {name: value for name in ("study_tags", "series_tags", "instance_tags") for name, value in _tags(row, name)}
     return Found(
+        level=level,
         key=key,
-        attributes={name: value for name, value in known.items() if _is_of(name, level)},
-        content=Content(**{name: row[name] for name in Content.__slots__}),
+        tags=(row["study_tags"], row.get("series_tags", ""), row.get("instance_tags", "")),
+        content=Content(*(row[name] for name in Content.__slots__)),
         modalities=tuple(sorted(row["modalities"])),
         studies=row.get("studies") or 0,
         series=row.get("series") or 0,
@@ -261,13 +289,12 @@ def _found(level: Level, key: Key, row: Mapping[str, Any]) -> Found:
     )
 
 
-def _tags(row: Mapping[str, Any], column: str) -> list[tuple[str, str]]:
+@lru_cache(_ATTRIBUTES_REMEMBERED)
+def _attributes(level: Level, tags: tuple[str, str, str]) -> Mapping[str, str]:
     """Of an instance only what is its own: patient and study are told as the index has them, for all alike."""
-    if (text := row.get(column)) is None:
-        return []
-    tags: dict[str, str] = json.loads(text)
-    own = imaging_index.INSTANCE_TAGS
-    return [(name, value) for name, value in tags.items() if column != "instance_tags" or name in own]
+    of_study, of_series, of_instance = (json.loads(text) if text else {} for text in tags)
+    own = {name: of_instance[name] for name in imaging_index.INSTANCE_TAGS if name in of_instance}
+    return {name: value for name, value in {**of_study, **of_series, **own}.items() if _is_of(name, level)}
 
 
 def _is_of(name: str, level: Level) -> bool:

@@ -99,7 +99,7 @@ class Looking:
     async def search(self, caller: Caller, query: ImagingQuery, named: str, limit: int, offset: int) -> list[Found]:
         """What matches; each study that is told of is in the audit. `named` says which parameters were given."""
         async with self._pool.acquire() as connection:
-            found = await imaging_search.find(connection, query, limit=limit, offset=offset)
+            found = await imaging_search.find_page(connection, query, limit=limit, offset=offset)
         studies = dict.fromkeys(f"ImagingStudy/{one.key.study_uid}" for one in found) or {"ImagingStudy": None}
         await self.tell(*(Audited(caller.name, "search", subject, {"parameters": named}) for subject in studies))
         return found

@@ -125,4 +125,8 @@ class DicomWeb:
 
 def base_of(request: Request) -> str:
     """The address that this request reached the service by, without a slash at its end."""
-    return f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
+    scope = request.scope
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        return f"{str(request.base_url).rstrip('/')}{PREFIX}"
+    return f"{scope['scheme']}://{host.decode('latin-1')}{PREFIX}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from json.encoder import encode_basestring
 
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from engine.errors import ParseError
 from engine.store.imaging_search import Found, Level
-from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, Asked, asked_by
+from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, asked_by
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.dicom_json import UTF_8, of_text
 from pacs_gateway.dicomweb.instances import accept_of
@@ -24,6 +25,8 @@ _ALWAYS = {
     Level.IMAGE: {"number", "frames"},
 }
 """What PS3.18 tables 10.6.3-3 to -5 require, and what everybody shows besides."""
+_REMEMBERED = 1000
+"""Matches that need not be written again: lists are asked for by many, and again every few seconds."""
 _IGNORED = '299 hutong "The fuzzymatching parameter or an attribute is not supported. Only literal matching was done"'
 _MORE = '299 hutong "There are additional results that can be requested"'
 
@@ -45,7 +48,7 @@ async def search(looking: Looking, level: Level, above: Wanted, request: Request
         return Response(status_code=204, headers=headers)
     levels = _levels(level, above)
     names = asked.fields.union(*(_ALWAYS[level] for level in levels))
-    body = b"[%b]" % b",".join(_match(one, asked, names, levels, base) for one in told)
+    body = b"[%b]" % b",".join(_match(one, names, asked.everything, levels, base) for one in told)
     return Response(body, headers=headers, media_type=media_type)
 
 
@@ -56,18 +59,19 @@ def _levels(level: Level, above: Wanted) -> tuple[Level, ...]:
     return tuple(one for one in order[: order.index(level) + 1] if one is level or not named[one])
 
 
-def _match(found: Found, asked: Asked, names: frozenset[str], levels: tuple[Level, ...], base: str) -> bytes:
-    members = {"00080005": UTF_8, **dict(_known(found, asked.query.level, levels, base))}
+@lru_cache(_REMEMBERED)
+def _match(found: Found, names: frozenset[str], everything: bool, levels: tuple[Level, ...], base: str) -> bytes:
+    members = {"00080005": UTF_8, **dict(_known(found, levels, base))}
     for one in ATTRIBUTES_TOLD:
         value = found.attributes.get(one.name, "")
-        if one.name in names or (asked.everything and value):
+        if one.name in names or (everything and value):
             members[one.tag] = of_text(one.vr, value)
     return b"{%b}" % b",".join(b'"%b":%b' % (tag.encode(), members[tag]) for tag in sorted(members))
 
 
-def _known(found: Found, level: Level, levels: tuple[Level, ...], base: str) -> Iterator[tuple[str, bytes]]:
+def _known(found: Found, levels: tuple[Level, ...], base: str) -> Iterator[tuple[str, bytes]]:
     """What is no text of an object: UIDs, counts, and where it is fetched."""
-    key = found.key
+    key, level = found.key, found.level
     yield "00080056", of_text("CS", "ONLINE")
     yield "00081190", _address(base + Wanted(key.study_uid, key.series_uid, key.sop_uid).path)
     yield "0020000D", of_text("UI", key.study_uid)

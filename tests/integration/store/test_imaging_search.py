@@ -183,19 +183,21 @@ async def test_an_answer_comes_newest_first_and_page_by_page(four: asyncpg.Pool)
 async def test_what_is_known_of_a_study_is_told_with_it(four: asyncpg.Pool) -> None:
     query = ImagingQuery(Level.STUDY, "baishi", study_uids=("1",))
     async with four.acquire() as connection:
-        (found,) = await imaging_search.find(connection, query, limit=10)
+        (found,) = await imaging_search.find_page(connection, query, limit=10)
+        (read,) = await imaging_search.read(connection, Level.STUDY, [found.key])
     assert (found.modalities, found.series, found.instances) == (("CT", "SR"), 2, 3)
     assert found.attributes["patient_name"] == "张伟"
     assert "modality" not in found.attributes
-    assert found.content.sop_uid == "1.1.1"
+    assert (read.attributes, read.instances) == (found.attributes, found.instances)
+    assert read.content.sop_uid == "1.1.1"
 
 
 async def test_series_and_instances_are_found_below_their_study(four: asyncpg.Pool) -> None:
     series = ImagingQuery(Level.SERIES, "baishi", study_uids=("1",), modalities=("CT",))
     images = ImagingQuery(Level.IMAGE, "baishi", study_uids=("1",), series_uids=("1.1",), texts={"number": ("2",)})
     async with four.acquire() as connection:
-        (one,) = await imaging_search.find(connection, series, limit=10)
-        (image,) = await imaging_search.find(connection, images, limit=10)
+        (one,) = await imaging_search.find_page(connection, series, limit=10)
+        (image,) = await imaging_search.find_page(connection, images, limit=10)
     assert (one.key.series_uid, one.instances, one.attributes["series_number"]) == ("1.1", 2, "1")
     assert (image.key.sop_uid, image.attributes["number"], image.content.sop_uid) == ("1.1.2", "2", "1.1.2")
 
@@ -210,7 +212,7 @@ async def test_a_patient_is_found_once_however_many_studies_there_are(pool: asyn
         instance("5", patient_id="P1", facility="qingxi"),
     )
     async with pool.acquire() as connection:
-        found = await imaging_search.find(connection, ImagingQuery(Level.PATIENT, "baishi"), limit=10)
+        found = await imaging_search.find_page(connection, ImagingQuery(Level.PATIENT, "baishi"), limit=10)
     assert [(one.key.study_uid, one.studies, one.instances) for one in found] == [("2", 2, 2), ("3", 1, 1), ("4", 1, 1)]
     assert "accession" not in found[0].attributes
 
@@ -222,7 +224,7 @@ async def test_what_later_instances_add_is_found_and_what_contradicts_does_not_r
     assert await studies(pool, patient_name="lisi") == ["1"]
     assert await studies(pool, modalities=("SR",)) == ["1"]
     async with pool.acquire() as connection:
-        (found,) = await imaging_search.find(connection, ImagingQuery(Level.STUDY, "baishi"), limit=10)
+        (found,) = await imaging_search.find_page(connection, ImagingQuery(Level.STUDY, "baishi"), limit=10)
     assert found.attributes["patient_name"] == "Zhang^Wei"
     assert (found.modalities, found.instances) == (("CT", "SR"), 2)
 
@@ -230,8 +232,8 @@ async def test_what_later_instances_add_is_found_and_what_contradicts_does_not_r
 async def test_content_that_conflicts_is_neither_counted_nor_found(pool: asyncpg.Pool) -> None:
     await store(pool, instance("1"), instance("1", description="other content"), instance("1"))
     async with pool.acquire() as connection:
-        (found,) = await imaging_search.find(connection, ImagingQuery(Level.IMAGE, None), limit=10)
-        (study,) = await imaging_search.find(connection, ImagingQuery(Level.STUDY, None), limit=10)
+        (found,) = await imaging_search.find_page(connection, ImagingQuery(Level.IMAGE, None), limit=10)
+        (study,) = await imaging_search.find_page(connection, ImagingQuery(Level.STUDY, None), limit=10)
     assert (study.instances, study.attributes.get("description")) == (1, None)
     assert found.key.sop_uid == "1.1.1"
 
