@@ -36,6 +36,7 @@ from pacs_gateway.scp.find import Find
 from pacs_gateway.scp.get import Get
 from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.mpps import Create, Set, Steps
+from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
@@ -99,6 +100,11 @@ class Gateway:
         """The port it listens on, once started."""
         assert self._acceptor is not None, "the gateway was not started"
         return self._acceptor.port
+
+    @property
+    def reception(self) -> Reception:
+        """Keeps what we fetch ourselves, from its start to its end."""
+        return self._keeping.reception
 
     async def start(self) -> None:
         """Settles what an earlier process left, then listens.

@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from engine.alerts.receivers import Receiver
     from engine.alerts.watch import Watch
     from engine.mapping import MappingSet
+    from pacs_gateway.gateway import Gateway
+    from pacs_gateway.sending.couriers import ImagingCouriers
 
 logger = logging.getLogger(__name__)
 
@@ -286,9 +288,11 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
         )
         for channel in community.dicom_channels
     ]
+    sending: asyncio.Task[None] | None = None
     try:
         for gateway in gateways:
             await gateway.start()
+        sending = asyncio.create_task(_imaging_couriers(community, data, database_url, pool, store, gateways).run())
         first = community.dicom_channels[0] if gateways else None
         ready(
             {
@@ -299,13 +303,49 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
                 },
             }
         )
-        await asyncio.Event().wait()
+        await sending
     finally:
+        if sending is not None:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
         await asyncio.gather(*(gateway.close() for gateway in gateways))
         if store is not None:
             store.close()
         await intake.close()
         await pool.close()
+
+
+def _imaging_couriers(
+    community: Community,
+    data: Path,
+    database_url: str,
+    pool: asyncpg.Pool,
+    store: S3ObjectStore | None,
+    gateways: Sequence[Gateway],
+) -> ImagingCouriers:
+    """What sends to imaging systems, and asks them, in the one gateway process that leads."""
+    from pacs_gateway.location import Objects
+    from pacs_gateway.missing import Missing
+    from pacs_gateway.query.objects import StoredDataSet
+    from pacs_gateway.scu.peer import Peer
+    from pacs_gateway.sending.couriers import ImagingCouriers
+    from pacs_gateway.sending.encoding import Encoder
+    from pacs_gateway.sending.errands import Errands
+
+    objects = Objects(data / "objects", store, Missing(pool, now).told)
+    encoder = Encoder(lambda content: StoredDataSet(objects, content))
+    reception = gateways[0].reception if gateways else None
+    errands = {
+        name: Errands(
+            endpoint,
+            Peer.at(endpoint, endpoint_context(endpoint.tls, community.folder) if endpoint.tls else None),
+            encoder,
+            reception,
+            now,
+        )
+        for name, endpoint in community.dicom_endpoints.items()
+    }
+    return ImagingCouriers(database_url, community.dicom_endpoints, errands, now)
 
 
 def object_store_of(community: Community) -> S3ObjectStore | None:

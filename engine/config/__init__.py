@@ -23,7 +23,7 @@ from engine.config.community import (
     User,
     When,
 )
-from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint, Retry, SendAs
+from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint, Priors, Retry, SendAs
 from engine.config.loader import load
 from engine.config.problems import InvalidConfiguration, Problem
 
@@ -45,6 +45,7 @@ __all__ = [
     "Level",
     "MllpChannel",
     "MllpEndpoint",
+    "Priors",
     "Problem",
     "Recognition",
     "RecognitionItem",

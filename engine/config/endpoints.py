@@ -55,6 +55,19 @@ class SendAs(StrEnum):
     RLE = "rle"
 
 
+class Priors(Model):
+    """How earlier studies are fetched from an archive, and how many.
+
+    most           of one patient for one order
+    patient_ids_of facilities whose patient numbers it knows; none named is the archive's own facility
+    """
+
+    retrieve: Literal["move", "get"] = "move"
+    most: Annotated[int, Field(ge=1, le=100)] = 5
+    within_days: Annotated[int, Field(ge=1, le=36_500)] = 1825
+    patient_ids_of: tuple[Name, ...] = ()
+
+
 class DicomEndpoint(Model):
     """An imaging system that we call: studies are sent to it, and earlier ones asked of it."""
 
@@ -73,6 +86,7 @@ class DicomEndpoint(Model):
     max_bytes_per_sec: Annotated[int, Field(ge=1024, le=10_000_000_000)] | None = None
     """What its line may be filled with, over all associations; None does not limit it."""
     transfer_syntax: SendAs = SendAs.AS_STORED
+    priors: Priors = Priors()
     performed_steps_of: tuple[Name, ...] = ()
     """Facilities whose performed procedure steps (MPPS) it is told of, as their modalities tell us."""
     availability_of: tuple[Name, ...] = ()

@@ -76,9 +76,10 @@ def _told_of(check: _Check, endpoint: DicomEndpoint) -> None:
     for key, facilities in (
         ("performed_steps_of", endpoint.performed_steps_of),
         ("availability_of", endpoint.availability_of),
+        ("priors.patient_ids_of", endpoint.priors.patient_ids_of),
     ):
         for position, facility in enumerate(facilities):
-            check.name("facility", facility, f"endpoints/{endpoint.name}.yaml", (key, position))
+            check.name("facility", facility, f"endpoints/{endpoint.name}.yaml", (*key.split("."), position))
 
 
 def _centres(check: _Check, community: Community) -> None:

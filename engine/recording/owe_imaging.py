@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine import routing
@@ -78,8 +78,9 @@ async def _questions(work: Work, walk: Understood, order: Resource | None, ids: 
     )
     questions = []
     for target in targets:
-        archive = work.community.endpoints[target.endpoint].facility
-        known = await _identifiers_at(work, archive, order["subject"]["reference"], step)
+        archive = work.community.dicom_endpoints[target.endpoint]
+        facilities = archive.priors.patient_ids_of or (archive.facility,)
+        known = await _identifiers_at(work, facilities, order["subject"]["reference"], step)
         if not known:
             continue  # whoever is not known there has nothing there
         owed = Owed(
@@ -108,20 +109,20 @@ def _question(step: Step, patient_ids: list[str]) -> PriorsOwed:
     )
 
 
-async def _identifiers_at(work: Work, facility: str, patient: str, step: Step) -> list[str]:
-    """The numbers that a facility gave to the person of a source Patient, as far as they are known."""
-    if facility == step.facility:
-        return [step.patient_id] if step.patient_id else []
-    source = patient.removeprefix("Patient/")
-    members = {source, *await people.members(work.connection, [source])}
-    stored = await records.read_many(work.connection, [f"Patient/{member}" for member in members])
-    prefix = facility_system(facility, "patient")
-    found = {
-        identifier["value"]
-        for record in stored.values()
-        for identifier in record.body.get("identifier", ())
-        if identifier.get("value") and f"{identifier.get('system', '')}:".startswith(f"{prefix}:")
-    }
+async def _identifiers_at(work: Work, facilities: Collection[str], patient: str, step: Step) -> list[str]:
+    """The numbers that facilities gave to the person of a source Patient, as far as they are known."""
+    found = {step.patient_id} - {""} if step.facility in facilities else set()
+    if elsewhere := [facility for facility in facilities if facility != step.facility]:
+        source = patient.removeprefix("Patient/")
+        members = {source, *await people.members(work.connection, [source])}
+        stored = await records.read_many(work.connection, [f"Patient/{member}" for member in members])
+        prefixes = tuple(f"{facility_system(facility, 'patient')}:" for facility in elsewhere)
+        found |= {
+            identifier["value"]
+            for record in stored.values()
+            for identifier in record.body.get("identifier", ())
+            if identifier.get("value") and f"{identifier.get('system', '')}:".startswith(prefixes)
+        }
     return sorted(found)[:_MOST_IDS]
 
 

@@ -207,3 +207,9 @@ async def taken(connection: Connection, endpoint: str, study: StudyOwed) -> int:
         study.facility,
     )
     return count
+
+
+async def held(connection: Connection, study_uid: str) -> set[str]:
+    """The objects of a study that are here, whoever sent them."""
+    rows = await connection.fetch("select distinct sop_uid from instance where study_uid = $1", study_uid)
+    return {row["sop_uid"] for row in rows}

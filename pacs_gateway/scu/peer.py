@@ -14,6 +14,8 @@ from pacs_gateway.upper_layer.commands import CommandSet, Element
 CONNECT_TIMEOUT_SECS = 10.0
 PLAIN = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 """The encodings of what holds no picture."""
+PENDING_STATUSES = frozenset({0xFF00, 0xFF01})
+"""They announce more answers (PS3.4 C.4.1.1.4, C.4.2.1.5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from engine.errors import DeliveryError, HutongError
+from engine.errors import DeliveryError, Disposition, HutongError
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.scp.service import OutgoingDataSet
-from pacs_gateway.scu.peer import Peer, Proposal, Response, Taker
+from pacs_gateway.scu.peer import PENDING_STATUSES, Peer, Proposal, Response, Taker
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH, Association
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from pacs_gateway.upper_layer.errors import UpperLayerError
@@ -32,8 +32,6 @@ RELEASE_TIMEOUT_SECS = 5.0
 DATA_SET_LIMIT = 16 * 1024 * 1024
 """Of one answer: identifiers are a few kilobytes long, and nobody may fill our memory."""
 _READ_BYTES = 64 * 1024
-_PENDING = frozenset({0xFF00, 0xFF01})
-"""Statuses that announce more answers (PS3.4 C.4.1.1.4, C.4.2.1.5)."""
 _REJECTED = {
     (1, 1): "no reason given",
     (1, 2): "it does not know DICOM's application context",
@@ -117,6 +115,10 @@ class Requestor:
         """The transfer syntaxes in which the peer takes a class, as they were proposed; none when it does not."""
         return tuple(syntax for (taken, syntax) in self._contexts if taken == sop_class)
 
+    def encoding_of(self, sop_class: str) -> str:
+        """The transfer syntax of what is asked of a service. Raises DeliveryError when the peer does not provide it."""
+        return self._context_of(sop_class)[1]
+
     async def store(self, command: CommandSet, transfer_syntax: str, data_set: OutgoingDataSet) -> int:
         """Sends a C-STORE request, for what the peer takes; the status that it answers.
 
@@ -157,7 +159,7 @@ class Requestor:
             with self._of_the_peer():
                 response = await self._response(command, taker)
             yield response
-            if response.status not in _PENDING:
+            if response.status not in PENDING_STATUSES:
                 return
 
     async def cancel(self, sop_class: str, message_id: int) -> None:
@@ -210,7 +212,9 @@ class Requestor:
         for (taken, transfer_syntax), number in self._contexts.items():
             if taken == sop_class:
                 return number, transfer_syntax
-        raise DeliveryError("the peer does not provide this service", code="sop-class-not-taken")
+        raise DeliveryError(
+            "the peer does not provide this service", disposition=Disposition.HOLD, code="sop-class-not-taken"
+        )
 
     async def _response(self, request: CommandSet, taker: Taker | None = None) -> Response:
         """The next answer to a request; objects that come before it are taken."""

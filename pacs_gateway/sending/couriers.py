@@ -34,6 +34,8 @@ class ImagingCouriers:
 
     async def run(self) -> None:
         """Sends until it is cancelled; a lost database is told of once."""
+        if not self._endpoints:
+            await asyncio.Event().wait()  # and no connection is kept for nothing
         while True:
             try:
                 # In a task of its own: a TaskGroup of Python 3.11 may leave its task marked as cancelled.

@@ -1,4 +1,4 @@
-"""What is done for one delivery? A study is sent to a system, as far as it has not taken it yet."""
+"""What is done for one delivery? A study is sent to a system, or an archive is asked for earlier ones."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from engine.errors import DeliveryError, HutongError
 from engine.store import imaging_outbox
 from engine.store.imaging_outbox import Answer, ImagingOwed, StudyOwed
 from engine.store.outbox import Due
+from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scu.peer import Peer
 from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.sending.line import Line
 from pacs_gateway.sending.outcome import Outcome, Turns
+from pacs_gateway.sending.priors import PriorsErrand
 from pacs_gateway.sending.study import Sent, StudySending
 
 
 class Errands:
-    """Does what one endpoint is owed."""
+    """Does what one endpoint is owed.
 
-    def __init__(self, endpoint: DicomEndpoint, peer: Peer, encoder: Encoder, clock: Clock) -> None:
+    reception  keeps what an archive sends back over our own association (C-GET); None where nothing does
+    """
+
+    def __init__(
+        self, endpoint: DicomEndpoint, peer: Peer, encoder: Encoder, reception: Reception | None, clock: Clock
+    ) -> None:
         self._endpoint = endpoint
         self._peer = peer
         self._line = Line(endpoint.max_bytes_per_sec)
         self._encoder = encoder
         self._clock = clock
+        self._priors = PriorsErrand(endpoint, peer, reception, clock)
 
     async def perform(
         self, due: Due, what: ImagingOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]
@@ -34,7 +42,7 @@ class Errands:
         """One attempt. Raises what the database raises; everything else is in the outcome."""
         if isinstance(what, StudyOwed):
             return await self._send(due, what, turns, urgent=urgent, may_go_on=may_go_on)
-        return Outcome(said="", refused="no archive is asked for earlier studies yet")
+        return await self._priors.perform(due, what, turns)
 
     async def _send(
         self, due: Due, study: StudyOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]

@@ -20,6 +20,7 @@ from engine.config import (
     Http,
     MllpChannel,
     MllpEndpoint,
+    Priors,
     Recognition,
     RecognitionItem,
     Retry,
@@ -36,7 +37,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("connect-a-system.md", "connect-a-system.zh-CN.md")
 MODELS: tuple[type[BaseModel], ...] = (
     AeEntry, Centre, DicomChannel, DicomEndpoint, EndpointTls, Facility, FolderChannel, Http, ListenerTls, MllpChannel,
-    MllpEndpoint, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User, When,
+    MllpEndpoint, Priors, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User, When,
 )  # fmt: skip
 FILES = set(Community.model_fields)
 """Files and folders, which the headings name."""
@@ -55,9 +56,8 @@ def keys(guide: str) -> set[str]:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_key_is_told_and_no_other(guide: str) -> None:
     exist = {field for model in MODELS for field in model.model_fields}
-    nested = {
-        field for field in exist if field in FILES or field in ("when", "to", "retry", "ae_entries", "items", "tls")
-    }
+    groups = ("when", "to", "retry", "ae_entries", "items", "tls", "priors")
+    nested = {field for field in exist if field in FILES or field in groups}
     assert keys(guide) >= exist - nested - GIVEN
     assert keys(guide) <= exist | FILES
 
