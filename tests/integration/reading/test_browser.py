@@ -65,6 +65,22 @@ async def test_an_examination_is_claimed_written_reviewed_signed_and_returned(
     assert set(pictures.asked) == {f"{Examination().study_uid}.1.1", f"{Examination().study_uid}.1.2"}
 
 
+async def test_choosing_a_list_again_keeps_it(sign_in: SignIn, waiting: str) -> None:
+    page = await sign_in("wang")
+    row = page.locator("tr[data-request]")
+    await expect(row).to_have_count(1)
+
+    for _ in range(3):
+        async with page.expect_response(lambda answer: "/api/requests?" in answer.url):
+            await page.locator(".filter[data-state=open]").click()
+    await expect(row).to_have_count(1)
+
+    await page.locator(".filter[data-state=returned]").click()
+    await expect(row).to_have_count(0)
+    await page.locator(".filter[data-state=open]").click()
+    await expect(row).to_have_count(1)
+
+
 async def test_a_report_can_be_written_without_a_mouse(sign_in: SignIn, arrive: Arrive, pool: asyncpg.Pool) -> None:
     await arrive(Examination(placer="BS1"))
     second = await arrive(Examination(placer="BS2"))

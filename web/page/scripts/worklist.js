@@ -21,6 +21,7 @@ export function worklistPage(me) {
   let loadedAt = null;
   let stale = null;
   let timer = null;
+  let turn = 0;
   let closed = false;
 
   const filters = h("div", { class: "filters", role: "tablist" });
@@ -39,24 +40,34 @@ export function worklistPage(me) {
   );
 
   async function load() {
+    const mine = ++turn;
     const wanted = chosen.state === "open" ? [] : [chosen.state];
     const query = new URLSearchParams([...wanted.map((state) => ["state", state]), ["limit", LIMIT]]);
     if (chosen.centre) query.set("centre", chosen.centre);
     try {
       const path = `/api/requests?${query}`;
       const changed = await getUnless(path === shownPath ? tag : null, path);
+      if (mine !== turn) return; // another list was asked for meanwhile
       if (changed !== null) ({ body: list, tag } = changed);
       shownPath = path;
       loadedAt = new Date();
       stale = null;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (error.status === 401) return;
+      if (error.status === 401 || mine !== turn) return;
       stale = error;
     }
     if (closed) return;
     draw();
     timer = setTimeout(load, REFRESH_MS);
+  }
+
+  function show(state) {
+    if (state === chosen.state) return reload();
+    chosen.state = state;
+    list = { requests: [], counts: list.counts };
+    shownPath = null; // what was shown is gone: an answer "nothing changed" would leave it so
+    reload();
   }
 
   function reload() {
@@ -104,7 +115,7 @@ export function worklistPage(me) {
     const filter = (state, states) =>
       h(
         "button",
-        { role: "tab", class: "filter", "aria-selected": String(chosen.state === state), data: { state }, on: { click: () => { chosen.state = state; list = { requests: [], counts: list.counts }; reload(); } } },
+        { role: "tab", class: "filter", "aria-selected": String(chosen.state === state), data: { state }, on: { click: () => show(state) } },
         t(`state.${state}`),
         counted(states) && h("span", { class: "count", text: String(count(states)) }),
       );
