@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from pydicom.dataset import Dataset
@@ -32,7 +32,10 @@ KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A study at the archive. `instances` is 0 where it does not say how many there are."""
+    """A study at the archive. `instances` is 0 where it does not say how many there are.
+
+    modalities, parts  of its series; none where the archive does not say
+    """
 
     study_uid: str
     patient_id: str
@@ -41,6 +44,7 @@ class Candidate:
     description: str
     classes: tuple[str, ...]
     instances: int
+    parts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,24 @@ def chosen(candidates: Sequence[Candidate], owed: PriorsOwed, most: int) -> list
     part = owed.body_part.strip().casefold()
 
     def rank(candidate: Candidate) -> tuple[bool, bool]:
-        return owed.modality not in candidate.modalities, not part or part not in candidate.description.casefold()
+        of_part = part in candidate.parts or part in candidate.description.casefold()
+        return owed.modality not in candidate.modalities, bool(part) and not of_part
 
-    newest_first = sorted(candidates, key=lambda candidate: (candidate.on, candidate.study_uid), reverse=True)
-    return sorted(newest_first, key=rank)[:most]
+    return sorted(newest_first(candidates), key=rank)[:most]
+
+
+def newest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: (candidate.on, candidate.study_uid), reverse=True)
+
+
+def described(candidate: Candidate, series: Iterable[Dataset]) -> Candidate:
+    """With what its series say of it."""
+    listed = list(series)
+    return replace(
+        candidate,
+        modalities=candidate.modalities | ({text_of(one, "Modality") for one in listed} - {""}),
+        parts=frozenset(text_of(one, "BodyPartExamined").casefold() for one in listed) - {""},
+    )
 
 
 def _other(answer: Dataset, asked: str, owed: PriorsOwed) -> str:
@@ -129,7 +147,7 @@ def _candidate(answer: Dataset, asked: str) -> Candidate:
         study_uid=text_of(answer, "StudyInstanceUID"),
         patient_id=asked,
         on=text_of(answer, "StudyDate"),
-        modalities=frozenset(text_of(answer, "ModalitiesInStudy").split("\\")),
+        modalities=frozenset(filter(None, text_of(answer, "ModalitiesInStudy").split("\\"))),
         description=text_of(answer, "StudyDescription"),
         classes=tuple(filter(None, text_of(answer, "SOPClassesInStudy").split("\\"))),
         instances=int(counted) if re.fullmatch(r"\d{1,7}", counted) else 0,

@@ -24,12 +24,22 @@ from pacs_gateway.scu.find import find
 from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.scu.requestor import Requestor, opened
 from pacs_gateway.scu.retrieve import get, get_proposals, move
-from pacs_gateway.sending.candidates import Candidate, Judged, chosen, is_askable, judge, question_for
+from pacs_gateway.sending.candidates import (
+    Candidate,
+    Judged,
+    chosen,
+    described,
+    is_askable,
+    judge,
+    newest_first,
+    question_for,
+)
 from pacs_gateway.sending.outcome import Outcome, Turns
 from pacs_gateway.sending.taking import KeepingTaker
 
 MOST_STUDIES = 500
 """Of one patient number. A number with more is nobody's."""
+MOST_DESCRIBED = 50
 MOST_INSTANCES = 20_000
 _UIDS_AT_ONCE = 500
 """In one request: a list of UIDs has at most 64 KB."""
@@ -89,12 +99,15 @@ class PriorsErrand:
                 question = question_for(patient_id, self._endpoint.priors.within_days, today)
                 found = await find(requestor, STUDY_ROOT.find, question, MOST_STUDIES)
                 answers += [(patient_id, answer) for answer in found]
-        try:
-            return judge(answers, owed)
-        except ParseError as error:
-            raise DeliveryError(
-                f"an answer cannot be read: {error.message}", disposition=Disposition.HOLD, code="unreadable"
-            ) from error
+            try:
+                judged = judge(answers, owed)
+                if len(judged.candidates) <= self._endpoint.priors.most:
+                    return judged
+                return replace(judged, candidates=await _described(requestor, judged.candidates))
+            except ParseError as error:
+                raise DeliveryError(
+                    f"an answer cannot be read: {error.message}", disposition=Disposition.HOLD, code="unreadable"
+                ) from error
 
     async def _fetch(self, candidate: Candidate, turns: Turns, tally: _Tally) -> None:
         async with turns.transaction() as connection:
@@ -142,6 +155,16 @@ class PriorsErrand:
                 images = await find(requestor, STUDY_ROOT.find, _below(candidate, "IMAGE", uid), MOST_INSTANCES)
                 found += [(uid, text_of(one, "SOPInstanceUID")) for one in images]
         return found
+
+
+async def _described(requestor: Requestor, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """What the series of the newest say: of a study itself many archives tell neither modality nor part of the body."""
+    described_ones = []
+    for candidate in newest_first(candidates)[:MOST_DESCRIBED]:
+        question = _below(candidate, "SERIES")
+        question.Modality = question.BodyPartExamined = ""
+        described_ones.append(described(candidate, await find(requestor, STUDY_ROOT.find, question, MOST_INSTANCES)))
+    return described_ones
 
 
 def _whole(candidate: Candidate) -> Dataset:

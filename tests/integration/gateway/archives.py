@@ -1,0 +1,107 @@
+"""Which archives do the gateway's tests fetch from, and send to? DCMTK's dcmqrscp and Orthanc, as Debian has them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.filereader import read_file_meta_info
+from pynetdicom import AE, build_context
+
+from tests.integration.gateway.sending import SUCCESS, until
+
+ARCHIVE = "ARCHIVE"
+
+
+@dataclass(frozen=True)
+class Archive:
+    port: int
+    folder: Path
+
+    def keep(self, files: Sequence[Path]) -> None:
+        """Has it store files. Blocking."""
+        entity = AE("DR_BAISHI")
+        metas = [read_file_meta_info(file) for file in files]
+        kinds = sorted({(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)) for meta in metas})
+        entity.requested_contexts = [build_context(*kind) for kind in kinds]
+        association = entity.associate("127.0.0.1", self.port, ae_title=ARCHIVE)
+        assert association.is_established
+        assert {int(association.send_c_store(file).Status) for file in files} == {SUCCESS}
+        association.release()
+
+
+@asynccontextmanager
+async def dcmqrscp(folder: Path, port: int, ours: int) -> AsyncIterator[Archive]:
+    """`ours` is the port on which it finds HUTONG."""
+    (folder / "kept").mkdir(parents=True)
+    (folder / "dcmqrscp.cfg").write_text(
+        f"""NetworkTCPPort = {port}
+MaxPDUSize = 131072
+MaxAssociations = 16
+HostTable BEGIN
+hutong = (HUTONG, 127.0.0.1, {ours})
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+{ARCHIVE} {folder / "kept"} RW (200, 1024mb) ANY
+AETable END
+"""
+    )
+    async with _running(port, "dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")):
+        yield Archive(port, folder)
+
+
+@asynccontextmanager
+async def orthanc(folder: Path, port: int, ours: int) -> AsyncIterator[Archive]:
+    folder.mkdir(parents=True)
+    settings = {
+        "Name": "archive",
+        "StorageDirectory": str(folder / "kept"),
+        "IndexDirectory": str(folder / "kept"),
+        "HttpServerEnabled": False,
+        "DicomAet": ARCHIVE,
+        "DicomPort": port,
+        "DicomCheckCalledAet": True,
+        "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowMove": True,
+        "DicomAlwaysAllowFind": True,
+        "DicomModalities": {"hutong": ["HUTONG", "127.0.0.1", ours]},
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    async with _running(port, "Orthanc", str(folder / "orthanc.json")):
+        yield Archive(port, folder)
+
+
+ARCHIVES = {"dcmqrscp": dcmqrscp, "orthanc": orthanc}
+
+
+@asynccontextmanager
+async def _running(port: int, *command: str) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, "TCP_NODELAY": "1"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await until(lambda: _listens(port))
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
