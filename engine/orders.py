@@ -116,7 +116,7 @@ def schedule(
         study_uid=study_uid,
         patient_id=local.get("value", ""),
         issuer=_issuer(local, facility),
-        patient_name=_dicom_name(name),
+        patient_name=dicom_name(name),
         patient_name_latin=latin_name(name),
         birth_on=_birth(patient.get("birthDate", "")),
         sex=_SEX.get(patient.get("gender", ""), ""),
@@ -170,7 +170,7 @@ def latin_name(name: Resource) -> str:
     return "^".join("".join(c for c in part if " " < c < "\x7f" and c not in "^=\\") for part in parts)
 
 
-def _dicom_name(name: Resource) -> str:
+def dicom_name(name: Resource) -> str:
     """A person name as PN components: family^given, carets and equal signs of the text removed."""
     family, given = name.get("family", ""), " ".join(name.get("given", ()))
     parts = [family, given] if given else [family or name.get("text", "")]

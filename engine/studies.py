@@ -67,6 +67,7 @@ class _Written(msgspec.Struct, frozen=True):
     description: str = ""
     modalities: list[str] = []
     findings: list[ManifestFinding] = []
+    statements: int = 0
     age: str = ""
     body_part: str = ""
     referring: str = ""
@@ -106,6 +107,16 @@ class Manifest:
         return self.written.issuer
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing is served of the study, because it was decided so or nothing of it is decided yet."""
+        return not self.written.series
+
+    @property
+    def is_decided_on(self) -> bool:
+        """Whether people, or a rejection note, said something of the study: then it is as it is told now."""
+        return self.written.statements > 0
+
+    @property
     def study_reference(self) -> str:
         return f"ImagingStudy/{study_id(self.facility, self.study_uid)}"
 
@@ -142,11 +153,36 @@ class Manifest:
         """A finding when neither the written nor the Latin name of the order is the name in the objects."""
         return differs_in_name(name_groups(self.written.patient_name), step)
 
+    def differs_in_birth_date(self, step: Step) -> Finding | None:
+        """A finding when order and objects name different dates of birth."""
+        born = _date(self.written.birth_date)
+        if born is None or step.birth_on is None or born == step.birth_on.isoformat():
+            return None
+        return Finding(
+            BIRTH_DATE_DIFFERS,
+            "Facility, accession and patient identifier agree with the order, but the date of birth does not. "
+            "Compare the two.",
+            location="(0010,0030)",
+        )
+
+    def doubts(self) -> set[str]:
+        """What within the study itself a person should decide: codes of its findings."""
+        return {finding.code for finding in self.written.findings} & DOUBTS
+
 
 PATIENT_CONFLICT = "study-patient-conflict"
+NAME_DIFFERS = "study-name-differs"
+BIRTH_DATE_DIFFERS = "study-birth-date-differs"
+DOUBTS = frozenset(
+    {"accession-differs", "patient-id-differs", "patient-name-differs", "birth-date-differs", "sop-uid-conflict"}
+)
+"""Codes of findings of a manifest that people decide on in the reconcile queue."""
 UNLINKED = ("study-without-accession", "study-without-order", PATIENT_CONFLICT)
 """Codes of the findings that say why a study is not linked; they come right when it is."""
-_NO_ISSUER = "dicom"
+DECIDED = DOUBTS | {*UNLINKED, NAME_DIFFERS, BIRTH_DATE_DIFFERS}
+"""Codes of everything that people decide on in the reconcile queue."""
+NO_ISSUER = "dicom"
+"""Stands for the issuer of a patient identifier in objects that name none."""
 
 
 def is_of(step: Step, patient_id: str, issuer: str) -> bool:
@@ -158,7 +194,7 @@ def is_of_patient(step: Step, patient: Resource) -> bool:
     """`is_of` for the Patient that a recorded study is of."""
     prefix = facility_system(step.facility, "patient")
     return any(
-        is_of(step, identifier.get("value", ""), "" if issuer == _NO_ISSUER else issuer)
+        is_of(step, identifier.get("value", ""), "" if issuer == NO_ISSUER else issuer)
         for identifier in patient.get("identifier", ())
         if (system := identifier.get("system", "")).startswith(prefix)
         for issuer in [system.removeprefix(prefix).removeprefix(":")]
@@ -172,7 +208,7 @@ def differs_in_name(names: Iterable[str], step: Step) -> Finding | None:
     if not named or not ordered or not named.isdisjoint(ordered):
         return None
     return Finding(
-        "study-name-differs",
+        NAME_DIFFERS,
         "Facility, accession and patient identifier agree with the order, but the name does not. Compare the two.",
         location="(0010,0010)",
     )
@@ -207,10 +243,10 @@ def _patient(manifest: Manifest) -> Resource | None:
         return None
     patient: Resource = {
         "resourceType": "Patient",
-        "id": resource_id("Patient", written.facility, written.issuer or _NO_ISSUER, written.patient_id),
+        "id": resource_id("Patient", written.facility, written.issuer or NO_ISSUER, written.patient_id),
         "identifier": [
             {
-                "system": facility_system(written.facility, "patient", written.issuer or _NO_ISSUER),
+                "system": facility_system(written.facility, "patient", written.issuer or NO_ISSUER),
                 "value": written.patient_id,
             }
         ],
@@ -244,6 +280,9 @@ def _imaging_study(manifest: Manifest, patient: str | None) -> Resource:
         "numberOfSeries": len(written.series),
         "numberOfInstances": sum(len(series.instances) for series in written.series),
     }
+    if manifest.is_empty:
+        withdrawn = "entered-in-error" if manifest.is_decided_on else "registered"
+        return {**study, "status": withdrawn, "series": None, "basedOn": None}
     # FHIR knows no empty arrays and no empty strings.
     if modalities := [_modality(modality) for modality in written.modalities if modality]:
         study["modality"] = modalities

@@ -12,6 +12,8 @@ from typing import BinaryIO, cast
 
 from engine.errors import NotFoundError, StorageError
 from engine.ports import ObjectStore
+from engine.store.statements import changes_in
+from pacs_gateway.restated import restated
 from pacs_gateway.segments.segment import SUFFIX, open_named
 
 _SUFFIX = ".dcm"
@@ -52,8 +54,15 @@ class Objects:
 def open_object(objects: Objects, location: str) -> BinaryIO:
     """An indexed object, opened for reading as a file of PS3.10, wherever it is between spool and store.
 
-    Raises NotFoundError when it is nowhere, StorageError when it may be in a store that cannot be read now.
+    What was decided of it since it was sent is in it. Raises NotFoundError when it is nowhere, StorageError when it
+    may be in a store that cannot be read now.
     """
+    key, changes, charset = changes_in(location)
+    file = _opened(objects, key)
+    return restated(file, changes, charset) if changes else file
+
+
+def _opened(objects: Objects, location: str) -> BinaryIO:
     stored = objects.stored_file(location)
     refused: OSError | None = None
     for _ in range(2):  # it may move from the spool to the store between the two looks

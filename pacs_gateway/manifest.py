@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,28 +31,37 @@ _STUDY_TAGS = (
     "acquired_at",
 )
 _IDENTITY = {"patient_id": "(0010,0020)", "accession": "(0008,0050)"}
+_BIRTH_DATE = "(0010,0030)"
+_NAME = "(0010,0010)"
+_NOT_OF_A_NAME = re.compile(r"[\s^]")
 
 
-def manifest(instances: Sequence[Instance], late: Sequence[str] = ()) -> bytes:
-    """The manifest of a study from all its stored instances of one facility (at least one).
+def manifest(
+    study_uid: str, facility: str, instances: Sequence[Instance], late: Sequence[str] = (), statements: int = 0
+) -> bytes:
+    """The manifest of a study from all its stored instances of one facility.
 
     `late` are those that came after the study had counted as whole.
 
     Attributes of the study are those that most instances give. Where instances disagree on the patient identifier or
     the accession number it is empty, so that the study is linked to nobody's order, and a finding says so. Content that
-    came later under a used SOP Instance UID is not listed, only found.
+    came later under a used SOP Instance UID is not listed, only found: a study of nothing else has no series, and
+    neither has one that people found to be part of another.
+
+    statements  how often something was said of the study by people, or by a rejection note
     """
     kept = [instance for instance in instances if not instance.conflict]
     tags = [json.loads(instance.tags) for instance in kept]
     charsets = [json.loads(instance.charset) for instance in kept]
     study: dict[str, Any] = {
-        "study_uid": kept[0].study_uid,
-        "facility": kept[0].facility,
+        "study_uid": study_uid,
+        "facility": facility,
+        **({"statements": statements} if statements else {}),
         **{name: _agreed(tag.get(name, "") for tag in tags) for name in _IDENTITY},
         **{name: _most_common(tag.get(name, "") for tag in tags) for name in _STUDY_TAGS},
         "modalities": sorted({instance.modality for instance in kept if instance.modality}),
         "ae_title": _most_common(ae_title(instance.peer) for instance in kept),
-        "charset": _charset(charsets),
+        **({"charset": _charset(charsets)} if charsets else {}),
         "findings": [_as_json(finding) for finding in _findings(instances, tags, charsets)],
         "series": _series(kept, tags),
         **({"late": list(late)} if late else {}),
@@ -110,6 +120,10 @@ def _findings(
     for name, tag in _IDENTITY.items():
         if len({value for t in tags if (value := t.get(name, ""))}) > 1:
             yield Finding(f"{name.replace('_', '-')}-differs", "instances of one study disagree", location=tag)
+    if len({born for t in tags if (born := t.get("birth_date", ""))}) > 1:
+        yield Finding("birth-date-differs", "instances of one study disagree", location=_BIRTH_DATE)
+    if _are_of_several(t.get("patient_name", "") for t in tags):
+        yield Finding("patient-name-differs", "instances of one study disagree", location=_NAME)
     texts = {code: text for charset in charsets for code, text in charset["findings"].items()}
     for code, text in sorted(texts.items()):
         yield Finding(code, text, location=SPECIFIC_CHARACTER_SET)
@@ -120,6 +134,18 @@ def _findings(
                 "a used SOP Instance UID came again with other content; it is stored apart",
                 location=f"Instance/{instance.sop_uid}",
             )
+
+
+def _are_of_several(names: Iterable[str]) -> bool:
+    """Whether two of these names are written in one script and differ: a name in pinyin is that of one in Chinese."""
+    known: list[set[str]] = []
+    for name in set(names):
+        groups = {letters for group in name.split("=") if (letters := _NOT_OF_A_NAME.sub("", group).casefold())}
+        same = [one for one in known if not one.isdisjoint(groups)]
+        known = [one for one in known if one.isdisjoint(groups)] + [groups.union(*same)]
+    latin = [one for one in known if any(group.isascii() for group in one)]
+    written = [one for one in known if any(not group.isascii() for group in one)]
+    return len(latin) > 1 or len(written) > 1
 
 
 def _as_json(finding: Finding) -> dict[str, str | None]:

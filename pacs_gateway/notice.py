@@ -25,6 +25,8 @@ from pacs_gateway.manifest import manifest, patient_ids
 BATCH = 50
 RETRY_SECS = 2.0
 """After a failure of the database or the intake."""
+LOOK_SECS = 2.0
+"""Between two looks while nothing is stored: what people decide of a study is written by another process."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,10 +75,18 @@ class Noticer:
                 _log.warning("channel %s: studies wait to be noticed: %s", self._channel, type(error).__name__)
                 wait_secs = RETRY_SECS
             if wait_secs is None:
-                await self._stored.wait()
-                wait_secs = self._quiet.total_seconds()
+                wait_secs = await self._something_stored()
             self._stored.clear()
             await asyncio.sleep(wait_secs)
+
+    async def _something_stored(self) -> float:
+        """Seconds until it may be told of; none when it is time to look whether somebody decided something."""
+        try:
+            async with asyncio.timeout(LOOK_SECS):
+                await self._stored.wait()
+        except TimeoutError:
+            return 0.0
+        return self._quiet.total_seconds()
 
     async def _notice_quiet_studies(self) -> float | None:
         """Seconds until the next study may be due; None when no study waits."""
@@ -91,13 +101,14 @@ class Noticer:
 
     async def _notice(self, connection: asyncpg.Connection, study: Study) -> None:
         instances = await imaging.study_instances(connection, study.uid, study.facility)
+        late = await wholeness.late_instances(connection, study.uid, study.facility)
         await self._intake.accept_manifest(
             channel=self._channel,
             facility=study.facility,
             peer=study.peer,
             study_uid=study.uid,
             patient_ids=patient_ids(instances),
-            payload=manifest(instances, await wholeness.late_instances(connection, study.uid, study.facility)),
+            payload=manifest(study.uid, study.facility, instances, late, study.statements),
         )
         async with connection.transaction():
             await imaging.mark_noticed(connection, study)

@@ -10,6 +10,7 @@ from engine.centres.request import (
     state_of,
     study_arrived,
     study_grew,
+    study_left,
 )
 from engine.centres.states import Action, RequestState
 
@@ -26,4 +27,5 @@ __all__ = [
     "state_of",
     "study_arrived",
     "study_grew",
+    "study_left",
 ]

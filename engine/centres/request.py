@@ -91,6 +91,22 @@ def study_arrived(task: Resource, study: Resource, at: datetime) -> Resource:
     return _moved({**task, "input": [*task.get("input", []), _study_input(study)]}, Action.STUDY_ARRIVED, after, at)
 
 
+def study_left(task: Resource, reference: str, at: datetime) -> Resource:
+    """The request without this study, found to be of another order; unchanged when it did not have it.
+
+    A request with nothing left to read awaits its study again, also where somebody has begun. Raises RequestStateError
+    `already-read` when a report was submitted on it.
+    """
+    left = [entry for entry in task.get("input", []) if entry["valueReference"]["reference"] != reference]
+    state = state_of(task)
+    if len(left) == len(task.get("input", [])) or state is RequestState.CANCELLED:
+        return task
+    if state not in (RequestState.AWAITING_STUDY, RequestState.WAITING, RequestState.CLAIMED):
+        raise RequestStateError("a report was written on a study that is of another order", code="already-read")
+    without = {name: value for name, value in task.items() if name != "input"} | ({"input": left} if left else {})
+    return _moved(without, Action.STUDY_LEFT, state if left else RequestState.AWAITING_STUDY, at)
+
+
 def study_grew(task: Resource, study: Resource, number: int, at: datetime) -> Resource:
     """The request after so many instances of a study that it has came late; unchanged when it has not the study."""
     if f"ImagingStudy/{study['id']}" not in study_references(task):

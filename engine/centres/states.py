@@ -32,6 +32,8 @@ class Action(StrEnum):
     OPEN = "open"
     CHANGE = "change"
     STUDY_ARRIVED = "study-arrived"
+    STUDY_LEFT = "study-left"
+    """The study was found to be of another order."""
     STUDY_GREW = "study-grew"
     """More of a study came after it had counted as whole."""
     CLAIM = "claim"

@@ -24,9 +24,9 @@ from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.superseded import too_late
 from engine.recording.work import Work
-from engine.store import audit, findings, outbox, worklist
+from engine.store import audit, findings, outbox, reconcile_cases, worklist
 from engine.store.database import Connection
-from engine.studies import UNLINKED
+from engine.studies import DECIDED, UNLINKED
 from engine.understanding import Understood
 
 
@@ -64,6 +64,11 @@ async def record(
 
     await work.book.write(at)
     await worklist.put(connection, list(work.steps.values()))
+    await reconcile_cases.put(connection, work.cases, at)
+    await reconcile_cases.close(connection, work.linked_studies, UNLINKED)
+    for key in work.decided:
+        for code in sorted(DECIDED - work.cases[key]):
+            await findings.settle(connection, code, key.reference, "It was decided in the reconcile queue.", at)
     for study in work.linked_studies:
         for code in UNLINKED:
             await findings.settle(connection, code, study, "The study was linked to its order.", at)

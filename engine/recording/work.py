@@ -15,6 +15,7 @@ from engine.recording.late import Late, Newer
 from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
+from engine.store.reconcile_cases import StudyKey
 from engine.store.worklist import Step
 from engine.understanding import Understood
 
@@ -30,6 +31,8 @@ class Work:
     linked_studies  references of studies that were linked to their orders
     newer           what newer envelopes changed, where one of these is late
     moved_orders    ids of orders that went to another patient with their visit
+    cases           what about a study a person should decide, by the study; nothing where everything is clear
+    decided         studies of which people said something
     opened_orders   ids of imaging orders that are new
     """
 
@@ -42,6 +45,8 @@ class Work:
     raised: list[Raised] = field(default_factory=list)
     linked_studies: list[str] = field(default_factory=list)
     moved_orders: list[tuple[Understood, str]] = field(default_factory=list)
+    cases: dict[StudyKey, set[str]] = field(default_factory=dict)
+    decided: list[StudyKey] = field(default_factory=list)
     opened_orders: list[tuple[Understood, str]] = field(default_factory=list)
     newer: Newer = field(default_factory=Newer)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 
-from engine.store import imaging_index
+from engine.store import imaging_index, restating
 from engine.store.database import Connection
+from engine.store.instances import INSTANCE_COLUMNS, insert
+from engine.store.instances import Instance as Instance
 from engine.store.patterns import like
 from engine.store.worklist import Step
 
@@ -24,42 +26,18 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """One object of the store.
-
-    sha256    of the data set bytes as they were on the wire
-    location  key in the object store
-    tags      JSON object of identifying attributes, text repaired
-    charset   JSON object: declared, used, doubtful
-    """
-
-    sop_uid: str
-    facility: str
-    sha256: bytes
-    study_uid: str
-    series_uid: str
-    sop_class: str
-    transfer_syntax: str
-    modality: str
-    number: int | None
-    bytes: int
-    location: str
-    tags: str
-    charset: str
-    peer: str
-    stored_at: datetime
-    conflict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Study:
-    """A study and the revision, a count of its stored instances, that was read."""
+    """A study and the revision that was read: a count of its stored instances, and of what was decided of it.
+
+    statements  how often something was said of it by people, or by a rejection note
+    """
 
     uid: str
     facility: str
     channel: str
     peer: str
     revision: int
+    statements: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +61,7 @@ class StepQuery:
     to_at: time | None = None
 
 
-_COLUMN_TYPES = {
-    "sop_uid": "text",
-    "facility": "text",
-    "sha256": "bytea",
-    "study_uid": "text",
-    "series_uid": "text",
-    "sop_class": "text",
-    "transfer_syntax": "text",
-    "modality": "text",
-    "number": "int",
-    "bytes": "bigint",
-    "location": "text",
-    "tags": "jsonb",
-    "charset": "jsonb",
-    "peer": "text",
-    "stored_at": "timestamptz",
-    "conflict": "boolean",
-}
-_INSTANCE_COLUMNS = ", ".join(_COLUMN_TYPES)
-_INSERT = (
-    f"insert into instance ({_INSTANCE_COLUMNS}) select * from unnest("
-    + ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMN_TYPES.values(), 1))
-    + ")"
-)
+_INSTANCE_COLUMNS = ", ".join(INSTANCE_COLUMNS)
 _STEP_COLUMNS = ", ".join(field.name for field in fields(Step))
 
 
@@ -114,9 +69,9 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
     """Adds instances in the caller's transaction and says, in the same order, what each of them is.
 
     The rows of their studies are locked first and in one order, so that two gateways storing one study take turns.
-    Each statement serves all of the instances.
+    Each statement serves all of the instances. What was said of their studies by people takes effect on them too.
     """
-    await _lock_studies(connection, channel, instances)
+    spoken_of = await _lock_studies(connection, channel, instances)
     known = await _known_contents(connection, instances)
     standings: list[Standing] = []
     added: list[Instance] = []
@@ -129,14 +84,19 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
         added.append(replace(instance, conflict=bool(contents)))
         contents.add(instance.sha256)
     if added:
-        await connection.execute(_INSERT, *([getattr(i, name) for i in added] for name in _COLUMN_TYPES))
+        await insert(connection, added)
         await _count(connection, added)
     if searchable := [instance for instance in added if not instance.conflict]:
         await imaging_index.add(connection, searchable)
+    for facility in sorted({facility for _, facility in spoken_of}):
+        said_of = {i.study_uid for i in added if (i.study_uid, i.facility) in spoken_of and i.facility == facility}
+        if said_of:
+            await restating.restate(connection, facility, said_of)
     return standings
 
 
-async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> None:
+async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> set[tuple[str, str]]:
+    """Those of their studies, by UID and facility, of which something was said."""
     firsts: dict[tuple[str, str], Instance] = {}
     for instance in instances:
         firsts.setdefault((instance.study_uid, instance.facility), instance)
@@ -155,20 +115,24 @@ async def _lock_studies(connection: Connection, channel: str, instances: Sequenc
         [i.peer for i in ordered],
         [i.stored_at for i in ordered],
     )
-    await connection.fetch(
+    rows = await connection.fetch(
         """
-        select 1 from study where (uid, facility) in (select * from unnest($1::text[], $2::text[]))
-        order by uid, facility for update
+        select uid, facility, statements from study
+        where (uid, facility) in (select * from unnest($1::text[], $2::text[])) order by uid, facility for update
         """,
         [i.study_uid for i in ordered],
         [i.facility for i in ordered],
     )
+    return {(row["uid"], row["facility"]) for row in rows if row["statements"]}
 
 
 async def _known_contents(connection: Connection, instances: Sequence[Instance]) -> dict[tuple[str, str], set[bytes]]:
     rows = await connection.fetch(
         """
         select sop_uid, facility, sha256 from instance
+        where (sop_uid, facility) in (select * from unnest($1::text[], $2::text[]))
+        union all
+        select sop_uid, facility, sha256 from instance_as_sent
         where (sop_uid, facility) in (select * from unnest($1::text[], $2::text[]))
         """,
         [i.sop_uid for i in instances],
@@ -203,7 +167,7 @@ async def unnoticed_studies(connection: Connection, channel: str, quiet_since: d
     """Studies whose last object came at or before quiet_since and whose newest manifest is not in the journal."""
     rows = await connection.fetch(
         """
-        select uid, facility, channel, peer, revision from study
+        select uid, facility, channel, peer, revision, statements from study
         where noticed_revision < revision and channel = $1 and last_stored_at <= $2
         order by last_stored_at, uid limit $3
         """,
@@ -261,9 +225,16 @@ async def known_instances(connection: Connection, contents: Sequence[tuple[str, 
 
 
 async def instances_named(connection: Connection, facility: str, sop_uids: Sequence[str]) -> list[Instance]:
-    """Every content that a facility stored under these SOP Instance UIDs, conflicts included."""
+    """Every content that a facility stored under these SOP Instance UIDs, as it was sent, conflicts included."""
     rows = await connection.fetch(
-        f"select {_INSTANCE_COLUMNS} from instance where facility = $1 and sop_uid = any($2::text[])",
+        f"""
+        select {_INSTANCE_COLUMNS} from instance i
+        where facility = $1 and sop_uid = any($2::text[]) and not exists (
+            select from instance_as_sent a
+            where a.served_sop_uid = i.sop_uid and a.facility = i.facility and a.sha256 = i.sha256 and a.hidden = '')
+        union all
+        select {_INSTANCE_COLUMNS} from instance_as_sent where facility = $1 and sop_uid = any($2::text[])
+        """,
         facility,
         list(sop_uids),
     )

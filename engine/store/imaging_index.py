@@ -6,13 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from engine.store.database import Connection
 from engine.store.imaging_names import forms_of, tokens_of
-
-if TYPE_CHECKING:
-    from engine.store.imaging import Instance
+from engine.store.instances import Instance
 
 PATIENT_TAGS = ("patient_name", "patient_id", "issuer", "birth_date", "sex")
 STUDY_TAGS = ("age", "accession", "study_id", "study_date", "study_time", "description", "referring")

@@ -37,7 +37,9 @@ async def object_is_missing(connection: Connection, location: str, at: datetime)
     """What the index says to be at a location, `facility/study/…`, is not there."""
     facility, study_uid = [*location.split("/"), ""][:2]
     # By the index first; the whole table only for an object that was put into another study since.
-    for where in ("i.facility = $6 and i.study_uid = $7 and i.location = $1", "i.location = $1"):
+    # What was decided of an object is written behind the key of its location (`engine.store.statements`).
+    key = "split_part(i.location, '!', 1) = $1"
+    for where in (f"i.facility = $6 and i.study_uid = $7 and {key}", key):
         told: str = await connection.execute(
             f"""
             with gone as (

@@ -204,6 +204,7 @@ async def missing(connection: Connection, uid: str, facility: str) -> list[str]:
         where a.study_uid = $1 and a.facility = $2 and a.sop_uid <> '' and a.waived_at is null
           and not exists (select from instance i
                           where i.sop_uid = a.sop_uid and i.facility = a.facility and not i.conflict)
+          and not exists (select from instance_as_sent i where i.sop_uid = a.sop_uid and i.facility = a.facility)
         order by a.sop_uid
         """,
         uid,

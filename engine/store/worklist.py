@@ -104,3 +104,19 @@ async def issue_accession(connection: Connection, facility: str, day: date) -> s
         day,
     )
     return f"{day.strftime(_ACCESSION_DAY)}{issued:05d}"
+
+
+async def around(connection: Connection, facility: str, since: datetime, before: datetime, limit: int) -> list[Step]:
+    """The steps of a facility that were scheduled between two moments, cancelled ones left out."""
+    rows = await connection.fetch(
+        f"""
+        select {", ".join(_COLUMNS)} from worklist
+        where facility = $1 and scheduled_at between $2 and $3 and state <> 'cancelled'
+        order by scheduled_at desc limit $4
+        """,
+        facility,
+        since,
+        before,
+        limit,
+    )
+    return [Step(**row) for row in rows]

@@ -93,6 +93,30 @@ class DataSet:
         """
         return self.within(self._start, self._size, self.layout)
 
+    @property
+    def file(self) -> BinaryIO:
+        """What the places of elements are places in: the file, or what a deflated data set holds."""
+        return self._file
+
+    @property
+    def start(self) -> int:
+        return self._start
+
+    @property
+    def size(self) -> int:
+        """Where the file ends."""
+        return self._size
+
+    def places(self) -> Iterator[tuple[int, Element, int]]:
+        """Every element of the top level, lengths of groups too, between where its header begins and where it ends."""
+        at = self._start
+        while self._size - at >= 8:
+            element, after = self._element(at, self._size, self.layout, 0)
+            if element is None:
+                return
+            yield at, element, after
+            at = after
+
     def within(self, at: int, end: int, layout: Layout) -> Iterator[Element]:
         """The elements of one item."""
         while end - at >= 8:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
+from engine.store.statements import is_restated
 from pacs_gateway.dicomweb import sending
 from pacs_gateway.dicomweb.accepting import Accepted, accepted
 from pacs_gateway.dicomweb.asking import caller_of
@@ -48,7 +49,7 @@ def part_of(looking: Looking, held: Held, base: str) -> Part:
         content_type=f"{DICOM}; transfer-syntax={held.transfer_syntax}",
         location=base + Wanted(held.study_uid, held.series_uid, held.sop_uid).path,
         opened=partial(looking.open, held),
-        path=os.fspath(looking.stored_file(held)),
+        path="" if is_restated(held.location) else os.fspath(looking.stored_file(held)),
     )
 
 
@@ -58,6 +59,8 @@ def boundary_of(held: Sequence[Held]) -> str:
 
 
 async def _alone(looking: Looking, held: Held, base: str) -> Response:
+    if is_restated(held.location):
+        return await sending.single(part_of(looking, held, base))
     path = looking.stored_file(held)
     media_type = f"{DICOM}; transfer-syntax={held.transfer_syntax}"
     if (whole := sending.at_hand(os.fspath(path))) is not None:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
+from engine.store.statements import edition
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.dicom_json import written
 from pacs_gateway.dicomweb.instances import accept_of
@@ -101,5 +102,5 @@ def _least(held: Held) -> bytes:
 
 def _name(held: Sequence[Held], wanted: Wanted, base: str) -> str:
     about = f"{base}{wanted.path}".encode()
-    contents = b"".join(one.series_uid.encode() + one.sha256 for one in held)
+    contents = b"".join(one.series_uid.encode() + one.sha256 + edition(one.location) for one in held)
     return sha256(b"\0".join((_FORMAT, about, contents))).hexdigest()[:40]

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
+from engine.store.statements import edition
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.kept import Kept
@@ -176,7 +177,7 @@ def _representatives(found: Sequence[Held]) -> list[Held]:
 
 
 def _etag(held: Held, asked: bytes) -> str:
-    return f'"{sha256(_FORMAT + held.sha256 + asked).hexdigest()[:40]}"'
+    return f'"{sha256(_FORMAT + held.sha256 + edition(held.location) + asked).hexdigest()[:40]}"'
 
 
 def _headers(etag: str) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from typing import BinaryIO
 
 from engine.errors import ParseError, StorageError
 from engine.store.imaging_search import Content
+from engine.store.statements import is_restated
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.part10 import data_set_offset
 
@@ -28,7 +30,7 @@ class StoredDataSet:
         try:
             file = await asyncio.to_thread(self._opened)
             try:
-                left = self._content.bytes
+                left = await asyncio.to_thread(self._length, file)
                 while left:
                     piece = await asyncio.to_thread(file.read, min(left, PIECE_BYTES))
                     left -= len(piece)
@@ -39,6 +41,15 @@ class StoredDataSet:
                 await asyncio.to_thread(file.close)
         except OSError as error:
             raise StorageError(f"an object cannot be read: {error.strerror}") from error
+
+    def _length(self, file: BinaryIO) -> int:
+        """Of its data set; what was decided of an object since it was stored makes it shorter or longer."""
+        if not is_restated(self._content.location):
+            return self._content.bytes
+        start = file.tell()
+        length = file.seek(0, io.SEEK_END) - start
+        file.seek(start)
+        return length
 
     def _opened(self) -> BinaryIO:
         file = open_object(self._objects, self._content.location)

@@ -44,7 +44,7 @@ def instance(number: int, *, series: str = "1.2.3.1", conflict: bool = False, **
 
 
 def read(instances: list[Instance]) -> dict[str, Any]:
-    return json.loads(manifest(instances))  # type: ignore[no-any-return]
+    return json.loads(manifest(instances[0].study_uid, instances[0].facility, instances))  # type: ignore[no-any-return]
 
 
 def codes(instances: list[Instance]) -> set[str]:
