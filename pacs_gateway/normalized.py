@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from engine.errors import ParseError
@@ -14,6 +14,8 @@ _PADDING = b" \0"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 TEXT_LIMIT = 1024
 """Longer than any of these attributes may be."""
+DEPTH_LIMIT = 16
+"""Sequences within sequences; real ones have six. Far deeper ones cost pydicom gigabytes when they are written."""
 
 
 def has(dataset: Dataset, keyword: str) -> bool:
@@ -70,3 +72,15 @@ def items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
 
 def is_uid(value: str) -> bool:
     return _UID.fullmatch(value) is not None
+
+
+def check_depth(dataset: Dataset, left: int = DEPTH_LIMIT) -> None:
+    """Raises ParseError `attribute-invalid` for a data set that is nested too deeply to be passed on."""
+    for tag in dataset.keys():  # noqa: SIM118 - to iterate over the data set itself would decode its texts
+        vr = dataset.get_item(tag).VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "")
+        if vr != "SQ":
+            continue
+        if not left:
+            raise ParseError("the data set is nested too deeply", code="attribute-invalid")
+        for item in dataset[tag].value:
+            check_depth(item, left - 1)

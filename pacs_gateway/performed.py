@@ -26,7 +26,7 @@ from engine.steps import (
 from engine.store.worklist import Step
 from engine.studies import ManifestFinding, is_of
 from pacs_gateway.charset import decode
-from pacs_gateway.normalized import has, items, plain, raw, required, uid
+from pacs_gateway.normalized import check_depth, has, items, plain, raw, required, uid
 
 _DAY = re.compile(r"\d{8}", re.ASCII)
 _TIME = re.compile(r"\d{2}(\d{2}(\d{2})?)?(\.\d+)?", re.ASCII)
@@ -72,6 +72,7 @@ class Told:
 
 def created(dataset: Dataset, step_uid: str, facility: str) -> Told:
     """What an N-CREATE tells of. Raises ParseError: `attribute-missing`, `attribute-empty`, `attribute-invalid`."""
+    check_depth(dataset)
     state = required(dataset, "PerformedProcedureStepStatus")
     if state != IN_PROGRESS:
         raise _invalid("PerformedProcedureStepStatus", "is not IN PROGRESS at creation")
@@ -91,6 +92,7 @@ def changed(step: PerformedStep, dataset: Dataset) -> Told:
 
     Raises ParseError as `created` does.
     """
+    check_depth(dataset)
     state = step.state
     if has(dataset, "PerformedProcedureStepStatus"):
         state = required(dataset, "PerformedProcedureStepStatus")

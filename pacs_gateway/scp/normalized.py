@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from engine.errors import HutongError, ParseError
 from pacs_gateway import status
+from pacs_gateway.elements import top_level
 from pacs_gateway.query.identifier import UNREADABLE, Gathered, malformed
 from pacs_gateway.scp.service import Answers, Request
 from pacs_gateway.upper_layer.commands import CommandSet, Element
@@ -53,6 +54,8 @@ class Normalized:
 
     async def answer(self, answers: Answers) -> None:
         try:
+            # pydicom would take what is cut off for what was meant.
+            await asyncio.to_thread(top_level, self._sent.data, self._request.transfer_syntax, frozenset())
             values = await self._perform(self._request, self._sent, answers)
         except HutongError as error:
             peer = self._request.peer

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from engine import clock
-from engine.config import AeEntry, DicomChannel
+from engine.config import AeEntry, DicomChannel, DicomEndpoint
 from engine.ports import Accepted
 from pacs_gateway import indexing, shelving
 from pacs_gateway.gateway import Gateway
@@ -147,10 +147,11 @@ async def start(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path) -> A
     """Starts a gateway with changed channel settings."""
     async with AsyncExitStack() as stack:
 
-        async def start(objects_root: Path = objects, **changes: Any) -> Gateway:
-            return await stack.enter_async_context(
-                running(Gateway(channel(**changes), pool, intake, objects_root, clock.now))
-            )
+        async def start(
+            objects_root: Path = objects, endpoints: dict[str, DicomEndpoint] | None = None, **changes: Any
+        ) -> Gateway:
+            gateway = Gateway(channel(**changes), pool, intake, objects_root, clock.now, endpoints=endpoints)
+            return await stack.enter_async_context(running(gateway))
 
         yield start
 
