@@ -19,6 +19,7 @@ from engine.config.gaps import gaps
 from engine.mapping import MappingSet
 from engine.mapping.coverage import coverage
 from engine.mapping.testing import TestResult, run_tests
+from engine.terminology import unfinished
 
 PARTS = ("facilities", "channels", "endpoints", "routes", "centres", "users")
 
@@ -57,6 +58,7 @@ def check(
         raise typer.Exit(1) from None
     _show(community)
     _show_mappings(mapping_set, results)
+    _show_unfinished(own_mappings(community))
     failed = [result for result in results if not result.passed]
     for result in failed:
         for failure in result.failures:
@@ -115,6 +117,12 @@ def _show(community: Community) -> None:
     _console.print(f"[green]✓[/] {escape(community.name)}: {counts}")
     for gap in gaps(community):
         _console.print(f"[yellow]![/] {escape(gap)}")
+
+
+def _show_unfinished(own: Path | None) -> None:
+    for table, codes in unfinished(own) if own is not None else ():
+        text = f"{_near(table)}: say in the column code what these are, in place of ?: {', '.join(codes)}"
+        _console.print(f"[yellow]![/] {escape(text)}")
 
 
 def _show_mappings(mapping_set: MappingSet, results: Sequence[TestResult]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from engine import config
@@ -19,7 +20,9 @@ from engine.codecs import fhir_json
 from engine.config import Community
 from engine.config.problems import nearest
 from engine.errors import ConfigurationError
-from engine.mapping.draft import Draft, Ground, Samples, draft, drafts, samples_of
+from engine.mapping.draft import Draft, Ground, Samples, Survey, draft, samples_of, told
+from engine.mapping.draft.describing import UNKNOWN
+from engine.mapping.draft.items import PROCEDURES
 from engine.mapping.lens import WriteContext, Written
 from engine.mapping.lens.apart import resources_of_bundle
 from engine.mapping.mapped import Resource
@@ -61,6 +64,9 @@ def begin(
         bool,
         typer.Option("--keep-values", help="Copies a sample and its values into the draft: patients' data, perhaps."),
     ] = False,
+    every_field: Annotated[
+        bool, typer.Option("--all", help="Shows every field of the samples, not only those that no row reads.")
+    ] = False,
 ) -> None:
     """Looks at sample messages and writes the beginning of a mapping, for a person to finish.
 
@@ -82,15 +88,15 @@ def begin(
     if taken and facility is None:
         kinds = ", ".join(sorted(taken))
         raise ConfigurationError(f"a mapping takes {kinds} already: --facility says whose messages these are")
-    for together, profile in list(drafts(found.profiles, ground)):
-        drafted = draft(together, profile, ground)
-        _show_draft(console, drafted)
-        _write_files(console, into / "mappings", drafted)
-        ground = replace(ground, own=into / "mappings")
-    console.print(
-        f"Next: finish the rows marked # ?, then `hutong check {into}`, and `hutong explain FILE --config {into}` "
-        "to see what becomes of a sample."
-    )
+    drafted = draft(found.profiles, ground)
+    for survey in drafted.surveys:
+        _show_survey(console, survey, every_field=every_field)
+    for table, codes in drafted.open_codes.items():
+        console.print(f"[bold]table {table}[/] lists not: {escape(', '.join(codes))}")
+        if table == PROCEDURES:
+            console.print("  until it does, nobody is offered the results of these examinations (互认)")
+    _write_files(console, into / "mappings", drafted)
+    console.print(f"Next: {_next_steps(drafted, into)}", soft_wrap=True)
     if keep_values:
         console.print("[yellow]The drafted test holds a sample as it came: take out what belongs to a patient.[/]")
 
@@ -107,19 +113,38 @@ def _tell_samples(console: Console, found: Samples) -> None:
         )
 
 
-def _show_draft(console: Console, drafted: Draft) -> None:
-    title = f"{', '.join(drafted.message_types)}: " + (
-        f"what is sent beyond {drafted.mapping}" if drafted.mapping else "a mapping of its own"
-    )
-    table = Table("field", "rows", "filled", "length", "holds", "nearest table", title=title, title_justify="left")
-    for column in drafted.columns:
-        name = f"{column.field} {column.title}".rstrip()
-        style = "bold" if column.known == "?" else ""
-        cells = (name, column.known, column.filled, column.length, column.holds, column.table)
-        table.add_row(*(escape(cell) for cell in cells), style=style)
-    console.print(table)
-    for name, values in drafted.unlisted:
-        console.print(f"table {name} does not list: {escape(', '.join(value for value, _ in values))}")
+def _show_survey(console: Console, survey: Survey, *, every_field: bool) -> None:
+    kinds = escape(", ".join(survey.message_types))
+    known = f"the mapping {survey.name} takes it" if survey.definition is not None else "no mapping takes it yet"
+    unread = [column for column in survey.columns if column.known == UNKNOWN]
+    console.print(f"[bold]{kinds}[/]: {known}; {len(survey.columns)} fields filled, {len(unread)} read by no row")
+    for shift in survey.shifts:
+        console.print(f"  [yellow]shifted?[/] {escape(told(shift))}")
+    if not (shown := survey.columns if every_field else unread):
+        return
+    table = Table("field", "filled", "length", "holds", box=None, pad_edge=False, header_style="dim")
+    if every_field:
+        table.add_column("rows", header_style="dim")
+    for column in shown:
+        cells = [f"{column.field} {column.title}".rstrip(), column.filled, column.length, column.holds]
+        cells += [column.known] if every_field else []
+        table.add_row(*(escape(cell) for cell in cells), style="bold" if every_field and column in unread else "")
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _next_steps(drafted: Draft, into: Path) -> str:
+    steps = ["compare the rows of shifted fields with the specification"] if _any_shift(drafted) else []
+    steps += ["complete the rows of the tables with ? in the column code"] if drafted.open_codes else []
+    steps += [
+        "say in the drafted files where the other fields go",
+        f"`hutong check {into}`",
+        f"`hutong explain SAMPLES --config {into}`",
+    ]
+    return "; ".join(steps)
+
+
+def _any_shift(drafted: Draft) -> bool:
+    return any(survey.shifts for survey in drafted.surveys)
 
 
 def _write_files(console: Console, folder: Path, drafted: Draft) -> None:

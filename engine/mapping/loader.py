@@ -251,7 +251,7 @@ def _override(shared: tuple[Rule, ...], own: tuple[Rule, ...]) -> tuple[Rule, ..
 
 def _rules(node: Node, known: Known) -> tuple[Rule, ...]:
     rules: dict[str, Rule] = {}
-    for item in node.items("rules"):
+    for item in node.items("rules") if node.at("rules").value is not None else ():
         item.allow(*RULE_KEYS)
         rule = read_rule(item, known)
         if rule is None:

@@ -50,6 +50,8 @@ def read_overlay(node: Node, known: Known, mappings: Sequence[str]) -> Overlay |
     changes: list[Change] = []
     by_resource = node.at("changes")
     for resource in by_resource.names():
+        if by_resource.at(resource).value is None:  # every row of it is still a comment
+            continue
         for item in by_resource.items(resource):
             change = _change(item, resource, known)
             if change is not None:

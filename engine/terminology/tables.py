@@ -12,6 +12,8 @@ from engine.config.problems import InvalidConfiguration, Problem
 from engine.terminology.table import Table, fold
 
 _REQUIRED = ("from", "code")
+UNFINISHED = "?"
+"""The code of a row that a person has still to complete: it is read as if it were not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +94,6 @@ def _read(path: Path, file: str, problems: list[Problem]) -> Table:
             )
         else:
             seen[key] = reader.line_num
-            rows.append(cells)
+            if cells["code"] != UNFINISHED:
+                rows.append(cells)
     return Table.of(path.stem, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from engine.mapping.draft.profile import LIMIT_CODE, Column, shape_of
+from engine.mapping.draft.profile import IDENTIFIER, LIMIT_CODE, Column, shape_of
 from engine.mapping.lens.structures import Structure
 from engine.terminology import Tables
 
@@ -18,7 +18,10 @@ _CODES_OF_A_PERSON = frozenset({"ID", "IS", "SI"})
 """Of segments about people, only what is certainly a code: systems write names and numbers where codes belong."""
 SHOWN = 5
 _ENOUGH_IN_TABLE = 0.6
+_FEW_CODES = 2
+"""A single code stands in some table or other."""
 _PERSON_CODE_LENGTH = 4
+_COUNT_LENGTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Described:
 
     known  the rules that read it; `UNKNOWN` where none does
     table  the nearest code table with how many of the values it lists, where the column holds codes
+    counts whether it holds small numbers and nothing else
     """
 
     field: str
@@ -36,6 +40,7 @@ class Described:
     length: str
     holds: str
     table: str
+    counts: bool = False
 
 
 def described(
@@ -58,13 +63,20 @@ def described(
         length=str(column.longest) if column.shortest == column.longest else f"{column.shortest}-{column.longest}",
         holds=_holds(column, coded or keep_values),
         table=nearest_table(column.values, tables) if coded and known == UNKNOWN and not column.holds_times else "",
+        counts=bool(column.values) and all(map(_is_small_number, column.values)),
     )
+
+
+def _is_small_number(value: str) -> bool:
+    return value.isdecimal() and len(value) <= _COUNT_LENGTH
 
 
 def holds_codes(segment: str, number: int, column: Column, structure: Structure) -> bool:
     """Whether the values of a field may be shown: codes of few letters, by the standard's datatype."""
     datatype = structure.datatype(segment, number)
     longest = max((len(value) for value in column.values), default=0)
+    if column.kinds[IDENTIFIER]:  # numbers of visits and accounts stand where codes belong
+        return False
     if segment in _OF_A_PERSON:
         return datatype in _CODES_OF_A_PERSON and 0 < longest <= _PERSON_CODE_LENGTH
     return datatype in _CODED and 0 < longest <= LIMIT_CODE and not column.many
@@ -99,4 +111,5 @@ def nearest_table(values: Counter[str], tables: Tables) -> str:
         found = sum(tables[name].find(value) is not None for value in values)
         if found > listed:
             best, listed = name, found
-    return f"{best} ({listed} of {len(values)})" if listed and listed >= _ENOUGH_IN_TABLE * len(values) else ""
+    enough = listed >= max(_FEW_CODES, _ENOUGH_IN_TABLE * len(values))
+    return f"{best} ({listed} of {len(values)})" if enough else ""

@@ -24,6 +24,7 @@ class Column:
     filled   segments in which it holds something, of `segments`
     values   its first components with how often each was met, as long as there are few
     forms    how dates and times are written in it: `YYYYMMDD`
+    kinds    what its first repetitions look like (`kind_of`), and how often
     """
 
     segments: int = 0
@@ -36,8 +37,9 @@ class Column:
     many: bool = False
     values: Counter[str] = field(default_factory=Counter)
     forms: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
 
-    def add(self, raw: str, repetitions: list[str], components: int, first: str) -> None:
+    def add(self, raw: str, repetitions: list[str], components: int, first: str, kind: str) -> None:
         if raw == NULL:
             self.nulls += 1
             return
@@ -46,6 +48,7 @@ class Column:
         self.longest = max(self.longest, len(raw))
         self.repetitions = max(self.repetitions, len(repetitions))
         self.components = max(self.components, components)
+        self.kinds[kind] += 1
         if form := form_of(first):
             self.forms[form] += 1
         if first and not self.many:
@@ -63,12 +66,29 @@ class Column:
         self.repetitions = max(self.repetitions, other.repetitions)
         self.components = max(self.components, other.components)
         self.forms += other.forms
+        self.kinds += other.kinds
         self.many = self.many or other.many or len(self.values | other.values) > LIMIT_DISTINCT
         self.values = Counter() if self.many else self.values + other.values
 
     @property
+    def kind(self) -> str:
+        """What nearly all of it looks like; empty where it holds several kinds of things."""
+        if not self.kinds:
+            return ""
+        kind, count = self.kinds.most_common(1)[0]
+        return kind if count >= 0.9 * self.filled else ""
+
+    @property
     def holds_times(self) -> bool:
         return self.filled > 0 and sum(self.forms.values()) >= 0.9 * self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is said of an item that somebody orders or reports: its words (OBR-4.2), its service section (OBR-24)."""
+
+    words: str
+    section: str
 
 
 class Profile:
@@ -82,6 +102,7 @@ class Profile:
         self.versions: Counter[str] = Counter()
         self.charsets: Counter[str] = Counter()
         self.senders: Counter[str] = Counter()
+        self.items: dict[str, Item] = {}
         self.first: Message | None = None
 
     def add(self, message: Message) -> None:
@@ -96,6 +117,8 @@ class Profile:
             self.shapes[names] += 1
         for segment in message.segments:
             self.segments[segment.name] += 1
+            if segment.name == "OBR" and segment.value(4) and len(self.items) < LIMIT_DISTINCT:
+                self.items.setdefault(segment.value(4), Item(segment.value(4, comp=2), segment.value(24)))
             for number in range(3 if segment.name == "MSH" else 1, len(segment.fields)):
                 raw = segment.fields[number]
                 key = segment.name, number
@@ -103,7 +126,8 @@ class Profile:
                     continue
                 repetitions = segment.repetitions(number)
                 components = max((len(segment.components(each)) for each in repetitions), default=0)
-                self.columns.setdefault(key, Column()).add(raw, repetitions, components, segment.value(number))
+                kind = kind_of(segment.components(repetitions[0]))
+                self.columns.setdefault(key, Column()).add(raw, repetitions, components, segment.value(number), kind)
         for (name, _), column in self.columns.items():
             column.segments = self.segments[name]
 
@@ -119,6 +143,7 @@ def together(profiles: Iterable[Profile]) -> Profile:
         whole.versions += each.versions
         whole.charsets += each.charsets
         whole.senders += each.senders
+        whole.items = {**each.items, **whole.items}
         for key, column in each.columns.items():
             whole.columns.setdefault(key, Column()).absorb(column)
     for (name, _), column in whole.columns.items():
@@ -136,6 +161,34 @@ def form_of(text: str) -> str:
     letters = iter("YYYYMMDDHHMMSS")
     body, zone = (text[:-5], "+ZZZZ") if len(text) > 5 and text[-5] in "+-" and text[-4:].isdecimal() else (text, "")
     return "".join(next(letters, "S") if each.isdecimal() else each for each in body) + zone
+
+
+TIME, NUMBER, IDENTIFIER, PERSON, WORDS, CODE = "time", "number", "identifier", "person", "words", "code"
+_DIGITS_OF_AN_IDENTIFIER = 6
+_LETTERS_OF_A_NAME = 4
+
+
+def kind_of(components: list[str]) -> str:
+    """What a field looks like, by its components: a time, a number, the number of something, a person, words or a code.
+
+    Empty for what could be anything.
+    """
+    first, second = components[0].strip(), components[1].strip() if len(components) > 1 else ""
+    if form_of(first):
+        return TIME
+    if first.replace(".", "", 1).isdecimal() and len(first) < _DIGITS_OF_AN_IDENTIFIER:
+        return NUMBER
+    if second and _is_chinese(second) and len(second) < _LETTERS_OF_A_NAME and len(components) < _LETTERS_OF_A_NAME:
+        return PERSON
+    if sum(each.isdecimal() for each in first) >= _DIGITS_OF_AN_IDENTIFIER and not any(map(_is_chinese, first)):
+        return IDENTIFIER
+    if _is_chinese(first):
+        return WORDS
+    return CODE if first.isascii() and first.isalnum() and len(first) <= LIMIT_CODE else ""
+
+
+def _is_chinese(text: str) -> bool:
+    return bool(text) and all("\u4e00" <= each <= "\u9fff" for each in text)
 
 
 def shape_of(text: str) -> str:

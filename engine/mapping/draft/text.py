@@ -1,29 +1,39 @@
-"""How are drafted files written, so that a person reads on where the draft ends?"""
+"""How are drafted files written, so that a person reads on where the draft ends?
+
+A row that waits is the finished row behind `# `: who takes that off has said what becomes of the field.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from engine.errors import HutongError
-from engine.mapping.definition import Definition, Group
-from engine.mapping.draft.describing import UNKNOWN, Described
-from engine.mapping.draft.profile import Profile
-from engine.mapping.draft.shape import Shape
+from engine.mapping.draft.common import Common
+from engine.mapping.draft.describing import Described
+from engine.mapping.draft.moving import Moved
+from engine.mapping.draft.owners import numbers, waiting
+from engine.mapping.draft.shifting import Shift
+from engine.mapping.draft.survey import Survey
 from engine.mapping.mapped import Mapped
 
-Unlisted = Sequence[tuple[str, Sequence[tuple[str, int]]]]
-_ANYWHERE = "{rule: …, from: …, to: extension+, with: text_extension, as: 'urn:…'} (see mappings/README.md, Functions)"
+_HOW = (
+    "# Rows behind `# -` wait for you. Say in `to` which element of FHIR takes the field (mappings/README.md), or",
+    "# leave the extension; then take the `# ` off. Or name the field under not_mapped, with the reason.",
+)
+_NUMBER_OF_A_SEGMENT = "number of the segment"
 
 
-def mapping_text(
-    name: str, message_type: str, shape: Shape, columns: Sequence[Described], unlisted: Unlisted, profile: Profile
-) -> str:
+def mapping_text(each: Survey) -> str:
     """A `mapping.yaml`."""
+    shape, profile = each.shape, each.profile
+    assert shape is not None
+    (message_type,) = each.message_types
     lines = [
         f"# {message_type}, drafted by `hutong map draft` from {profile.messages} messages. Groups are guessed.",
-        "# Finish the rows marked `# ?` (mappings/README.md says how), or name their fields under not_mapped.",
-        f"name: {name}",
+        *_HOW,
+        *_shifted(each.shifts),
+        f"name: {each.name}",
         "version: 1",
         f"messages: [{message_type}]",
         "groups:",
@@ -33,99 +43,111 @@ def mapping_text(
         holds = f", holds: [{', '.join(group.holds)}]" if group.holds else ""
         lines.append(f"  {group.name}: {{{inside}starts: [{', '.join(group.starts)}]{holds}}}")
     lines.append("resources:" if shape.resources else "resources: []")
+    unread: dict[str, list[Described]] = {}
+    for owner, column in waiting(each):
+        unread.setdefault(owner, []).append(column)
     for resource in shape.resources:
         within = f", within: {resource.within}" if resource.within else ""
         more = f", {resource.more}" if resource.more else ""
-        lines.append(
-            f"  - {{resource: {resource.resource}, for: {resource.group}, part: {resource.part}{within}{more}}}"
-        )
+        head = f"resource: {resource.resource}, for: {resource.group}, part: {resource.part}{within}{more}"
+        own = unread.pop(resource.resource, [])
+        if not own:
+            lines.append(f"  - {{{head}}}")
+            continue
+        lines += [f"  - {word}" if not number else f"    {word}" for number, word in enumerate(head.split(", ", 3))]
+        lines += ["    rules:", *(f"      {line}" for column in own for line in _row(column, ""))]
+    lines += [f"  {line}" for own in unread.values() for column in own for line in _row(column, "")]
     lines += ["not_mapped:", "  MSH: kept on the envelope"]
     if "EVN" in profile.segments:
         lines.append("  EVN: kept on the envelope")
-    groups = {each.name: Group(each.name, each.inside or None, each.starts, tuple(each.holds)) for each in shape.groups}
-    owners = _owners(groups, {}, [(each.group, each.resource) for each in shape.resources])
-    lines += [*_rows(columns, owners, "# Below `rules:` of the resource above:"), *_codes(unlisted)]
+    lines += [f"  {field}: {_NUMBER_OF_A_SEGMENT}" for field in numbers(each.columns)]
     return "\n".join(lines) + "\n"
 
 
-def overlay_text(
-    definition: Definition,
-    held: Mapping[str, Sequence[str]],
-    columns: Sequence[Described],
-    unlisted: Unlisted,
-    profile: Profile,
-) -> str:
-    """A facility's file: the segments it has of its own, the fields that no row reads, the codes no table lists."""
+def common_text(common: Common, facility: str) -> str:
+    """A facility's file for what several mappings have in common."""
     lines = [
-        f"# What this facility sends beyond {definition.name}, drafted by `hutong map draft` "
-        f"from {profile.messages} messages.",
-        "# Finish the rows marked `# ?`, or name their fields under not_mapped (mappings/README.md).",
+        "# What this facility sends beyond several mappings at once, drafted by `hutong map draft`.",
+        *_HOW,
+        *(_shifted(common.shifts) if common.moved else ()),
         "version: 1",
-        f"mappings: [{definition.name}]",
+        f"mappings: [{', '.join(common.mappings)}]",
+        *_changes(common.moved, common.unread, facility),
     ]
-    if held:
-        lines.append("groups:")
-        lines += [f"  {group}: {{holds: [{', '.join(segments)}]}}" for group, segments in held.items()]
-    made = [(entry.group, entry.resource) for entry in definition.resources if not entry.says_more]
-    needed = {each.needs[0]: each.resource for each in reversed(definition.resources) if len(each.needs) == 1}
-    owners = {**_owners(definition.groups, held, made), **needed}
-    lines += [*_rows(columns, owners, "# changes:"), *_codes(unlisted)]
     return "\n".join(lines) + "\n"
 
 
-def _owners(
-    groups: Mapping[str, Group], held: Mapping[str, Sequence[str]], made: Iterable[tuple[str, str]]
-) -> dict[str, str]:
-    """The resource that most likely takes the fields of a segment: the first one its group makes."""
-    resources: dict[str, str] = {}
-    for name, resource in made:
-        resources.setdefault(name, resource)
-    owners: dict[str, str] = {}
-    for name, group in groups.items():
-        for segment in (*group.segments, *held.get(name, ())):
-            if name in resources:
-                owners.setdefault(segment, resources[name])
-    return owners
+def overlay_text(each: Survey, common: Sequence[Common], facility: str) -> str:
+    """A facility's file: the segments it has of its own, the rows that are shifted, the fields that no row reads.
+
+    Empty where there is nothing to say of this mapping alone.
+    """
+    shared = [one for one in common if each.name in one.mappings]
+    fields = {(resource, column.field) for one in shared for resource, column in one.unread}
+    moved = [row for row in each.moved if all(row not in one.moved for one in shared)]
+    unread = [(resource, column) for resource, column in waiting(each) if (resource, column.field) not in fields]
+    counting = numbers(each.columns)
+    if not (each.held or moved or unread or counting):
+        return ""
+    lines = [
+        f"# What this facility sends beyond {each.name}, drafted by `hutong map draft` "
+        f"from {each.profile.messages} messages.",
+        *_HOW,
+        *(_shifted(each.shifts) if moved else ()),
+        "version: 1",
+        f"mappings: [{each.name}]",
+    ]
+    if each.held:
+        lines.append("groups:")
+        lines += [f"  {group}: {{holds: [{', '.join(segments)}]}}" for group, segments in each.held.items()]
+    lines += _changes(moved, unread, facility)
+    if counting:
+        lines += ["not_mapped:", *(f"  {field}: {_NUMBER_OF_A_SEGMENT}" for field in counting)]
+    return "\n".join(lines) + "\n"
 
 
-def _rows(columns: Iterable[Described], owners: Mapping[str, str], heading: str) -> Iterator[str]:
-    """Rows for a person to finish, below the resource that may take them."""
-    unknown = [column for column in columns if column.known == UNKNOWN]
-    if not unknown:
-        return
-    yield ""
-    yield "# Fields that no row reads yet, and what they hold. Say where each goes, and take its mark off."
-    yield f"# What FHIR has no element for: {_ANYWHERE}"
-    yield heading
-    by_resource: dict[str, list[Described]] = {}
-    for column in unknown:
-        by_resource.setdefault(owners.get(column.field.partition("-")[0], "Patient"), []).append(column)
-    for resource, those in by_resource.items():
-        yield f"#   {resource}:"
-        for column in those:
-            title = f"{column.title}: " if column.title else ""
-            table = f"; perhaps table {column.table}" if column.table else ""
-            rule = column.field.lower()
-            yield f"# ?   - {{rule: {rule}, from: {column.field}, to: ?{_reading(column)}}}"
-            yield f"#       {title}filled in {column.filled}, length {column.length}; {column.holds}{table}"
+def _changes(moved: Iterable[Moved], unread: Iterable[tuple[str, Described]], facility: str) -> Iterator[str]:
+    by_resource: dict[str, list[str]] = {}
+    for row in moved:
+        by_resource.setdefault(row.resource, []).append(f"- {row.row}")
+    for resource, column in unread:
+        by_resource.setdefault(resource, []).extend(_row(column, facility))
+    if by_resource:
+        yield "changes:"
+    for resource, lines in by_resource.items():
+        yield f"  {resource}:"
+        yield from (f"    {line}" for line in lines)
 
 
-def _reading(column: Described) -> str:
-    if column.table:
-        return f", table: {column.table.partition(' ')[0]}"
-    return ", with: date_time" if column.holds.startswith("time ") else ""
+def _row(column: Described, facility: str) -> Iterator[str]:
+    """A row that waits, and what its field holds."""
+    title = f" {column.title}" if column.title else ""
+    table = f"; perhaps table {column.table}" if column.table else ""
+    name = column.field.lower()
+    reads = "time_extension" if column.holds.startswith("time ") else "text_extension"
+    url = ":".join(("urn", facility or "hutong", name))
+    yield f"# {column.field}{title}: filled in {column.filled}, length {column.length}; {column.holds}{table}"
+    yield f'# - {{rule: {name}, from: {column.field}, to: extension+, with: {reads}, as: "{url}"}}'
 
 
-def _codes(unlisted: Unlisted) -> Iterator[str]:
-    for table, values in unlisted:
-        yield ""
-        yield f"# Codes that table {table} does not list. Say what they mean in a file {table}.csv of your tables:"
-        yield "#   from,code"
-        for value, count in values:
-            yield f"#   {value},?        (met {count} times)"
+def _shifted(shifts: Iterable[Shift]) -> Iterator[str]:
+    for shift in shifts:
+        yield f"# {told(shift)}:"
+        yield "# the rows below read it so. Compare them with the sender's specification; take out what is wrong."
 
 
-def test_text(message: str, mapped: Mapped | None, error: HutongError | None, charset: str) -> str:
+def told(shift: Shift) -> str:
+    """What looks shifted, in a line."""
+    last = f" to {shift.segment}-{shift.last}" if shift.last != shift.first else ""
+    count = "one field" if abs(shift.by) == 1 else f"{abs(shift.by)} fields"
+    where = "earlier" if shift.by > 0 else "later"
+    first = shift.evidence[0]
+    look = "look" if last else "looks"
+    example = f"{shift.segment}-{first} holds what belongs into {shift.segment}-{first + shift.by}"
+    return f"{shift.segment}-{shift.first}{last} {look} {count} {where} than in the standard ({example})"
+
+
+def test_text(message: str, result: Mapped | HutongError, charset: str) -> str:
     """A `mapping_test.yaml` of one test that says what becomes of the message as the draft stands."""
     lines = [
         "# Drafted: it counts what becomes of the message. Add the facts that matter, and messages with what is rare.",
@@ -135,15 +157,13 @@ def test_text(message: str, mapped: Mapped | None, error: HutongError | None, ch
     ]
     if charset:
         lines.append(f"    charset: {charset}")
-    if error is not None:
-        lines.append(f"    error: {error.code} {error.rule} {error.location}")
-    if mapped is not None:
-        counts = Counter(resource["resourceType"] for resource in mapped.resources)
-        lines.append("    expect:")
-        lines += [f"      {kind}: {count}" for kind, count in sorted(counts.items())]
-        if mapped.findings:
-            lines.append("    findings:")
-            lines += [
-                f"      - {text}" for text in sorted({f"{each.code} {each.location}" for each in mapped.findings})
-            ]
+    if isinstance(result, HutongError):
+        lines.append(f"    error: {result.code} {result.rule} {result.location}")
+        return "\n".join(lines) + "\n"
+    counts = Counter(resource["resourceType"] for resource in result.resources)
+    lines.append("    expect:")
+    lines += [f"      {kind}: {count}" for kind, count in sorted(counts.items())]
+    if result.findings:
+        lines.append("    findings:")
+        lines += [f"      - {text}" for text in sorted({f"{each.code} {each.location}" for each in result.findings})]
     return "\n".join(lines) + "\n"

@@ -91,7 +91,8 @@ def examination(options: Options) -> Apply:
                 if row["display"]:
                     recognised["display"] = row["display"]
                 value["coding"].append(recognised)
-            value.setdefault("text", row["display"])
+            if row["display"]:
+                value.setdefault("text", row["display"])
         return value
 
     return apply

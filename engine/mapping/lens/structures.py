@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from hl7apy import SUPPORTED_LIBRARIES, load_library
 
 _USUAL_VERSION = "2.5.1"
+_TABLES = "hl7apy.v2_5_1.tables"
 _STRUCTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "ADT": {
         "A01": ("A04", "A08", "A13"),
@@ -60,6 +62,7 @@ class Structure:
 
     def __init__(self, message_type: str, version: str) -> None:
         self.name = structure_name(message_type)
+        self._version = version
         self._segments = _library(version).SEGMENTS
         messages = _library(version).MESSAGES
         listed = list(_leaves(messages.get(self.name) or messages.get(_OTHER_NAMES.get(self.name, ""))))
@@ -87,30 +90,50 @@ class Structure:
         self._left_out = frozenset(segments)
 
     def has_field(self, segment: str, number: int) -> bool:
-        last = max(len(self._fields(segment)), _SENT_ANYHOW.get(segment, 0))
+        last = max(*self._fields(segment), _SENT_ANYHOW.get(segment, 0), 0)
         return segment.startswith("Z") or number <= last
 
     def field_repeats(self, segment: str, number: int) -> bool:
-        fields = self._fields(segment)
-        return number <= len(fields) and fields[number - 1][2][1] not in (0, 1)
+        field = self._fields(segment).get(number)
+        return field is not None and field[2][1] not in (0, 1)
 
     def begins_with_its_number(self, segment: str) -> bool:
         """Whether the first field is a Set ID, which counts the segments."""
-        fields = self._fields(segment)
-        return bool(fields) and fields[0][1][2] == "SI"
+        return self.datatype(segment, 1) == "SI"
 
     def datatype(self, segment: str, number: int) -> str:
         """`XPN` of PID-5; empty where the version does not know the field."""
-        fields = self._fields(segment)
-        return str(fields[number - 1][1][2] or "") if number <= len(fields) else ""
+        field = self._fields(segment).get(number)
+        return str(field[1][2] or "") if field is not None else ""
+
+    def codes(self, segment: str, number: int) -> frozenset[str]:
+        """The codes that HL7's table of a field lists; empty where it has no table, or one without codes."""
+        field = self._fields(segment).get(number)
+        return _codes(field[1][4]) if field is not None and field[1][4] else frozenset()
 
     def title(self, segment: str, number: int) -> str:
         """`patient name` of PID-5; empty where the version does not know the field."""
-        fields = self._fields(segment)
-        return str(fields[number - 1][1][3] or "").replace("_", " ").lower() if number <= len(fields) else ""
+        field = self._fields(segment).get(number)
+        return str(field[1][3] or "").replace("_", " ").lower() if field is not None else ""
 
-    def _fields(self, segment: str) -> Any:
-        return self._segments[segment][1] if segment in self._segments else ()
+    def _fields(self, segment: str) -> Mapping[int, Any]:
+        """By their numbers: a version lists no field that it has withdrawn."""
+        return _numbered(self._version, segment)
+
+
+@lru_cache(maxsize=1024)
+def _numbered(version: str, segment: str) -> Mapping[int, Any]:
+    segments = _library(version).SEGMENTS
+    listed = segments[segment][1] if segment in segments else ()
+    numbered = ((field[0].rpartition("_")[2], field) for field in listed)
+    return {int(number): field for number, field in numbered if number.isdecimal()}
+
+
+@lru_cache(maxsize=1024)
+def _codes(table: str) -> frozenset[str]:
+    """As the usual version has it: not every version has its tables here, and tables only grow."""
+    _, codes = import_module(_TABLES).TABLES.get(table, ("", ()))
+    return frozenset(codes)
 
 
 @lru_cache(maxsize=16)

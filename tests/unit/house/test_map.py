@@ -74,11 +74,32 @@ def test_a_draft_is_written_once_and_never_over_what_is_there(tmp_path: Path, co
     assert shown.returncode == 0, shown.stderr
     drafted = config / "mappings/facilities/baishi/adt_draft.yaml"
     assert "patient: {holds: [ZPD]}" in drafted.read_text(encoding="utf-8")
+    assert "ZPD-1" in shown.stdout
+    assert "PID-5" not in shown.stdout
+    assert (
+        "PID-5 patient name"
+        in hutong("map", "draft", samples, "--config", config, "--facility", "baishi", "--all").stdout
+    )
     drafted.write_text("# mine\nversion: 1\nmappings: [ADT]\n", encoding="utf-8")
     again = hutong("map", "draft", samples, "--config", config, "--facility", "baishi")
     assert again.returncode == 0, again.stderr
     assert "kept" in again.stdout
     assert drafted.read_text(encoding="utf-8").startswith("# mine")
+
+
+def test_codes_that_wait_are_told_by_the_draft_and_by_the_check(tmp_path: Path, config: Path) -> None:
+    samples = tmp_path / "samples.hl7"
+    samples.write_text(
+        "MSH|^~\\&|HIS|BS|H|Q|20260402090000||ORM^O01|B3|P|2.4||||||UNICODE UTF-8\nPID|1||B78^^^HIS^MR\n"
+        "ORC|NW|O1\nOBR|1|O1||XP-7^胸片^L||||||||||||||||||||DR\n",
+        encoding="utf-8",
+    )
+    shown = hutong("map", "draft", samples, "--config", config, "--facility", "baishi")
+    assert "imaging_procedures lists not: XP-7" in shown.stdout
+    assert "complete the rows of the tables" in shown.stdout
+    checked = hutong("check", config)
+    assert checked.returncode == 0, checked.stdout
+    assert "imaging_procedures.csv: say in the column code what these are, in place of ?: XP-7" in checked.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.mapping.draft import Draft, Ground, Samples, draft, drafts, samples_of
+from engine.mapping.draft import Draft, Ground, Samples, Survey, draft, samples_of
 from engine.mapping.draft.profile import form_of, shape_of
 from engine.mapping.draft.samples import EVERY, LIMIT_ALL_LOOKED_AT, payloads
 from engine.mapping.testing import run_tests
@@ -32,7 +32,7 @@ REGISTRATION = (
 )
 SECRETS = ("诸葛", "小东", "柳树村", "13800138000", "B77", "B78", "19491231")
 
-Drafted = Callable[..., dict[str, Draft]]
+Drafted = Callable[..., Draft]
 
 
 def text_of(*lines: str, end: str = "\r") -> bytes:
@@ -59,22 +59,21 @@ def own(tmp_path: Path) -> Path:
 def drafted(few: Path, own: Path, tmp_path: Path) -> Drafted:
     """Drafts from a file of these bytes and writes what is drafted, as the command does."""
 
-    def make(content: bytes, *, keep_values: bool = False) -> dict[str, Draft]:
+    def make(content: bytes, *, keep_values: bool = False) -> Draft:
         path = tmp_path / "samples.hl7"
         path.write_bytes(content)
-        found = samples_of([path])
-        all_made: dict[str, Draft] = {}
-        ground = Ground(few, own, ["baishi"], "baishi", keep_values)
-        for kinds, profile in list(drafts(found.profiles, ground)):
-            made = draft(kinds, profile, ground)
-            for each in made.files:
-                place = own / each.file
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(each.content)
-            all_made[kinds[0]] = made
-        return all_made
+        made = draft(samples_of([path]).profiles, Ground(few, own, ["baishi"], "baishi", keep_values))
+        for each in made.files:
+            place = own / each.file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(each.content)
+        return made
 
     return make
+
+
+def survey_of(made: Draft, message_type: str) -> Survey:
+    return next(each for each in made.surveys if message_type in each.message_types)
 
 
 def failures(few: Path, own: Path) -> list[tuple[str, str]]:
@@ -85,35 +84,36 @@ def failures(few: Path, own: Path) -> list[tuple[str, str]]:
 
 
 def test_a_type_that_no_mapping_takes_becomes_a_mapping_of_its_own(few: Path, own: Path, drafted: Drafted) -> None:
-    made = drafted(text_of(*BILL))["BAR^P01"]
+    made = survey_of(drafted(text_of(*BILL)), "BAR^P01")
     text = (own / "hl7v2/BAR_P01/mapping.yaml").read_text(encoding="utf-8")
-    assert "part: patient}" in text
-    assert "part: diagnosis}" in text
-    assert "# ?   - {rule: zbr-3, from: ZBR-3, to: ?, with: date_time}" in text
+    assert "part: patient\n    rules:\n" in text
+    assert "part: diagnosis" in text
+    assert '# - {rule: zbr-3, from: ZBR-3, to: extension+, with: time_extension, as: "urn:hutong:zbr-3"}' in text
     assert "time YYYY-MM-DD HH:MM" in text
-    assert made.mapping == ""
+    assert made.definition is None
     assert failures(few, own) == []
 
 
 def test_for_a_type_that_is_taken_only_the_differences_are_drafted(few: Path, own: Path, drafted: Drafted) -> None:
-    made = drafted(text_of(*REGISTRATION))["ADT^A04"]
+    made = drafted(text_of(*REGISTRATION))
     text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
     assert "patient: {holds: [ZPD]}" in text
     assert "rule: pid-31" in text
     assert "rule: pid-5," not in text
-    assert made.unlisted == (("sex", (("汉子", 1),)),)
-    assert "汉子,?" in text
+    assert made.open_codes == {"sex": ["汉子"]}
+    table = (own / "facilities/baishi/tables/sex.csv").read_text(encoding="utf-8")
+    assert "汉子,?,met 1 times; one of female male other unknown" in table
     assert failures(few, own) == []
 
 
 def test_a_field_is_drafted_below_the_resource_that_its_segment_becomes(few: Path, own: Path, drafted: Drafted) -> None:
-    numbered = [line.replace("PV1|1|O|门诊", "PV1|1|O|门诊|||||||||||||||MZ1|V3|") for line in REGISTRATION]
+    numbered = [line.replace("PV1|1|O|门诊", "PV1|1|O|门诊|||||||||||||||甲|V3|") for line in REGISTRATION]
     drafted(text_of(*numbered))
     text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
-    by_resource = text.partition("# changes:")[2].split("#   Encounter:")
-    assert len(by_resource) == 2
-    assert "from: PV1-18" in by_resource[1]
-    assert "from: PID-31" not in by_resource[1]
+    rows = text.partition("changes:")[2]
+    assert (
+        rows.index("  Patient:") < rows.index("from: PID-31") < rows.index("  Encounter:") < rows.index("from: PV1-18")
+    )
     assert failures(few, own) == []
 
 
@@ -121,7 +121,7 @@ def test_no_file_holds_what_belongs_to_a_patient(own: Path, drafted: Drafted) ->
     made = drafted(text_of(*BILL, *REGISTRATION))
     written = "".join(path.read_text(encoding="utf-8") for path in own.rglob("*") if path.is_file())
     assert [secret for secret in SECRETS if secret in written] == []
-    shown = "".join(column.holds for each in made.values() for column in each.columns)
+    shown = "".join(column.holds for each in made.surveys for column in each.columns)
     assert [secret for secret in SECRETS if secret in shown] == []
 
 
@@ -133,18 +133,18 @@ def test_values_are_kept_where_somebody_asks_for_it(few: Path, own: Path, drafte
 
 def test_samples_of_several_types_and_line_ends_are_drafted_apart(drafted: Drafted) -> None:
     made = drafted(text_of(*BILL, end="\n") + text_of(*REGISTRATION, end="\n") + text_of(*BILL, end="\n"))
-    assert sorted(made) == ["ADT^A04", "BAR^P01"]
-    columns = {column.field: column for column in made["BAR^P01"].columns}
+    assert sorted(kind for each in made.surveys for kind in each.message_types) == ["ADT^A04", "BAR^P01"]
+    columns = {column.field: column for column in survey_of(made, "BAR^P01").columns}
     assert columns["ZBR-5"].filled == "2 of 2"
 
 
 def test_types_that_one_mapping_takes_are_drafted_together(few: Path, own: Path, drafted: Drafted) -> None:
     changed = text_of(*REGISTRATION).replace(b"ADT^A04", b"ADT^A08").replace(b"ZPD|", b"ZPX|")
-    made = drafted(text_of(*REGISTRATION) + changed)
-    assert made["ADT^A04"].message_types == ("ADT^A04", "ADT^A08")
+    made = survey_of(drafted(text_of(*REGISTRATION) + changed), "ADT^A04")
+    assert made.message_types == ("ADT^A04", "ADT^A08")
     text = (own / "facilities/baishi/adt_draft.yaml").read_text(encoding="utf-8")
     assert "patient: {holds: [ZPD, ZPX]}" in text
-    columns = {column.field: column for column in made["ADT^A04"].columns}
+    columns = {column.field: column for column in made.columns}
     assert columns["PID-8"].filled == "2 of 2"
     assert failures(few, own) == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.problems import InvalidConfiguration
-from engine.terminology import Table, Tables
+from engine.terminology import Table, Tables, unfinished
 
 
 @pytest.mark.parametrize("code", ["M", "m", " M ", "Ｍ"])
@@ -83,3 +83,14 @@ def test_a_code_that_the_common_table_does_not_know_has_empty_columns() -> None:
     common = Table.of("imaging", [{"from": "A", "code": "DR", "modality": "DX"}])
     own = common.with_rows(Table.of("imaging", [{"from": "Z", "code": "Z"}]))
     assert own.find("Z") == {"from": "Z", "code": "Z", "modality": ""}
+
+
+def test_a_row_that_waits_to_be_completed_is_not_there_yet_and_is_told(tmp_path: Path) -> None:
+    tables = tmp_path / "facilities/baishi/tables"
+    tables.mkdir(parents=True)
+    (tables / "sex.csv").write_text("\ufefffrom,code,note\n男,male,\n汉子,?,met 3 times\n", encoding="utf-8")
+    (tables / "other.csv").write_text("from,code\nA,B\n", encoding="utf-8")
+    loaded = Tables.load(tables)["sex"]
+    assert loaded.find("男") is not None
+    assert loaded.find("汉子") is None
+    assert list(unfinished(tmp_path)) == [(tables / "sex.csv", ["汉子"])]

@@ -1,0 +1,84 @@
+"""Which rows read a shifted segment as this sender writes it? The known rows, with the fields in which it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.mapping.definition import Definition, FieldName, Rule
+from engine.mapping.draft.shifting import Shift
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A known row as it has to be for this sender; `rule` is None where what it reads is not sent at all."""
+
+    resource: str
+    id: str
+    rule: Rule | None
+
+    @property
+    def segments(self) -> frozenset[str]:
+        return frozenset(name.segment for name in self.rule.fields) if self.rule is not None else frozenset()
+
+    @property
+    def row(self) -> str:
+        return row_of(self.rule) if self.rule is not None else f"{{rule: {self.id}, remove: yes}}"
+
+
+def moved(
+    definition: Definition, shifts: Sequence[Shift], filled: Collection[tuple[str, int]]
+) -> Iterator[tuple[Rule, Moved]]:
+    """Known rows that read a shifted field, and what stands for each: only those that the samples give something."""
+    by_segment = {shift.segment: shift for shift in shifts}
+    seen: set[tuple[str, str]] = set()
+    for entry in definition.resources:
+        for rule in (entry.id, *entry.rules):
+            key = entry.resource, rule.id
+            if key in seen or not any(name.segment in by_segment for name in rule.fields):
+                continue
+            seen.add(key)
+            changed = _moved(rule, by_segment)
+            if changed == rule:
+                continue
+            if changed is None or any((name.segment, name.number) in filled for name in changed.fields):
+                yield rule, Moved(entry.resource, rule.id, changed)
+
+
+def _moved(rule: Rule, by_segment: Mapping[str, Shift]) -> Rule | None:
+    sources = [_place(name, by_segment) for name in rule.sources]
+    otherwise = tuple(found for name in rule.otherwise if (found := _place(name, by_segment)) is not None)
+    if None in sources:
+        if sources[0] is None and rule.to:
+            return None
+        return rule  # a function of several fields needs each in its place: a person must look at it
+    kept = tuple(name for name in sources if name is not None)
+    if (kept, otherwise) == (rule.sources, rule.otherwise):
+        return rule
+    return replace(rule, sources=kept, otherwise=otherwise, both=False, writes=())
+
+
+def _place(name: FieldName, by_segment: Mapping[str, Shift]) -> FieldName | None:
+    shift = by_segment.get(name.segment)
+    number = shift.place_of(name.number) if shift is not None else name.number
+    return replace(name, number=number) if number else None
+
+
+def row_of(rule: Rule) -> str:
+    """A row as it stands in a file."""
+    words = [f"rule: {rule.id}"]
+    words += [f"from: {_fields(rule.sources)}"] if rule.sources else []
+    words += [f"else: {_fields(rule.otherwise)}"] if rule.otherwise else []
+    target = f'"{rule.to}"' if "[" in rule.to else rule.to
+    words += [f"to: {target}{'+' if rule.many else ''}"] if rule.to else []
+    implied = "code" if rule.table else "text"
+    words += [f"with: {rule.function}"] if rule.function and not (rule.to and rule.function == implied) else []
+    words += [f'as: "{rule.argument}"'] if rule.argument else []
+    words += [f"table: {rule.table}"] if rule.table else []
+    words += [f"default: {rule.default}"] if rule.default else []
+    words += ["needed: yes"] if rule.needed else []
+    return "{" + ", ".join(words) + "}"
+
+
+def _fields(names: Sequence[FieldName]) -> str:
+    return str(names[0]) if len(names) == 1 else f"[{', '.join(map(str, names))}]"
