@@ -35,7 +35,7 @@ export function tracePage(word) {
       trace.envelopes.length > 0 && h("h2", { text: `${t("trace.envelopes")} · ${trace.envelopes.length}` }),
       trace.envelopes.map((envelope) => envelopeCard(envelope, trace.envelopes.length === 1)),
       trace.resources.length > 0 && h("h2", { text: `${t("trace.records")} · ${trace.resources.length}` }),
-      trace.resources.length > 0 && h("div", { class: "records" }, trace.resources.map((line) => record(line.reference, line.version, [line.status, line.because.join(", ")].filter(Boolean).join(" · ")))),
+      trace.resources.length > 0 && h("div", { class: "records" }, trace.resources.map((line) => record(line.reference, line.version, [line.status, line.because.map((reason) => t(`because.${reason}`)).join(t("comma"))].filter(Boolean).join(" · ")))),
       trace.studies.length > 0 && h("h2", { text: t("trace.studies") }),
       trace.studies.map((study) => h("p", { class: "mono" }, study.uid, " ", completenessChip(study), h("small", { text: study.missing_uids.join(" ") }))),
       trace.deliveries.length > 0 && h("h2", { text: t("trace.deliveries") }),
@@ -117,7 +117,14 @@ function record(reference, version, note) {
       tellRefusal(error);
     }
   };
-  return h("details", { class: "record", on: { toggle: load } }, h("summary", {}, h("b", { text: reference.split("/")[0] }), h("span", { class: "mono id", text: reference.split("/")[1] }), h("small", { text: `v${version}` }), note && h("small", { text: note })), body);
+  return h("details", { class: "record", on: { toggle: load } }, h("summary", {}, ...kindOf(reference),  h("span", { class: "mono id", text: reference.split("/")[1] }), h("small", { text: `v${version}` }), note && h("small", { text: note })), body);
+}
+
+/** The type as FHIR names it, after the word that people use where theirs is another language. */
+function kindOf(reference) {
+  const type = reference.split("/")[0];
+  const said = t(`kind.${type}`);
+  return said && said !== `kind.${type}` ? [h("b", { text: said }), h("small", { text: type })] : [h("b", { text: type })];
 }
 
 /** What a person did with the message, when, and why. */
