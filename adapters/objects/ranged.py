@@ -38,6 +38,9 @@ class RangedFile(io.RawIOBase):
     Opening it asks for its beginning, and raises NotFoundError when the object is not there.
     """
 
+    name = ""
+    """Asked for by pydicom, of every file."""
+
     def __init__(self, ask: Ask) -> None:
         super().__init__()
         self._ask = ask

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
@@ -55,6 +56,7 @@ class S3ObjectStore:
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
     ) -> None:
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # whoever puts or reads tells what failed
         where = urlsplit(address)
         shown: dict[str, Any] = {}
         if tls is not None:

@@ -179,6 +179,9 @@ class Segment:
 class Stretch(io.RawIOBase):
     """One object of a segment, or a part of it, read as a file; the segment is not used again until it is closed."""
 
+    name = ""
+    """Asked for by pydicom, of every file."""
+
     def __init__(self, descriptor: int, start: int, length: int) -> None:
         super().__init__()
         self._descriptor = descriptor
