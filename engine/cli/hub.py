@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import typer
 
-from engine.cli.supervisor import RUN_FILE
+from engine.cli.supervisor import RUN_FILE, START_SECS, STARTING_FILE
 from engine.errors import AccessError, ConfigurationError, HutongError, NotFoundError, RequestStateError
 
 TOKEN = "HUTONG_TOKEN"
 _TIMEOUT_SECS = 30.0
+_LOOK_AGAIN_SECS = 0.1
 LONG_SECS = 1800.0
 """For what reads or deletes a whole month."""
 
@@ -116,6 +120,7 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
     if data is None:
         raise ConfigurationError(f"say which hub: --data DIR of a running one, or --url URL and {TOKEN}")
     run_file, token_file = data / RUN_FILE, data / "admin.token"
+    _await_start(data)
     try:
         run = json.loads(run_file.read_text(encoding="utf-8"))
         token = os.environ.get(TOKEN) or token_file.read_text(encoding="utf-8").strip()
@@ -131,7 +136,8 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
                 f"{token_file} is not there: set {TOKEN} to a token, or start the hub again, which makes a new one"
             ) from error
         raise ConfigurationError(
-            f"no hub runs with {data}: {RUN_FILE} is not there. Start it with `hutong serve`."
+            f"no hub runs with {data}: {RUN_FILE} is not there. Start it with `hutong serve`, and wait until it says "
+            "its address."
         ) from error
     except OSError as error:
         raise ConfigurationError(
@@ -140,3 +146,34 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
     if "http" not in run:
         raise ConfigurationError(f"the hub of {data} runs without its web part; start `hutong serve --only web`")
     return Hub(run["http"], token)
+
+
+def _await_start(data: Path) -> None:
+    """While a hub starts on this folder, waits for it to be ready, for as long as a start may take."""
+    if not _is_starting(data):
+        return
+    typer.echo(f"the hub of {data} is starting; waiting for it", err=True)
+    deadline = time.monotonic() + START_SECS
+    while _is_starting(data) and time.monotonic() < deadline:
+        _pause()
+
+
+def _pause() -> None:
+    Event().wait(_LOOK_AGAIN_SECS)
+
+
+def _is_starting(data: Path) -> bool:
+    """Whether a process that lives has noted a start and run.json is not there yet."""
+    try:
+        if (data / RUN_FILE).is_file():
+            return False
+        process = int((data / STARTING_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # nobody starts, or nothing here may be read, which the caller says
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it lives, and is another account's
+        return True
+    except (OSError, OverflowError):
+        return False
+    return process > 0

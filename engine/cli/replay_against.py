@@ -22,7 +22,7 @@ from engine.cli.supervisor import RUN_FILE
 from engine.config import Community
 from engine.config.loader import COMMUNITY
 from engine.errors import ConfigurationError
-from engine.replay import Difference, Kind, Seen, Summary, What, World
+from engine.replay import Difference, Example, Kind, Seen, Summary, What, World
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.journaled import Looked, Span, connect_to_look, read, spans
 
@@ -183,8 +183,16 @@ def _print(summary: Summary, values: bool) -> None:
         rules = _rules(kind)
         console.print(f"  {escape(kind.where)}{f'  [dim]{escape(rules)}[/]' if rules else ''}  {_messages(seen)}")
         for example in seen.examples:
-            shown = f"  {example.before} → {example.after}" if values and (example.before or example.after) else ""
-            console.print(f"    [dim]{example.envelope}[/]{escape(shown)}")
+            pairs = [(example.before, example.after), *example.further] if values else []
+            shown = [f"{before or '(nothing)'} → {after or '(nothing)'}" for before, after in pairs if before or after]
+            console.print(f"    [dim]{example.envelope}[/]{escape(f'  {shown[0]}') if shown else ''}")
+            for line in shown[1:]:
+                console.print(escape(f"    {'':36}  {line}"))
+
+
+def _values(example: Example) -> dict[str, Any]:
+    further = [{"before": before, "after": after} for before, after in example.further]
+    return {"before": example.before, "after": example.after} | ({"further": further} if further else {})
 
 
 def _rules(kind: Kind) -> str:
@@ -209,8 +217,7 @@ def _as_json(summary: Summary, values: bool) -> dict[str, Any]:
                 "rule_after": kind.after,
                 "messages": seen.messages,
                 "examples": [
-                    {"envelope": str(example.envelope)}
-                    | ({"before": example.before, "after": example.after} if values else {})
+                    {"envelope": str(example.envelope)} | (_values(example) if values else {})
                     for example in seen.examples
                 ],
             }

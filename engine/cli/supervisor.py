@@ -21,6 +21,8 @@ from engine.errors import ConfigurationError, HutongError, StorageError
 from engine.store.embedded import EmbeddedPostgres
 
 RUN_FILE = "run.json"
+STARTING_FILE = "starting.pid"
+"""Stands in the data folder from the beginning of a start until run.json does: commands wait for it."""
 START_SECS = 60.0
 STOP_SECS = 10.0
 FIRST_PAUSE_SECS = 0.1
@@ -146,6 +148,7 @@ class Supervisor:
                     self._revive(process)
 
     def _start(self) -> None:
+        (self._data / STARTING_FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
         if self._database_url is None:
             self._postgres = EmbeddedPostgres(self._data / "postgres")
             self._database_url = self._postgres.start()
@@ -198,9 +201,17 @@ class Supervisor:
         written.write_text(json.dumps(self.started(), ensure_ascii=False, indent=2), encoding="utf-8")
         written.replace(self._data / RUN_FILE)
         self._told = True
+        self._end_of_start()
+
+    def _end_of_start(self) -> None:
+        """Takes the note of a start away, unless another hub has begun one on this folder since."""
+        note = self._data / STARTING_FILE
+        if note.is_file() and note.read_text(encoding="ascii").strip() == str(os.getpid()):
+            note.unlink(missing_ok=True)
 
     def _end(self) -> None:
         self._stopping.set()
+        self._end_of_start()
         if self._told:  # else it tells of the hub that this one found running on its folder
             (self._data / RUN_FILE).unlink(missing_ok=True)
         living = [process.child for process in self._processes if process.child is not None]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
 EXAMPLES = 3
 """Enough to look at; the count says how many there are."""
+LIMIT_VALUES = 1_000
+"""Elements of one message whose values are told; a longer list nobody reads."""
 
 
 class What(StrEnum):
@@ -49,6 +51,8 @@ class Example:
     envelope: UUID
     before: str = ""
     after: str = ""
+    further: tuple[tuple[str, str], ...] = ()
+    """Before and after of the other elements of this message that change in the same way."""
 
 
 @dataclass(slots=True)
@@ -70,15 +74,15 @@ class Summary:
     def add(self, changes: Iterable[tuple[Kind, Example]]) -> None:
         """One more message. A kind counts once, however often the message shows it."""
         self.messages += 1
-        kinds: set[Kind] = set()
+        kinds: dict[Kind, list[Example]] = {}
         for kind, example in changes:
-            if kind in kinds:
-                continue
-            kinds.add(kind)
+            kinds.setdefault(kind, []).append(example)
+        for kind, (first, *further) in kinds.items():
             seen = self.seen.setdefault(kind, Seen())
             seen.messages += 1
             if len(seen.examples) < EXAMPLES:
-                seen.examples.append(example)
+                others = tuple((each.before, each.after) for each in further[: LIMIT_VALUES - 1])
+                seen.examples.append(replace(first, further=others))
         self.changed += bool(kinds)
 
     def merge(self, other: Summary) -> None:

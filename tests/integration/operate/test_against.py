@@ -82,6 +82,14 @@ async def test_values_are_shown_when_asked_for(hub: Hub, folder: Path) -> None:
     status, said, _ = await against(hub, folder, "--values", "--message-type", "ADT", "--days", "1")
     assert status == 3
     assert "female → F" in said
+    several = register(control_id="R9").replace(b"||13900000001", b"||13900000001~13900000002~13900000003")
+    await hub.send(CHANNEL, several)
+    changed(folder, "hl7v2/parts/patient.yaml", "with: telecom, as: home", "with: telecom, as: work")
+    status, said, _ = await against(hub, folder, "--values", "--message-type", "ADT", "--days", "1")
+    assert said.count("home → work") == 4, "each element of each message"
+    _, told, _ = await against(hub, folder, "--values", "--json", "--message-type", "ADT", "--days", "1")
+    (uses,) = (each for each in json.loads(told)["changes"] if each["where"] == "Patient.telecom.use")
+    assert uses["examples"][1]["further"] == [{"before": "home", "after": "work"}] * 2
     status, said, _ = await against(hub, folder, "--channel", "qingxi-his")
     assert (status, "0 messages looked at" in said) == (0, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,23 @@ def test_an_address_that_is_none_is_said_before_anybody_is_asked(url: str, monke
     monkeypatch.setenv(TOKEN, "t")
     with pytest.raises(ConfigurationError, match="expected an address such as"):
         find_hub(None, url)
+
+
+def test_a_hub_that_is_starting_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    (tmp_path / "starting.pid").write_text(f"{os.getpid()}\n")
+    monkeypatch.setattr("engine.cli.hub._pause", lambda: _data(tmp_path))
+    assert find_hub(tmp_path, None) == Hub("http://127.0.0.1:8080", "t")
+    assert "is starting; waiting for it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("note", ["", "x", "-1", "0", "99999999999999999999999", "4194304000"])
+def test_a_note_of_a_start_that_nobody_makes_is_not_waited_for(note: str, tmp_path: Path) -> None:
+    (tmp_path / "starting.pid").write_text(note)
+    with pytest.raises(ConfigurationError, match="wait until it says"):
+        find_hub(tmp_path, None)
 
 
 def test_neither_folder_nor_address_is_a_question_back() -> None:
