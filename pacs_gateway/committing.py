@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 from pydicom.dataset import Dataset
@@ -16,8 +16,9 @@ from engine.clock import Clock
 from engine.errors import DeliveryError, HutongError, NotFoundError, StorageError
 from engine.finding import Finding
 from engine.store import commitments, findings, imaging, notifications
+from engine.store.announcements import Announced, Source, announce
 from engine.store.commitments import KEPT, Commitment, Named
-from engine.store.database import FAILED, end_if_cancelled
+from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.imaging import Instance
 from engine.store.imaging_search import Content
@@ -133,12 +134,28 @@ class Committer:
         async with self._pool.acquire() as connection, connection.transaction():
             if not await commitments.settle(connection, number, outcomes, at):
                 return
+            await self._announce(connection, commitment, at)
             due_at = at + timedelta(seconds=GRACE_SECS) if line is not None else at
             (notification,) = await notifications.owe(connection, [owed], at, due_at)
             await findings.raise_many(connection, self._damaged(commitment, outcomes), at)
         if line is not None:
             await self._report(line, owed, notification)
         self._on_owed()
+
+    async def _announce(self, connection: Connection, commitment: Commitment, at: datetime) -> None:
+        """Who asks for it has it, or had it. Said now, because what was stored a moment ago is in the index by now, and
+        tells of which study the others are."""
+        asking = notifications.title_of(commitment.other)
+        await announce(
+            connection,
+            channel=self._channel,
+            facility=commitment.facility,
+            source=Source.COMMITMENT,
+            about=f"{asking} {commitment.transaction_uid}",
+            said_by=asking,
+            said=[Announced(one.sop_uid) for one in commitment.instances],
+            at=at,
+        )
 
     async def _report(self, line: Line, owed: Owed, notification: int) -> None:
         """Over the association of the request, where it still stands (PS3.4 J.3.3.1.2); else a courier does."""

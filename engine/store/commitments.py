@@ -53,7 +53,7 @@ async def take(
 
     Another request under a used transaction UID is added apart, as not the first.
     """
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{other}\0{transaction_uid}")
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{other} {transaction_uid}")
     before = await connection.fetchval(
         "select id from commitment where other = $1 and by_us = $2 and transaction_uid = $3 and first",
         other,

@@ -53,6 +53,11 @@ def entry(channel: str, ae_title: str) -> str:
     return f"ae:{channel}/{ae_title}"
 
 
+def title_of(destination: str) -> str:
+    """The AE title of an application entity of a channel."""
+    return destination.partition("/")[2]
+
+
 def endpoint(name: str) -> str:
     return f"endpoint:{name}"
 

@@ -12,7 +12,6 @@ from engine.clock import Clock
 from engine.errors import ParseError, StorageError
 from engine.finding import Finding
 from engine.store import commitments, findings, notifications
-from engine.store.announcements import Announced, Source, announce
 from engine.store.commitments import KEPT, Named
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
@@ -66,7 +65,7 @@ class CommitmentRequests:
                 self._pool.acquire() as connection,
                 connection.transaction(),
             ):
-                number = await commitments.take(
+                return await commitments.take(
                     connection,
                     transaction_uid=transaction_uid,
                     channel=self._channel,
@@ -75,17 +74,6 @@ class CommitmentRequests:
                     instances=instances,
                     at=at,
                 )
-                await announce(
-                    connection,
-                    channel=self._channel,
-                    facility=caller.facility,
-                    source=Source.COMMITMENT,
-                    about=f"{caller.ae_title} {transaction_uid}",
-                    said_by=caller.ae_title,
-                    said=[Announced(one.sop_uid) for one in instances],
-                    at=at,
-                )
-                return number
         except TimeoutError:
             raise StorageError("the database did not answer in time") from None
         except FAILED as error:
