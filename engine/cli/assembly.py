@@ -21,7 +21,7 @@ import asyncpg
 from engine import config
 from engine.cli.cycles import collect_seldom
 from engine.clock import now
-from engine.config import Community, MllpEndpoint
+from engine.config import Community, DicomEndpoint, HutongEndpoint, MllpEndpoint
 from engine.config.loader import COMMUNITY
 from engine.config.objects import S3Objects
 from engine.config.secret import secret
@@ -37,8 +37,12 @@ if TYPE_CHECKING:
     from engine.alerts.receivers import Receiver
     from engine.alerts.watch import Watch
     from engine.mapping import MappingSet
+    from pacs_gateway.dicomweb.receiving import Posted
     from pacs_gateway.gateway import Gateway
+    from pacs_gateway.location import Objects
+    from pacs_gateway.sending.courier import Errand
     from pacs_gateway.sending.couriers import ImagingCouriers
+    from pacs_gateway.transfer.incoming import Incoming
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +217,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     from engine.store import changes
     from pacs_gateway.dicomweb.receiving import Posted
     from pacs_gateway.dicomweb.routes import DicomWeb
+    from pacs_gateway.transfer.routes import router as transfer_routes
     from web import static_folder
 
     community = config.load(folder)
@@ -229,12 +234,14 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     if posted is not None:
         await posted.start()
     imaging = DicomWeb(pool, data / "objects", posted, store=store)
+    incoming = _incoming(community, data, pool, posted) if posted is not None else None
     heard = changes.Changes(
         database_url,
         [(changes.ACCESS_TOKEN, services.callers), (changes.INSTANCE, imaging.recollection.objects)],
     )
     heard.start()
-    app = create_app(services, reading_routers, mounted={"dicomweb": imaging}, static_folder=static_folder())
+    routers = [*reading_routers, *([transfer_routes(incoming)] if incoming is not None else [])]
+    app = create_app(services, routers, mounted={"dicomweb": imaging}, static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,
@@ -255,12 +262,23 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
             server.stop()  # type: ignore[no-untyped-call]  # granian's own
             await asyncio.gather(serving, return_exceptions=True)
             await heard.close()
+            if incoming is not None:
+                await incoming.close()
             if posted is not None:
                 await posted.close()
             if store is not None:
                 store.close()
             await intake.close()
             await pool.close()
+
+
+def _incoming(community: Community, data: Path, pool: asyncpg.Pool, posted: Posted) -> Incoming:
+    """What takes studies that other hubs send; started."""
+    from pacs_gateway.transfer.incoming import Incoming
+
+    incoming = Incoming(pool, posted, data / "objects" / "transfers", community.dicom_channels[0].name, now)
+    incoming.start()
+    return incoming
 
 
 async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
@@ -335,7 +353,7 @@ def _imaging_couriers(
     objects = Objects(data / "objects", store, Missing(pool, now).told)
     encoder = Encoder(lambda content: StoredDataSet(objects, content))
     reception = gateways[0].reception if gateways else None
-    errands = {
+    errands: dict[str, Errand] = {
         name: Errands(
             endpoint,
             Peer.at(endpoint, endpoint_context(endpoint.tls, community.folder) if endpoint.tls else None),
@@ -345,7 +363,25 @@ def _imaging_couriers(
         )
         for name, endpoint in community.dicom_endpoints.items()
     }
-    return ImagingCouriers(database_url, community.dicom_endpoints, errands, now)
+    errands |= {name: _transfer_errand(one, community, objects) for name, one in community.hutong_endpoints.items()}
+    endpoints: dict[str, DicomEndpoint | HutongEndpoint] = {**community.dicom_endpoints, **community.hutong_endpoints}
+    return ImagingCouriers(database_url, endpoints, errands, now)
+
+
+def _transfer_errand(endpoint: HutongEndpoint, community: Community, objects: Objects) -> Errand:
+    """Raises ConfigurationError for a secret or a certificate that is not there."""
+    from pacs_gateway.sending.line import Line
+    from pacs_gateway.transfer.errands import TransferErrands
+    from pacs_gateway.transfer.outgoing import Outgoing
+
+    outgoing = Outgoing(
+        endpoint.url,
+        secret(endpoint.token, community.folder),
+        endpoint.answer_timeout_secs,
+        Line(endpoint.max_bytes_per_sec) if endpoint.max_bytes_per_sec is not None else None,
+        endpoint_context(endpoint.tls, community.folder) if endpoint.tls else None,
+    )
+    return TransferErrands(endpoint.name, outgoing, objects, now)
 
 
 def object_store_of(community: Community) -> S3ObjectStore | None:

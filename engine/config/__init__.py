@@ -23,7 +23,7 @@ from engine.config.community import (
     User,
     When,
 )
-from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint, Priors, Retry, SendAs
+from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint, Priors, Retry, SendAs
 from engine.config.loader import load
 from engine.config.problems import InvalidConfiguration, Problem
 
@@ -41,6 +41,7 @@ __all__ = [
     "FolderChannel",
     "Hl7Channel",
     "Http",
+    "HutongEndpoint",
     "InvalidConfiguration",
     "Level",
     "MllpChannel",

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from engine.config.alerts import Alerts
-from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
+from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint
 from engine.config.model import Model
 from engine.config.objects import DiskObjects, ObjectsPlace
 from engine.config.transport import Allowed, CertificateName, ListenerTls
@@ -324,6 +324,10 @@ class Community(Model):
     @property
     def dicom_endpoints(self) -> dict[str, DicomEndpoint]:
         return {name: one for name, one in self.endpoints.items() if isinstance(one, DicomEndpoint)}
+
+    @property
+    def hutong_endpoints(self) -> dict[str, HutongEndpoint]:
+        return {name: one for name, one in self.endpoints.items() if isinstance(one, HutongEndpoint)}
 
     @property
     def mllp_channels(self) -> tuple[MllpChannel, ...]:

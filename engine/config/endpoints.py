@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from engine.config.alerts import HttpAddress
 from engine.config.model import Model
+from engine.config.secret import SecretReference
 from engine.config.transport import EndpointTls
 from engine.config.values import AeTitle, Charset, HdText, MllpAddress, Name, Secs, Text
 from engine.config.windows import Window
@@ -99,4 +101,23 @@ class DicomEndpoint(Model):
     tls: EndpointTls | None = None
 
 
-Endpoint = MllpEndpoint | DicomEndpoint
+class HutongEndpoint(Model):
+    """Another hub that studies are sent to, over a line that may be thin and may break."""
+
+    type: Literal["hutong"]
+    name: Name
+    facility: Name
+    """Of this community: studies of its own are not sent back to it."""
+    url: HttpAddress
+    token: SecretReference
+    """Issued by that hub, for a user with the role sender: the studies are kept as those of that user's facility."""
+    windows: tuple[Window, ...] = ()
+    """When it may be sent to, on a clock in China; none named is always. Urgent studies do not wait for them."""
+    max_bytes_per_sec: Annotated[int, Field(ge=1024, le=10_000_000_000)] | None = None
+    """What its line may be filled with; None does not limit it."""
+    answer_timeout_secs: Secs = 60.0
+    retry: Retry = Retry()
+    tls: EndpointTls | None = None
+
+
+Endpoint = MllpEndpoint | DicomEndpoint | HutongEndpoint

@@ -26,7 +26,7 @@ from engine.config.community import (
     User,
 )
 from engine.config.document import Document, Place, UnreadableDocument, Value, read
-from engine.config.endpoints import DicomEndpoint, Endpoint, MllpEndpoint
+from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint
 from engine.config.explanation import explain
 from engine.config.objects import DiskObjects, ObjectsPlace, S3Objects
 from engine.config.problems import InvalidConfiguration, Problem, nearest, written
@@ -40,7 +40,7 @@ CHANNELS, ENDPOINTS, CENTRES = "channels", "endpoints", "centres"
 FILES = (COMMUNITY, ROUTES, RECOGNITION, USERS, ALERTS)
 FOLDERS = (CHANNELS, ENDPOINTS, CENTRES)
 CHANNEL_TYPES: dict[str, type[Channel]] = {"mllp": MllpChannel, "folder": FolderChannel, "dicom": DicomChannel}
-ENDPOINT_TYPES: dict[str, type[Endpoint]] = {"mllp": MllpEndpoint, "dicom": DicomEndpoint}
+ENDPOINT_TYPES: dict[str, type[Endpoint]] = {"mllp": MllpEndpoint, "dicom": DicomEndpoint, "hutong": HutongEndpoint}
 OBJECTS_TYPES: dict[str, type[ObjectsPlace]] = {"disk": DiskObjects, "s3": S3Objects}
 LIMIT_FILES = 1000
 """Of one kind. More is a folder that somebody pointed at by mistake."""

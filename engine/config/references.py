@@ -118,12 +118,16 @@ def _routes(check: _Check, community: Community) -> None:
             check.name("centre", route.to.centre, "routes.yaml", (*place, "to", "centre"))
 
 
+_ENDPOINT_TYPES = {Event.STUDY: ("dicom", "hutong"), Event.ORDER: ("dicom",)}
+
+
 def _endpoint_fits(check: _Check, community: Community, route: Route, name: str, place: Place) -> None:
-    """Studies go to imaging systems, messages to others."""
+    """Studies go to imaging systems and hubs, messages to others."""
     endpoint = community.endpoints.get(name)
-    wanted = "dicom" if route.when.event in (Event.STUDY, Event.ORDER) else "mllp"
-    if endpoint is not None and endpoint.type != wanted:
-        text = f"expected an endpoint of type {wanted} for event: {route.when.event}; '{name}' is {endpoint.type}"
+    wanted = _ENDPOINT_TYPES.get(route.when.event, ("mllp",))
+    if endpoint is not None and endpoint.type not in wanted:
+        types = " or ".join(wanted)
+        text = f"expected an endpoint of type {types} for event: {route.when.event}; '{name}' is {endpoint.type}"
         check.say("routes.yaml", place, text)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from engine.config import Community, Event, Route, StudyTag
+from engine.config import Community, DicomEndpoint, Endpoint, Event, Route, StudyTag
 from engine.config.windows import is_open
 
 
@@ -86,8 +86,15 @@ def study_stored(community: Community, study: StudyFacts, moment: datetime) -> l
         for route in _applying(community, Event.STUDY, study.facility)
         if _takes_study(route, study, moment)
         for endpoint in route.to.endpoints
-        if community.dicom_endpoints[endpoint].ae_title != study.ae_title
+        if not _is_from(community.endpoints[endpoint], study)
     )
+
+
+def _is_from(endpoint: Endpoint, study: StudyFacts) -> bool:
+    """Whether a study came from there: by the title that sent it, or of another hub by whose it is."""
+    if isinstance(endpoint, DicomEndpoint):
+        return endpoint.ae_title == study.ae_title
+    return endpoint.facility == study.facility
 
 
 def priors_wanted(

@@ -18,6 +18,8 @@ class Source(StrEnum):
     COMMITMENT = "commitment"
     QUERY = "query"
     """The sender was asked, and answered."""
+    TRANSFER = "transfer"
+    """Another hub sends it, and says what it consists of."""
 
 
 @dataclass(frozen=True, slots=True)

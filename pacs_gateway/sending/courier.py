@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from traceback import format_tb
+from typing import Protocol
 
 from engine.clock import CHINA, Clock
-from engine.config import DicomEndpoint
+from engine.config import DicomEndpoint, HutongEndpoint
 from engine.config.windows import is_open
 from engine.errors import ParseError
 from engine.finding import Finding, Severity
 from engine.store import findings, imaging_outbox, outbox
 from engine.store.database import FAILED
 from engine.store.findings import Raised
-from engine.store.imaging_outbox import ROUTINE, PrioritisedDue
-from pacs_gateway.sending.errands import Errands
+from engine.store.imaging_outbox import ROUTINE, ImagingOwed, PrioritisedDue
+from engine.store.outbox import Due
 from pacs_gateway.sending.outcome import Outcome, Turns
 
 IDLE_SECS = 1.0
@@ -27,6 +29,20 @@ _OF_THE_SYSTEM = frozenset({"unreachable", "rejected", "no-answer", "out-of-reso
 _log = logging.getLogger(__name__)
 
 
+StudyEndpoint = DicomEndpoint | HutongEndpoint
+"""Where studies are sent to."""
+
+
+class Errand(Protocol):
+    """What is done for one delivery to an endpoint."""
+
+    async def perform(
+        self, due: Due, what: ImagingOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]
+    ) -> Outcome:
+        """One attempt. Raises what the database raises; everything else is in the outcome."""
+        ...
+
+
 class Courier:
     """Its workers share it: no two of them send the same study.
 
@@ -34,7 +50,7 @@ class Courier:
     """
 
     def __init__(
-        self, endpoint: DicomEndpoint, errands: Errands, turns: Turns, owed: asyncio.Event, clock: Clock
+        self, endpoint: StudyEndpoint, errands: Errand, turns: Turns, owed: asyncio.Event, clock: Clock
     ) -> None:
         self._endpoint = endpoint
         self._errands = errands

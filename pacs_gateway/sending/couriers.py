@@ -11,8 +11,7 @@ from engine.config import DicomEndpoint
 from engine.errors import HutongError, StorageError
 from engine.store import imaging_outbox, outbox
 from engine.store.database import FAILED, connect, end_if_cancelled
-from pacs_gateway.sending.courier import IDLE_SECS, Courier
-from pacs_gateway.sending.errands import Errands
+from pacs_gateway.sending.courier import IDLE_SECS, Courier, Errand, StudyEndpoint
 from pacs_gateway.sending.outcome import Turns
 
 _RECONNECT_SECS = 0.5
@@ -24,7 +23,7 @@ class ImagingCouriers:
     """Sends studies and asks archives. `errands` are those of each endpoint, by its name."""
 
     def __init__(
-        self, database_url: str, endpoints: Mapping[str, DicomEndpoint], errands: Mapping[str, Errands], clock: Clock
+        self, database_url: str, endpoints: Mapping[str, StudyEndpoint], errands: Mapping[str, Errand], clock: Clock
     ) -> None:
         self._database_url = database_url
         self._endpoints = endpoints
@@ -69,7 +68,7 @@ class ImagingCouriers:
                 workers.create_task(_end_with(gone))
                 for name, endpoint in self._endpoints.items():
                     courier = Courier(endpoint, self._errands[name], turns, owed, self._clock)
-                    for _ in range(endpoint.max_associations):
+                    for _ in range(endpoint.max_associations if isinstance(endpoint, DicomEndpoint) else 1):
                         workers.create_task(courier.work())
         finally:
             connection.terminate()

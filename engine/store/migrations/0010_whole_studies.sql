@@ -41,3 +41,20 @@ select uid, facility, channel, 'whole', last_stored_at, null, last_stored_at fro
 
 -- What an incident is about, where a name and a number do not say it: instances that are missing.
 alter table incident add column details text not null default '';
+
+-- Studies that move from hub to hub. Their bytes are in a folder of the receiver until they are whole.
+create table study_transfer (
+    name        text        not null,   -- hash of what was announced, the same on both sides
+    direction   text        not null,   -- in, out
+    peer        text        not null,   -- who sends it to us, or the endpoint that it goes to
+    facility    text        not null,
+    study_uid   text        not null,
+    objects     int         not null,
+    total_bytes bigint      not null,
+    done_bytes  bigint      not null,
+    state       text        not null,   -- moving, whole, refused
+    started_at  timestamptz not null,
+    updated_at  timestamptz not null,
+    primary key (direction, peer, name)
+);
+create index study_transfer_updated on study_transfer (updated_at);

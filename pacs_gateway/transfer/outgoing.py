@@ -1,0 +1,302 @@
+"""How is a study sent to another hub? What it has already is not sent, and what was cut off goes on where it broke.
+
+One piece after another over one connection; pieces are as long as the line takes in a second or so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import ssl
+import zlib
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import BinaryIO, TypeVar
+
+import httpx
+import msgspec
+
+from engine.errors import DeliveryError, Disposition, StorageError
+from engine.store.imaging import Instance
+from pacs_gateway import part10
+from pacs_gateway.location import Objects, open_object
+from pacs_gateway.sending.line import Line
+from pacs_gateway.transfer import chunks
+from pacs_gateway.transfer.contents import Content, Contents, name_of, starts_of
+
+FIRST_CHUNK_BYTES = 256 * 1024
+SMALLEST_CHUNK_BYTES = 16 * 1024
+QUICK_SECS, SLOW_SECS = 1.0, 4.0
+"""A piece that was taken faster may be longer next time, one that took longer is shorter."""
+TRIES = 6
+"""Of one request, before the attempt ends and the courier waits."""
+FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS = 0.1, 5.0
+ROUNDS = 8
+_HEAD_BYTES = 4096
+_RESTATED = "!"
+"""In a location: what is served is not what the index has the hash of."""
+_PIECE_BYTES = 1024 * 1024
+_WRONG = frozenset({400, 406, 413, 415, 422})
+"""Answers that say that the same request will never be taken."""
+
+_DAMAGED = "chunk-damaged"
+_UNKNOWN = "transfer-unknown"
+_CODE = re.compile(r"[a-z0-9-]{1,64}")
+
+Progress = Callable[[str, int, int], Awaitable[None]]
+"""Told the name of the transfer, how many bytes are there, and how many there will be."""
+
+_Answer = TypeVar("_Answer", bound=msgspec.Struct)
+
+
+class Stands(msgspec.Struct, frozen=True):
+    """What the receiver says of a transfer."""
+
+    whole: bool
+    needed: list[int] = []
+    offset: int = 0
+    refused: list[dict[str, int | str]] = []
+
+
+class _Offset(msgspec.Struct, frozen=True):
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How an attempt ended. `paused`: it may not go on now."""
+
+    whole: bool
+    moved_bytes: int
+    refused: Sequence[str] = ()
+    paused: bool = False
+
+
+class Stream:
+    """The data sets of a study, one behind the other, to be read at any place. Its methods block."""
+
+    def __init__(self, objects: Objects, instances: Sequence[Instance]) -> None:
+        self._objects = objects
+        self._instances = instances
+        self._opened: tuple[int, BinaryIO, int] | None = None
+
+    def contents(self, study_uid: str) -> Contents:
+        """Raises NotFoundError and StorageError when an object cannot be read."""
+        return Contents(study_uid, [self._content(index) for index in range(len(self._instances))])
+
+    def read(self, needed: Sequence[int], starts: Sequence[int], offset: int, count: int) -> bytes:
+        """So many bytes of the stream that consists of these objects. Raises as `contents` does."""
+        gathered = bytearray()
+        while count and offset < starts[-1]:
+            place = bisect_right(starts, offset) - 1
+            file, data_at = self._open(needed[place])
+            file.seek(data_at + offset - starts[place])
+            piece = file.read(min(count, starts[place + 1] - offset))
+            if not piece:
+                raise StorageError("an object is shorter than it was", code="object-changed")
+            gathered += piece
+            offset, count = offset + len(piece), count - len(piece)
+        return bytes(gathered)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
+    def _content(self, index: int) -> Content:
+        one = self._instances[index]
+        size, digest = one.bytes, one.sha256.hex()
+        if _RESTATED in one.location:
+            size, digest = self._measured(index)
+        return Content(one.sop_uid, one.series_uid, one.sop_class, one.transfer_syntax, size, digest)
+
+    def _measured(self, index: int) -> tuple[int, str]:
+        file, data_at = self._open(index)
+        file.seek(data_at)
+        size, digest = 0, sha256()
+        while piece := file.read(_PIECE_BYTES):
+            size += len(piece)
+            digest.update(piece)
+        return size, digest.hexdigest()
+
+    def _open(self, index: int) -> tuple[BinaryIO, int]:
+        if self._opened is None or self._opened[0] != index:
+            self.close()
+            file = open_object(self._objects, self._instances[index].location)
+            self._opened = (index, file, part10.data_set_offset(file.read(_HEAD_BYTES)))
+        return self._opened[1], self._opened[2]
+
+
+class Outgoing:
+    """Sends studies to one hub.
+
+    url, token  of the hub, and of a user of it who may store
+    line        what limits how fast it is filled, where something does
+    transport   what carries requests, if not the network
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout_secs: float,
+        line: Line | None = None,
+        tls: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout_secs = timeout_secs
+        self._line = line
+        self._tls = tls
+        self._transport = transport
+        self._chunk_bytes = FIRST_CHUNK_BYTES
+
+    async def send(
+        self,
+        study: Contents,
+        stream: Stream,
+        may_go_on: Callable[[], bool],
+        progress: Progress,
+    ) -> Sent:
+        """One attempt.
+
+        Raises DeliveryError: RETRY when line or hub fail for longer than a moment, HOLD when the hub never takes it.
+        """
+        written = study.written()
+        attempt = _Attempt(name_of(written), written, study, stream, may_go_on, progress)
+        async with httpx.AsyncClient(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=self._timeout_secs,
+            limits=httpx.Limits(max_connections=1),
+            verify=self._tls if self._tls is not None else True,
+            transport=self._transport,
+            trust_env=False,
+            follow_redirects=False,
+        ) as client:
+            return await self._send(client, attempt)
+
+    async def _send(self, client: httpx.AsyncClient, attempt: _Attempt) -> Sent:
+        refused: list[str] = []
+        stands = await self._announce(client, attempt)
+        for _ in range(ROUNDS):
+            if stands.whole:
+                return Sent(whole=True, moved_bytes=attempt.moved_bytes)
+            try:
+                if not await self._send_stream(client, attempt, stands):
+                    return Sent(whole=False, moved_bytes=attempt.moved_bytes, paused=True)
+                stands = await self._asked(client, attempt, "POST", "/finish")
+            except DeliveryError as error:
+                if error.code != _UNKNOWN:
+                    raise
+                stands = await self._announce(client, attempt)  # it ended, and the answer that said so was lost
+            refused += [str(one.get("why", "")) for one in stands.refused]
+            if refused and not stands.needed:
+                return Sent(whole=False, moved_bytes=attempt.moved_bytes, refused=refused)
+        raise DeliveryError("the hub does not get whole what it is sent", code="transfer-damaged")
+
+    async def _announce(self, client: httpx.AsyncClient, attempt: _Attempt) -> Stands:
+        body = await asyncio.to_thread(zlib.compress, attempt.written)
+        return await self._asked(client, attempt, "PUT", "", body, {chunks.ENCODING: chunks.DEFLATE})
+
+    async def _asked(
+        self,
+        client: httpx.AsyncClient,
+        attempt: _Attempt,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Stands:
+        answer = await self._request(client, method, f"/api/transfers/{attempt.name}{path}", body, headers or {})
+        return _read(answer, Stands)
+
+    async def _send_stream(self, client: httpx.AsyncClient, attempt: _Attempt, stands: Stands) -> bool:
+        """Sends the rest of the stream; False when it may not go on."""
+        if not all(0 <= index < len(attempt.study.objects) for index in stands.needed):
+            raise DeliveryError("the hub needs objects that were not announced", code="answer-unreadable")
+        starts = starts_of(attempt.study.objects, stands.needed)
+        offset = stands.offset
+        while offset < starts[-1]:
+            if not attempt.may_go_on():
+                return False
+            piece = await asyncio.to_thread(attempt.stream.read, stands.needed, starts, offset, self._chunk_bytes)
+            here = await self._send_piece(client, attempt, offset, piece)
+            attempt.moved_bytes += max(0, here - offset)
+            offset = here
+            await attempt.progress(attempt.name, offset, starts[-1])
+        return True
+
+    async def _send_piece(self, client: httpx.AsyncClient, attempt: _Attempt, offset: int, piece: bytes) -> int:
+        """How much of the stream is there then: the hub's word counts, whatever became of the piece."""
+        sent, compressed = await asyncio.to_thread(chunks.packed, piece)
+        if self._line is not None:
+            await self._line.turn(len(sent))
+        headers = {chunks.OFFSET: str(offset), chunks.DIGEST: chunks.digest_of(sent)}
+        if compressed:
+            headers[chunks.ENCODING] = chunks.DEFLATE
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answer = await self._request(client, "PATCH", f"/api/transfers/{attempt.name}", sent, headers)
+        self._adapt(len(piece), loop.time() - began)
+        return _read(answer, _Offset).offset
+
+    def _adapt(self, sent: int, secs: float) -> None:
+        if secs > SLOW_SECS:
+            self._chunk_bytes = max(SMALLEST_CHUNK_BYTES, self._chunk_bytes // 2)
+        elif secs < QUICK_SECS and sent >= self._chunk_bytes:
+            self._chunk_bytes = min(chunks.CHUNK_LIMIT_BYTES, self._chunk_bytes * 2)
+
+    async def _request(
+        self, client: httpx.AsyncClient, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> httpx.Response:
+        """Tried again a few times, ever later and never at the same moments, when the line breaks or damages it."""
+        for tried in range(1, TRIES + 1):
+            try:
+                answer = await client.request(method, path, content=body, headers=headers)
+                if answer.is_success or answer.status_code == httpx.codes.CONFLICT:
+                    return answer
+                failure = _refusal(answer)
+            except httpx.TransportError as error:
+                failure = DeliveryError(f"the hub cannot be reached: {type(error).__name__}", code="unreachable")
+            if tried == TRIES or failure.code not in ("unreachable", _DAMAGED):
+                raise failure
+            self._chunk_bytes = max(SMALLEST_CHUNK_BYTES, self._chunk_bytes // 2)
+            pause = min(LONGEST_PAUSE_SECS, FIRST_PAUSE_SECS * 2**tried)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+        raise AssertionError("the last try returns or raises")
+
+
+@dataclass(slots=True)
+class _Attempt:
+    name: str
+    written: bytes
+    study: Contents
+    stream: Stream
+    may_go_on: Callable[[], bool]
+    progress: Progress
+    moved_bytes: int = 0
+
+
+def _refusal(answer: httpx.Response) -> DeliveryError:
+    """What was damaged on its way is sent again, and so is what a full disk did not take."""
+    try:
+        code = str(answer.json().get("code", ""))
+    except (ValueError, AttributeError):
+        code = ""
+    if not _CODE.fullmatch(code):
+        code = f"http-{answer.status_code}"
+    for_good = answer.status_code in _WRONG and code != _DAMAGED
+    disposition = Disposition.HOLD if for_good else Disposition.RETRY
+    return DeliveryError(f"the hub answers {answer.status_code}, {code}", code=code, disposition=disposition)
+
+
+def _read(answer: httpx.Response, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DeliveryError("the hub answers something else than a transfer", code="answer-unreadable") from error
