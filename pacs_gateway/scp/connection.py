@@ -8,12 +8,13 @@ import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from engine.errors import DeliveryError, HutongError
+from engine.errors import DeliveryError
 from pacs_gateway.scp.callers import Caller, Callers
 from pacs_gateway.scp.limits import Limits
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
+from pacs_gateway.scp.objects_back import ObjectsBack
 from pacs_gateway.scp.service import Line, Operation, OutgoingDataSet, Request, Services
-from pacs_gateway.scp.store_answer import StoreAnswer
+from pacs_gateway.scp.silence import Silence
 from pacs_gateway.scp.telling import Telling
 from pacs_gateway.scp.unrecognized import Unrecognized
 from pacs_gateway.upper_layer.association import Association, State
@@ -64,7 +65,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self._listener = listener
-        self._limits = listener.limits
         self._loop = loop
         self._association = Association()
         self._transport: asyncio.Transport | None = None
@@ -74,9 +74,6 @@ class Connection(asyncio.BufferedProtocol):
         self._caller: Caller | None = None
         self._called_ae = ""
         self._abstract_syntaxes: dict[int, str] = {}
-        # Where the peer takes objects of a class in an encoding, and what it is to answer to one.
-        self._takes: dict[tuple[str, str], int] = {}
-        self._stored: StoreAnswer | None = None
         self._telling = Telling(loop)
         # The request under way: its operation while it arrives, then whether it is being answered.
         self._operation: Operation | None = None
@@ -88,11 +85,12 @@ class Connection(asyncio.BufferedProtocol):
         self._held: Event | None = None
         self._reading = True
         self._ending = False
-        self._heard_at = loop.time()
-        self._unread_at: float | None = None  # since when the peer does not read
-        self._closed_at: float | None = None  # since when there is no association any more
+        self._silence = Silence(listener.limits, loop.time())
         self._writable = asyncio.Event()
         self._writable.set()
+        self._objects_back = ObjectsBack(
+            self._association, self._write, self._writable, self._abort, listener.limits.stall_timeout_secs
+        )
 
     # What the loop tells.
 
@@ -122,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._association.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._heard_at = self._loop.time()
+        self._silence.heard(self._loop.time())
         self._association.received(nbytes)
         self._take()
 
@@ -131,32 +129,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._writable.clear()
-        self._unread_at = self._loop.time()
+        self._silence.stopped_reading(self._loop.time())
 
     def resume_writing(self) -> None:
         self._writable.set()
-        self._unread_at = None
+        self._silence.reads_again()
 
     # What the listener tells.
 
     def check_time(self, now: float) -> None:
         """Ends a connection whose peer has been silent, or has not read, for too long."""
-        limits, silent_secs = self._limits, now - self._heard_at
-        if self._closed_at is not None:
-            if now - self._closed_at > limits.artim_secs:
-                self.drop()
-        elif self._unread_at is not None and now - self._unread_at > limits.stall_timeout_secs:
-            self._abort("does not read its answers")
-        elif self._association.state is State.AWAITING_REQUEST:
-            if silent_secs > limits.artim_secs:
-                self.drop()
-        elif self._busy:
-            return
-        elif self._association.within_message:
-            if silent_secs > limits.stall_timeout_secs:
-                self._abort("fell silent within a request")
-        elif silent_secs > limits.idle_timeout_secs:
-            self._abort("was idle for too long")
+        ending = self._silence.broken(
+            now, self._association.state, busy=self._busy, within_message=self._association.within_message
+        )
+        if ending is not None:
+            self.drop() if ending.at_once else self._abort(ending)
 
     def end(self) -> None:
         """Lets a request that has begun be answered, then ends the association."""
@@ -177,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled or self._transport is None or self._closed_at is not None
+        return self._cancelled or self._transport is None or self._silence.closed
 
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
         for pdu in self._association.message(self._context_id, response, data_set):
@@ -202,37 +189,12 @@ class Connection(asyncio.BufferedProtocol):
         return answered
 
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
-        return (sop_class, transfer_syntax) in self._takes
+        return self._objects_back.takes(sop_class, transfer_syntax)
 
     async def store(self, command: CommandSet, transfer_syntax: str, data_set: OutgoingDataSet) -> int:
-        context_id = self._takes[command.text(Element.AFFECTED_SOP_CLASS_UID), transfer_syntax]
-        self._stored = StoreAnswer(command, self._loop)
         if self.cancelled:
-            self._stored.fail()
-        try:
-            await self._send_stored(context_id, command, data_set)
-            return await self._stored.status(self._limits.stall_timeout_secs)
-        except TimeoutError:
-            self._abort("does not answer what was sent to it")
-            raise DeliveryError("the peer does not answer") from None
-        finally:
-            self._stored = None
-
-    async def _send_stored(self, context_id: int, command: CommandSet, data_set: OutgoingDataSet) -> None:
-        begun = False
-        try:
-            async for piece, last in data_set.pieces():
-                if not begun:
-                    begun = True
-                    for pdu in self._association.command_set(context_id, command):
-                        self._write(pdu)
-                for pdu in self._association.data(context_id, piece, last=last):
-                    self._write(pdu)
-                await self._writable.wait()
-        except HutongError:
-            if begun:
-                self._abort("was being sent an object that can no longer be read")
-            raise
+            raise DeliveryError("the peer has gone, or has cancelled its request")
+        return await self._objects_back.store(command, transfer_syntax, data_set)
 
     # Events.
 
@@ -273,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
             case ReleaseRequested():
                 self._abandon()
                 self._write(self._association.release_response())
-                self._closed_at = self._loop.time()
+                self._silence.close(self._loop.time())
             case Aborted():
                 self._abandon()
                 self.drop()
@@ -290,7 +252,7 @@ class Connection(asyncio.BufferedProtocol):
             self._reject(refusal, "of another protocol")
         else:
             await self._admit(request)
-        self._heard_at = self._loop.time()
+        self._silence.heard(self._loop.time())
         self._take()
 
     async def _admit(self, request: AAssociateRQ) -> None:
@@ -308,10 +270,7 @@ class Connection(asyncio.BufferedProtocol):
         self._abstract_syntaxes = {one.context_id: one.abstract_syntax for one in request.presentation_contexts}
         answer = answer_to(request, caller, self._listener.services)
         self._write(self._association.accept(answer, request))
-        providing = {role.sop_class_uid for role in answer.user_information.role_selections if role.scp}
-        for context_id, transfer_syntax in self._association.transfer_syntaxes.items():
-            if (sop_class := self._abstract_syntaxes[context_id]) in providing:
-                self._takes.setdefault((sop_class, transfer_syntax), context_id)
+        self._objects_back.accepted(answer, self._abstract_syntaxes)
         if self._ending:
             self._part()
 
@@ -320,9 +279,7 @@ class Connection(asyncio.BufferedProtocol):
             self._telling.answered(command)
             return
         if not command.is_request:
-            if self._stored is None:
-                raise UpperLayerError("a response comes where nothing was asked")
-            self._stored.answered(command)
+            self._objects_back.answered(command)
             return
         if command.field == CommandField.C_CANCEL_RQ:
             if command.has_data_set:
@@ -364,7 +321,7 @@ class Connection(asyncio.BufferedProtocol):
     async def _answer(self, operation: Operation) -> None:
         await operation.answer(self)
         self._answering = False
-        self._heard_at = self._loop.time()
+        self._silence.heard(self._loop.time())
         self._tell()
         if self._ending:
             self._part()
@@ -391,35 +348,34 @@ class Connection(asyncio.BufferedProtocol):
         """The peer closes the connection: were we to, what it has sent meanwhile could cost it the answer."""
         self._warn(f"is rejected: {why}")
         self._write(self._association.reject(answer))
-        self._closed_at = self._loop.time()
+        self._silence.close(self._loop.time())
 
     def _abort(self, why: str, error: UpperLayerError | None = None) -> None:
         """Here too the peer closes."""
-        if self._closed_at is None:
+        if not self._silence.closed:
             self._warn(f"is aborted: it {why}")
             self._abandon()
             self._write(self._association.abort(error))
-            self._closed_at = self._loop.time()
+            self._silence.close(self._loop.time())
             self._read_or_wait()
 
     def _part(self) -> None:
         """Ends an association of which nothing is expected any more."""
-        if self._transport is not None and self._closed_at is None:
+        if self._transport is not None and not self._silence.closed:
             self._write(self._association.abort())
-            self._closed_at = self._loop.time()
+            self._silence.close(self._loop.time())
             self._transport.close()
 
     def _abandon(self) -> None:
         self._held = None
         self._telling.fail()
-        if self._stored is not None:
-            self._stored.fail()
+        self._objects_back.fail()
         operation, self._operation = self._operation, None
         if operation is not None:
             operation.abandon()
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and self._closed_at is None:
+        if self._transport is not None and not self._silence.closed:
             self._transport.write(data)
 
     def _read_or_wait(self) -> None:
