@@ -10,6 +10,7 @@ from engine.identifiers import facility_system, resource_id
 from engine.mapping.functions.codes import concept, looked_up
 from engine.mapping.functions.durations import Durations, later, tq_duration
 from engine.mapping.functions.events import event_of, names_event
+from engine.mapping.functions.moments import moment
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.times import read_moment
 from engine.mapping.registry import Apply, MakeId, Options, function, makes_id
@@ -175,6 +176,8 @@ def stated_times(begins: str, ends: str, quantity: str, scope: Scope) -> Times:
     if scope.first(begins) or scope.first(ends):
         return scope.first(begins), scope.first(ends)
     parts = [*scope.components(quantity), "", "", "", "", ""]
+    if not any(parts[1:]) and moment(parts[0]).has_time:  # no quantity looks so: the whole field is the start
+        return parts[0], ""
     return parts[_START], parts[_END]
 
 
