@@ -67,7 +67,7 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application. Nothing has to be started besides what is in Services.
 
-    Routers say their whole prefix. `mounted` are applications by the first segment of the paths that are theirs alone.
+    Routers say their whole prefix. `mounted` are applications by the first two segments of what is theirs.
     Raises ConfigurationError for a route outside the prefixes that ask for a token.
     """
     # The interactive pages of FastAPI load scripts from the internet, which a hospital network does not have.
@@ -80,8 +80,9 @@ def create_app(
         app.include_router(router)
     if static_folder is not None:
         app.mount("/", StaticFiles(directory=static_folder, html=True))
-    if unprotected := mounted.keys() - PROTECTED:
-        raise ConfigurationError("stands outside the prefixes that ask for a token", location=min(unprotected))
+    for path in mounted:
+        if first_segment(path) not in PROTECTED:
+            raise ConfigurationError("stands outside the prefixes that ask for a token", location=path)
     app.add_middleware(Boundary, services=lambda: services, mounted=mounted)
     return app
 

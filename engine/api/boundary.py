@@ -33,7 +33,7 @@ LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
 
 class Boundary:
-    """ASGI middleware around all routes, and around applications that have a first segment of their own.
+    """ASGI middleware around all routes, and around applications that have a path of two segments of their own.
 
     It lets nothing below PROTECTED through without a caller.
     """
@@ -60,7 +60,7 @@ class Boundary:
             if needs_caller(scope["path"]):
                 authorization = Headers(scope=scope).get("authorization")
                 scope["caller"] = await caller_by_token(self._services(), authorization)
-            app = self._mounted.get(first_segment(scope["path"]), self._app)
+            app = self._mounted.get(_two_segments(scope["path"]), self._app)
             await app(scope, receive if _is_streamed(scope) else _bounded(receive), answer)
         except Exception as error:  # noqa: BLE001 the last place that can answer; the refusal logs what was not foreseen
             refusal = refusal_of(error)
@@ -96,6 +96,11 @@ def needs_caller(path: str) -> bool:
 
 def first_segment(path: str) -> str:
     return path.lstrip("/").partition("/")[0]
+
+
+def _two_segments(path: str) -> str:
+    """`/dicomweb/studies` of whatever is below it."""
+    return "/".join(path.split("/", 3)[:3])
 
 
 def is_open(path: str) -> bool:

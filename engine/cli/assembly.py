@@ -241,7 +241,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     )
     heard.start()
     routers = [*reading_routers, *([transfer_routes(incoming)] if incoming is not None else [])]
-    app = create_app(services, routers, mounted={"dicomweb": imaging}, static_folder=static_folder())
+    app = create_app(services, routers, mounted=imaging.mounts(), static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,

@@ -19,6 +19,7 @@ from engine import clock
 from engine.ports import ObjectStore
 from engine.store.imaging_search import Level
 from pacs_gateway.dicomweb import instances, searching
+from pacs_gateway.dicomweb.capabilities import capabilities
 from pacs_gateway.dicomweb.frames import Values
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.dicomweb.metadata import Documents
@@ -32,6 +33,8 @@ from pacs_gateway.missing import Missing
 
 _Transaction = Callable[[Place, Request], Awaitable[Response]]
 _READ = ("GET", "HEAD")
+MOUNTED = (PREFIX, f"{PREFIX}/", f"{PREFIX}/studies", f"{PREFIX}/series", f"{PREFIX}/instances")
+"""Workitems are the reading room's."""
 
 
 class DicomWeb:
@@ -70,6 +73,10 @@ class DicomWeb:
             (3, ("rendered",)): self._pictures.rendered,
         }
 
+    def mounts(self) -> Mapping[str, DicomWeb]:
+        """By the first two segments of the paths that it answers."""
+        return dict.fromkeys(MOUNTED, self)
+
     @property
     def recollection(self) -> Recollection:
         return self._looking.recollection
@@ -80,6 +87,8 @@ class DicomWeb:
 
     async def _answer(self, request: Request) -> Response:
         """Raises HTTPException 404 and 405 for what is no transaction."""
+        if request.method == "OPTIONS":
+            return capabilities(base_of(request), request.headers.get("accept"))
         place = place_of(request.scope["path"])
         if request.method in _READ:
             return await self._reader_of(place)(place, request)

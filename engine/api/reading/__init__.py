@@ -1,8 +1,8 @@
-"""The reading room's HTTP API: the worklist, one request and its report, and recognition."""
+"""The reading room's HTTP API: the worklist, one request and its report, recognition, and workitems."""
 
-from engine.api.reading import recognition, requests
+from engine.api.reading import recognition, requests, workitems
 
-routers = (requests.router, recognition.router)
+routers = (requests.router, recognition.router, workitems.router)
 """What `create_app` includes."""
 
 __all__ = ["routers"]

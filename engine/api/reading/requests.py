@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from engine.api.caller import Caller, CurrentCaller, needs
 from engine.api.reading import desk
+from engine.api.reading.claiming import claimed
 from engine.api.reading.desk import Docket, open_docket
-from engine.api.reading.lines import modality_of, request_row
+from engine.api.reading.lines import request_row
 from engine.api.reading.models import Draft, RequestView, Review, Worklist
 from engine.api.reading.seen import Answer
 from engine.api.reading.view import request_view
 from engine.api.services import Hub
 from engine.centres import case as cases
-from engine.centres import report as reports
 from engine.centres.case import Case
 from engine.centres.people import Person
 from engine.centres.states import Action, RequestState
@@ -53,7 +53,7 @@ async def worklist(
     the caller has.
     """
     wanted = frozenset(state or _OPEN)
-    names = _centres_of(caller, hub.config, centre)
+    names = centres_of(caller, hub.config, centre)
     at = hub.clock()
     async with hub.pool.acquire() as connection:
         tasks = await store.open_requests(connection, wanted - _CLOSED, names, limit)
@@ -93,16 +93,7 @@ async def read(request: Request, request_id: RequestId, caller: ReadingCaller, h
 @router.post("/{request_id}/claim")
 async def claim(request_id: RequestId, caller: ReadingCaller, hub: Hub) -> RequestView:
     """Of two who claim at once one gets the request; the other is told `already-claimed`."""
-
-    def step(docket: Docket, person: Person, centre: Centre, at: datetime) -> Case:
-        if not docket.order:
-            raise NotFoundError("the order of this request is not recorded")
-        study = docket.studies[0] if docket.studies else None
-        modality = modality_of(docket.order, docket.studies)
-        blank = reports.begin(docket.task.body, docket.order, study, modality, centre)
-        return cases.claim(docket.case, blank, person, centre, at)
-
-    return await _act(hub, caller, request_id, Action.CLAIM, step)
+    return await _act(hub, caller, request_id, Action.CLAIM, claimed)
 
 
 @router.post("/{request_id}/release")
@@ -168,7 +159,7 @@ async def _act(hub: Hub, caller: Caller, request_id: str, action: Action, step: 
         return await request_view(connection, docket, caller, hub.config, hub.clock())
 
 
-def _centres_of(caller: CurrentCaller, config: Community, centre: str | None) -> list[str]:
+def centres_of(caller: CurrentCaller, config: Community, centre: str | None) -> list[str]:
     """The centres the caller reads for, or the one of them that is asked for; every one for an administrator."""
     mine: Iterable[Centre] = config.centres.values()
     if not caller.may(Role.ADMIN):

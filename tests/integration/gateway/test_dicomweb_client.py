@@ -38,7 +38,7 @@ async def hub(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path, free_p
     user = community.users["wang"].model_copy(update={"name": "dr-baishi", "roles": (config.Role.SENDER,)})
     community = community.model_copy(update={"users": {**community.users, "dr-baishi": user}})
     services = Services(pool=pool, config=community, clock=clock.now, mapping_set=cast(Any, None))
-    app = create_app(services, mounted={"dicomweb": DicomWeb(pool, objects, posted)})
+    app = create_app(services, mounted=DicomWeb(pool, objects, posted).mounts())
     server = Server(app, address="127.0.0.1", port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):
