@@ -11,6 +11,7 @@ from engine.errors import DeliveryError, HutongError
 from engine.store import imaging_outbox
 from engine.store.imaging_outbox import Answer, ImagingOwed, StudyOwed
 from engine.store.outbox import Due
+from pacs_gateway.entrusting import entrust
 from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scu.peer import Peer
 from pacs_gateway.sending.encoding import Encoder
@@ -70,6 +71,8 @@ class Errands:
             again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
         async with turns.transaction() as connection:
             taken = await imaging_outbox.taken(connection, self._endpoint.name, study)
+            if self._endpoint.commits and again is None:
+                await entrust(connection, self._endpoint.name, study.study_uid, study.facility, self._clock())
         return _outcome(sending.sent, taken, len(unsent), again)
 
 
