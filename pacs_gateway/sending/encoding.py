@@ -1,23 +1,30 @@
-"""In which encoding does an object go to a system? As it is stored, if it can."""
+"""In which encoding does an object go to a system? As it is stored if it can, smaller if that is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from engine.config import SendAs
 from engine.errors import DeliveryError, Disposition
 from engine.store.imaging_search import Content
 from pacs_gateway.scp.service import OutgoingDataSet
+from pacs_gateway.scu.peer import PLAIN
 from pacs_gateway.scu.requestor import Requestor
+from pacs_gateway.sending.proposing import TARGETS
+from pacs_gateway.sending.transcoding import LARGEST_BYTES, CannotEncode
+from pacs_gateway.sending.workshop import Workshop
 from pacs_gateway.storage_classes import STORAGE_CLASSES
+from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, UNCOMPRESSED
 
 DataSetOf = Callable[[Content], OutgoingDataSet]
+
+PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An object as it goes out; `note` says what was done, or could not be done, to it."""
+    """An object as it goes out; `note` says what could not be done to it."""
 
     transfer_syntax: str
     data_set: OutgoingDataSet
@@ -29,16 +36,64 @@ class Encoder:
 
     def __init__(self, data_set_of: DataSetOf) -> None:
         self._data_set_of = data_set_of
+        self._workshop = Workshop()
 
-    @asynccontextmanager
-    async def encoded(self, content: Content, requestor: Requestor) -> AsyncIterator[Encoded]:
-        """An object in an encoding that the peer takes. Raises DeliveryError, to HOLD, when there is none."""
+    async def close(self) -> None:
+        """Ends the processes in which objects are encoded, once what they are at is done."""
+        await self._workshop.close()
+
+    async def encoded(self, content: Content, requestor: Requestor, send_as: SendAs) -> Encoded:
+        """An object in an encoding that the peer takes.
+
+        Raises DeliveryError, to HOLD, when there is none, and StorageError when the object cannot be read.
+        """
+        stored = content.transfer_syntax
         if not requestor.taken_as(content.sop_class):
             named = STORAGE_CLASSES.get(content.sop_class, content.sop_class)
             raise _not_taken(f"it does not take the SOP class {named}")
-        if not requestor.takes(content.sop_class, content.transfer_syntax):
-            raise _not_taken("it does not take the encoding in which the object is stored")
-        yield Encoded(content.transfer_syntax, self._data_set_of(content))
+        note = ""
+        target = TARGETS.get(send_as)
+        if target is not None and _is_plain(stored) and requestor.takes(content.sop_class, target):
+            try:
+                made = await self._made(content, target)
+                if len(made) < content.bytes:
+                    return Encoded(target, Whole(made))
+            except CannotEncode as error:
+                note = f"sent without compression: {error}" if str(error) else ""
+        if requestor.takes(content.sop_class, stored):
+            return Encoded(stored, self._data_set_of(content), note)
+        for plain in PLAIN:
+            if requestor.takes(content.sop_class, plain):
+                try:
+                    return Encoded(plain, Whole(await self._made(content, plain)), note)
+                except CannotEncode as error:
+                    why = str(error) or "it holds no picture"
+                    raise _not_taken(f"it does not take the encoding, and it cannot be changed: {why}") from error
+        raise _not_taken("it does not take the encoding in which the object is stored, and none without compression")
+
+    async def _made(self, content: Content, target: str) -> bytes:
+        if content.bytes > LARGEST_BYTES:
+            raise CannotEncode("it is too large to be encoded here")
+        gathered = bytearray()
+        async for piece, _ in self._data_set_of(content).pieces():
+            gathered += piece
+        return await self._workshop.made(bytes(gathered), content.transfer_syntax, target)
+
+
+class Whole:
+    """A data set that is in memory. Implements `OutgoingDataSet`."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def pieces(self) -> AsyncIterator[tuple[bytes, bool]]:
+        for at in range(0, len(self._data), PIECE_BYTES):
+            yield self._data[at : at + PIECE_BYTES], at + PIECE_BYTES >= len(self._data)
+
+
+def _is_plain(transfer_syntax: str) -> bool:
+    """Whether its pixels are neither compressed nor in big endian, which only old systems write."""
+    return transfer_syntax in UNCOMPRESSED and transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
 
 
 def _not_taken(what: str) -> DeliveryError:

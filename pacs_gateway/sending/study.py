@@ -117,10 +117,10 @@ class StudySending:
 
     async def _offered(self, requestor: Requestor, one: Unsent) -> tuple[int, str]:
         """The status that an object was answered, and what was done to it. Raises HutongError when there is none."""
-        async with self._encoder.encoded(one.content, requestor) as encoded:
-            command = store_request(next(self._numbers), one.content, self._priority)
-            data_set = self._line.limited(encoded.data_set)
-            return await requestor.store(command, encoded.transfer_syntax, data_set), encoded.note
+        encoded = await self._encoder.encoded(one.content, requestor, self._endpoint.transfer_syntax)
+        command = store_request(next(self._numbers), one.content, self._priority)
+        data_set = self._line.limited(encoded.data_set)
+        return await requestor.store(command, encoded.transfer_syntax, data_set), encoded.note
 
     def _answer(self, one: Unsent, status: int, note: str, *, taken: bool) -> None:
         self._answers.append(Answer(one.content.sop_uid, one.sha256, status, taken, note))

@@ -66,14 +66,12 @@ async def sending(
     objects: Path,
     to: DicomEndpoint,
     at: Clock = clock.now,
-    encoder: Encoder | None = None,
     reception: Reception | None = None,
 ) -> AsyncIterator[None]:
     """Couriers at work for one endpoint."""
     stored = Objects(objects)
-    errands = Errands(
-        to, Peer.at(to, None), encoder or Encoder(lambda content: StoredDataSet(stored, content)), reception, at
-    )
+    encoder = Encoder(lambda content: StoredDataSet(stored, content))
+    errands = Errands(to, Peer.at(to, None), encoder, reception, at)
     couriers = ImagingCouriers(database_url, {to.name: to}, {to.name: errands}, at)
     running = asyncio.create_task(couriers.run())
     try:
@@ -81,6 +79,7 @@ async def sending(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await encoder.close()
 
 
 async def delivery_reaches(pool: asyncpg.Pool, state: str, study_uid: str) -> asyncpg.Record:

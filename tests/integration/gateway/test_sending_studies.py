@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import numpy as np
+import pydicom
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from engine.store.imaging_outbox import ROUTINE, URGENT
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.query.identifier import decoded
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.owing import delivery_reaches, endpoint, owe_study, sending, system
 from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, stored, until
@@ -351,3 +355,51 @@ async def test_what_is_stored_compressed_goes_as_it_is(
             await delivery_reaches(pool, "delivered", row["study_uid"])
     assert pacs.syntaxes[row["sop_uid"]] == row["transfer_syntax"]
     assert pacs.held[row["sop_uid"]] == data_set_of(real(name))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "syntax"), [("jpeg-ls", JPEGLSLossless), ("jpeg2000", JPEG2000Lossless), ("rle", RLELossless)]
+)
+async def test_over_a_thin_line_pictures_go_smaller_and_the_same(
+    wanted: str, syntax: str, study: list[str], gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path,
+    free_port: int
+) -> None:  # fmt: skip
+    small, report = await _stored_too(gateway, pool, objects, "CT_small", "reportsi")
+    with system(free_port) as pacs:
+        async with sending(database_url, objects, endpoint(free_port, transfer_syntax=wanted)):
+            for row in (small, report):
+                await owe_study(pool, row["study_uid"])
+                await delivery_reaches(pool, "delivered", row["study_uid"])
+    assert pacs.syntaxes == {small["sop_uid"]: syntax, report["sop_uid"]: report["transfer_syntax"]}
+    arrived = decoded(pacs.held[small["sop_uid"]], syntax)
+    arrived.file_meta = FileMetaDataset()
+    arrived.file_meta.TransferSyntaxUID = UID(syntax)
+    assert len(pacs.held[small["sop_uid"]]) < small["bytes"]
+    assert np.array_equal(arrived.pixel_array, pydicom.dcmread(real("CT_small")).pixel_array)
+
+
+async def test_a_system_without_decoders_gets_what_it_can_read_and_is_told_of_what_it_cannot(
+    gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int
+) -> None:
+    good, bad = await _stored_too(gateway, pool, objects, "JPEG2000", "JPEG-lossy")
+    with system(free_port, syntaxes=[ImplicitVRLittleEndian]) as pacs:
+        async with sending(database_url, objects, endpoint(free_port)):
+            await owe_study(pool, good["study_uid"])
+            delivery = await delivery_reaches(pool, "refused", bad["study_uid"])  # they are of one study
+    assert pacs.syntaxes == {good["sop_uid"]: ImplicitVRLittleEndian}
+    arrived = decoded(pacs.held[good["sop_uid"]], ImplicitVRLittleEndian)
+    arrived.file_meta = FileMetaDataset()
+    arrived.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    assert np.array_equal(arrived.pixel_array, pydicom.dcmread(real("JPEG2000")).pixel_array)
+    text = await pool.fetchval("select text from finding where about = $1", f"Delivery/{delivery['id']}")
+    assert "1 of 2 objects have arrived; 1 refused: it does not take the encoding, and it cannot be changed" in text
+
+
+async def _stored_too(
+    gateway: Gateway, pool: asyncpg.Pool, objects: Path, *names: str
+) -> tuple[asyncpg.Record, asyncpg.Record]:
+    files = [real(name) for name in names]
+    assert await asyncio.to_thread(send_raw, gateway.port, files) == [SUCCESS] * len(files)
+    rows = await stored(pool, objects)
+    uids = [str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in files]
+    return rows[uids[0]], rows[uids[1]]
