@@ -7,7 +7,7 @@ from engine.identifiers import lane
 
 
 def lanes_of(header: Header | None, facility: str, channel: str) -> tuple[str, ...]:
-    """Every (facility, identifier) of PID-3 and MRG-1; without a header that can be read, the channel's lane."""
+    """Every (facility, identifier) of PID-3, MRG-1, MRG-2, MRG-4; without a header that can be read, the channel's."""
     named = tuple(lane(facility, storable(value)) for value in header.patient_ids) if header is not None else ()
     return named or (lane(facility, f"channel {channel}"),)
 

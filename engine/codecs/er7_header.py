@@ -22,8 +22,8 @@ _BOM = b"\xef\xbb\xbf"
 _NULL = '""'
 _OF_THE_SENDING = (7, 13)
 """MSH-7 and MSH-13 differ between two sendings of one message."""
-_OWNERS = {b"PID": 3, b"MRG": 1}
-"""Which field of which segment holds patient identifiers."""
+_OWNERS = {b"PID": (3,), b"MRG": (1, 2, 4)}
+"""Which fields of which segment hold patient identifiers: some name whom they merge in MRG-2 or MRG-4 alone."""
 MAX_OWNERS = 1000
 """Each is a lane that its message waits in; a message of more patients is a batch, or hostile."""
 _PLAIN = re.compile(rb"[\x01-\x7f]*")
@@ -74,7 +74,7 @@ class Header:
 
     msh          raw fields, numbered as HL7 numbers them: msh[10] is MSH-10
     codec        the Python codec MSH was read with
-    patient_ids  CX.1 of every repetition of PID-3 and MRG-1 of the message, in order, each once
+    patient_ids  CX.1 of every repetition of PID-3, MRG-1, MRG-2 and MRG-4 of the message, in order, each once
     control_key  digest of channel, MSH-3, MSH-4 and MSH-10: who says this is which message
     content_key  digest of the payload without MSH-7 and MSH-13: whether it says the same again
     """
@@ -254,13 +254,13 @@ def _patient_ids(rest: bytes, separators: Separators, declared: str, configured:
     for count, opening in enumerate(_opening(separators.field, b"\n" in rest).finditer(rest), start=1):
         if count > MAX_OWNERS:
             raise ParseError(f"the message has more than {MAX_OWNERS} patients", code="too-many-patients")
-        number = _OWNERS[opening[1]]
         segment = rest[opening.start(1) : segment_end(rest, opening.end())]
-        field = _field(segment, separators.field, number, declared, configured)
-        for repetition in _split(field, separators.repetition):
-            value = _split(repetition, separators.component)[0].strip()
-            if value and value != _NULL:
-                found[value] = None
+        for number in _OWNERS[opening[1]]:
+            field = _field(segment, separators.field, number, declared, configured)
+            for repetition in _split(field, separators.repetition):
+                value = _split(repetition, separators.component)[0].strip()
+                if value and value != _NULL:
+                    found[value] = None
     return tuple(found)
 
 

@@ -17,21 +17,37 @@ FIELDS_OF_TQ1 = 11
 Read = Callable[..., Any]
 
 
-@function(3, gathers=True)
+@function(None, gathers=True)
 def route(options: Options) -> Apply:
     """The route by which it is given (RXR-1). A further RXR, also of another site or method, is a finding."""
     read = concept(options)
 
-    def apply(
-        routes: Sequence[str], sites: Sequence[str], methods: Sequence[str], scope: Scope
-    ) -> dict[str, Any] | None:
-        first, *further = zip(routes, sites, methods, strict=True)
-        if any(any(each) and each != first for each in further):
-            scope.doubt("repetition-not-mapped", "further routes are alternatives; only the first is taken", 0)
-        found: dict[str, Any] | None = read(routes[0].split("~", 1)[0], scope) if routes[0] else None
+    def apply(*said: Any) -> dict[str, Any] | None:
+        *fields, scope = said
+        first, *further = zip(*fields, strict=True)
+        if _is_another(first, further):
+            scope.doubt("repetition-not-mapped", "further routes are alternatives; only the first is taken")
+        found: dict[str, Any] | None = read(first[0].split("~", 1)[0], scope) if first[0] else None
         return found
 
     return apply
+
+
+@function(None, gathers=True)
+def further_times(options: Options) -> Apply:
+    """Gives nothing, and a finding where a further TQ1 says another time or priority: an order has one of each."""
+
+    def apply(*said: Any) -> None:
+        *fields, scope = said
+        first, *further = zip(*fields, strict=True)
+        if _is_another(first, further):
+            scope.doubt("repetition-not-mapped", "an order has one time and one priority; only the first TQ1 is taken")
+
+    return apply
+
+
+def _is_another(first: Sequence[str], further: Sequence[Sequence[str]]) -> bool:
+    return any(any(each) and each != first for each in further)
 
 
 @function(FIELDS_OF_TQ1 + 6, elements=True, gathers=True, repeats=True)

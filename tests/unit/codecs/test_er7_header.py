@@ -42,6 +42,21 @@ def test_every_identifier_of_every_patient_is_a_lane() -> None:
     assert header().patient_ids == ("P7", "P8", "P9", "OLD1", "OLD2")
 
 
+@pytest.mark.parametrize(
+    ("merged", "lanes"),
+    [
+        ("MRG||OLD1~OLD2", ("P7", "OLD1", "OLD2")),
+        ("MRG||||OLD4^^^BS", ("P7", "OLD4")),
+        ('MRG|""|OLD2|ACC3|OLD4', ("P7", "OLD2", "OLD4")),
+        ("MRG|||ACC3", ("P7",)),
+        ("MRG||" + "^" * 5, ("P7",)),
+    ],
+)
+def test_a_patient_who_is_merged_by_an_older_field_has_a_lane_too(merged: str, lanes: tuple[str, ...]) -> None:
+    message = f"MSH|^~\\&|HIS|BS|H|Q|20260401||ADT^A40|M1|P|2.3\rPID|1||P7^^^BS^MR||张^伟\r{merged}\r"
+    assert header(message).patient_ids == lanes
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_line_ends_do_not_matter(end: str) -> None:
     read = header(MESSAGE.replace("\r", end))

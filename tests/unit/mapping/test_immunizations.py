@@ -53,3 +53,20 @@ def test_vaccinations_without_a_number_are_told_apart_by_vaccine_and_time(mapped
 def test_an_amount_keeps_its_digits_and_999_is_none(mapped: Map, amount: str, expected: str | None) -> None:
     found = immunizations(mapped, rxa(f6=amount, f7="mL"))[0].get("doseQuantity")
     assert (str(found["value"]) if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("further", "found"),
+    [
+        ("RXR|PO^口服^L", {"repetition-not-mapped"}),
+        ("RXR|IM^肌内^L|RA^右上臂^L", {"repetition-not-mapped"}),
+        ("RXR|IM^肌内^L|LA^左上臂^L", set()),
+        ("RXR|", set()),
+    ],
+)
+def test_a_further_route_or_site_of_a_vaccine_is_said_and_not_taken(mapped: Map, further: str, found: set[str]) -> None:
+    result = mapped("VXU^V04", pid(), "ORC|RE||V1", rxa(), "RXR|IM^肌内^L|LA^左上臂^L", further)
+    (made,) = [each for each in result.resources if each["resourceType"] == "Immunization"]
+    assert made["route"]["text"] == "肌内"
+    assert made["site"]["text"] == "左上臂"
+    assert {finding.code for finding in result.findings} == found

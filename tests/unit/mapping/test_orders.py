@@ -212,3 +212,20 @@ def test_only_what_reaches_somebody_is_a_telephone_to_ask_back(mapped: Map, stan
     findings = [(each.code, each.rule) for each in result.findings if each.code == "no-telephone"]
     assert telephones == ([value] if value is not None else [])
     assert findings == ([] if value is not None else [("no-telephone", "callback")])
+
+
+@pytest.mark.parametrize(
+    ("further", "found"),
+    [
+        ("TQ1|2||||||20260402090000||R", True),
+        ("TQ1|2||||||20260401090000||S", True),
+        ("TQ1|2||||||20260401090000||R", False),
+        ("TQ1|2", False),
+    ],
+)
+def test_a_further_time_of_an_order_is_said_and_not_taken(mapped: Map, further: str, found: bool) -> None:
+    first = "TQ1|1||||||20260401090000||R"
+    result = mapped("OMG^O19", pid(), segment("ORC", f1="NW"), first, further, obr())
+    order = next(each for each in result.resources if each["resourceType"] == "ServiceRequest")
+    assert (order["occurrenceDateTime"], order["priority"]) == ("2026-04-01T09:00:00+08:00", "routine")
+    assert [f.code for f in result.findings if f.rule == "further-times"] == ["repetition-not-mapped"] * found
