@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "Validate configuration and mappings and run the mapping tests, without connecting.",
     "explain": "Show the walk of a message, storing nothing.",
     "map": "Begin a mapping from sample messages, or show the message that resources become.",
+    "conformance": "Write the DICOM Conformance Statement of a configuration.",
     "send": "Send files to a system and print its acknowledgments.",
     "trace": "Show everything known of an identifier.",
     "held": "List the messages that wait for a person, and why.",

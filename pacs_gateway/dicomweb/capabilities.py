@@ -13,6 +13,7 @@ from pacs_gateway.dicomweb.accepting import accepted
 WADL = "application/vnd.sun.wadl+xml"
 _JSON = "application/dicom+json"
 _DICOM = 'multipart/related; type="application/dicom"'
+_OBJECTS = (_DICOM, "application/dicom")
 _OCTETS = 'multipart/related; type="application/octet-stream"'
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
@@ -35,7 +36,7 @@ def _fetched() -> list[Transaction]:
     told = []
     for level, path in (("Study", studies), ("Series", series), ("Instance", instance)):
         told += [
-            Transaction("GET", path, f"Retrieve {level}", "10.4", (_DICOM, "application/dicom")),
+            Transaction("GET", path, f"Retrieve {level}", "10.4", _OBJECTS if level == "Instance" else (_DICOM,)),
             Transaction("GET", f"{path}/metadata", f"Retrieve {level} Metadata", "10.4", (_JSON,)),
             Transaction("GET", f"{path}/thumbnail", f"Retrieve {level} Thumbnail", "10.4", ("image/jpeg",)),
         ]
@@ -60,8 +61,8 @@ TRANSACTIONS: tuple[Transaction, ...] = (
         "GET", "/studies/{study}/series/{series}/instances", "Search for Study's Series' Instances", "10.6", (_JSON,)
     ),
     *_fetched(),
-    Transaction("POST", "/studies", "Store Instances", "10.5", (_JSON,), (_DICOM, "application/dicom")),
-    Transaction("POST", "/studies/{study}", "Store Study Instances", "10.5", (_JSON,), (_DICOM, "application/dicom")),
+    Transaction("POST", "/studies", "Store Instances", "10.5", (_JSON,), _OBJECTS),
+    Transaction("POST", "/studies/{study}", "Store Study Instances", "10.5", (_JSON,), _OBJECTS),
     Transaction("GET", "/workitems", "Search for Workitems", "11.9", (_JSON,)),
     Transaction("GET", "/workitems/{workitem}", "Retrieve Workitem", "11.5", (_JSON,)),
     Transaction("PUT", "/workitems/{workitem}/state", "Change Workitem State", "11.7", (), (_JSON,)),

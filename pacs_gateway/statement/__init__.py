@@ -1,0 +1,1 @@
+"""The DICOM Conformance Statement: what this configuration offers to others, generated and never written by hand."""
