@@ -31,6 +31,7 @@ from engine.api.console import (
     status,
     studies,
     trace,
+    transfers,
 )
 from engine.api.fhir import router as fhir
 from engine.api.refusals import refusal_of, response_of
@@ -53,6 +54,7 @@ _OWN_ROUTERS = (
     replay.router,
     trace.router,
     studies.router,
+    transfers.router,
     provenance.router,
     fhir.router,
 )

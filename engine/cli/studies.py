@@ -27,13 +27,16 @@ def studies(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many are shown.")] = 50,
     waive: Annotated[bool, typer.Option("--waive", help="What is missing of this study will not come.")] = False,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it will not come.")] = None,
+    moving: Annotated[bool, typer.Option("--moving", help="Those that move from hub to hub, and how far.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Lists studies, those whose state changed last first: receiving, whole, short (something announced is missing) or
     late (something came after it had counted as whole).
     """
     hub = find_hub(data, url)
-    if waive:
+    if moving:
+        _show_moving(hub.get("/api/transfers", limit=str(limit))["transfers"], as_json)
+    elif waive:
         if uid is None or not reason:
             raise ConfigurationError("hutong studies --waive needs the UID of the study, and --reason TEXT")
         _show([hub.post(f"/api/studies/{uid}/waive", why=reason, facility=facility)], as_json)
@@ -53,6 +56,19 @@ def _show(found: list[dict[str, Any]], as_json: bool) -> None:
         _print(one)
     if not found:
         console.print("no such study")
+
+
+def _show_moving(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for one in found:
+        way = f"to {one['peer']}" if one["direction"] == "out" else f"from {one['peer']}"
+        percent = 100 * one["done_bytes"] // one["total_bytes"] if one["total_bytes"] else 100
+        size = f"{one['done_bytes'] / 1e6:.1f} of {one['total_bytes'] / 1e6:.1f} MB ({percent}%)"
+        console.print(escape(f"{one['state']:8} {one['study_uid']}  {way}  {one['objects']} objects, {size}"))
+    if not found:
+        console.print("nothing moves")
 
 
 def _print(one: dict[str, Any]) -> None:

@@ -54,6 +54,8 @@ class Statement:
     named: int
     series: Mapping[str, int]
     whole: int | None
+    final: bool = False
+    """Whether nothing more will come of what it tells of: a procedure step that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,10 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
         select source, count(*) filter (where sop_uid <> '') as named, max(said_at) as said_at,
                max(count) filter (where sop_uid = '' and series_uid = '') as whole,
                array_agg(series_uid) filter (where sop_uid = '' and series_uid <> '') as series,
-               array_agg(count) filter (where sop_uid = '' and series_uid <> '') as counts
+               array_agg(count) filter (where sop_uid = '' and series_uid <> '') as counts,
+               source = 'mpps' and not exists (
+                   select from performed_step p
+                   where p.uid = about and p.facility = $2 and p.state = 'IN PROGRESS') as final
         from announced_instance where study_uid = $1 and facility = $2 and waived_at is null
         group by source, about order by source, about
         """,
@@ -185,6 +190,7 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
                 one["named"],
                 dict(zip(one["series"] or (), one["counts"] or (), strict=True)),
                 one["whole"],
+                one["final"],
             )
             for one in said
         ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from engine.store.announcements import Source
 from engine.store.wholeness import MISSING_KEPT, Facts, Judged, State, Statement
 
 
@@ -39,7 +38,7 @@ def judge(facts: Facts, patience: Patience, asks: bool, at: datetime) -> Judged 
         return replace(counted, state=waiting, look_at=last + patience.short)
     if facts.came_late:
         return replace(counted, state=State.LATE)
-    if facts.whole_at is not None or Source.MPPS in counted.sources:
+    if facts.whole_at is not None or any(statement.final for statement in facts.statements):
         return _whole(counted, facts)
     judged = _after(counted, last + patience.whole, waiting, State.WHOLE, at)
     return _whole(judged, facts) if judged.state is State.WHOLE else judged

@@ -33,6 +33,24 @@ async def test_a_study_is_whole_at_once_when_all_of_its_step_is_there(scene: Sce
     assert await scene.judged(watcher) is State.WHOLE
 
 
+async def test_a_step_that_still_runs_does_not_make_its_study_whole(scene: Scene, pool: asyncpg.Pool) -> None:
+    watcher = scene.watcher()
+    await pool.execute(
+        """
+        insert into performed_step (uid, facility, channel, peer, state, orders, told, created_at, changed_at)
+        values ('1.2.9', 'baishi', 'imaging', 'CT@h:1', 'IN PROGRESS', '{}', '{}', $1, $1)
+        """,
+        scene.now,
+    )
+    await scene.announce(named(1))
+    await scene.store(1)
+    assert await scene.judged(watcher) is State.RECEIVING
+    await pool.execute("update performed_step set state = 'COMPLETED'")
+    await scene.announce(named(1, 2))
+    await scene.store(2)
+    assert await scene.judged(watcher) is State.WHOLE
+
+
 async def test_a_study_that_stays_short_names_what_is_missing_until_it_comes(scene: Scene) -> None:
     watcher = scene.watcher()
     await scene.announce(named(1, 2, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +14,8 @@ from engine import config
 from engine.api.app import create_app
 from engine.api.services import Services
 from engine.mapping import MappingSet
-from engine.store import access
+from engine.store import access, transfers
+from engine.store.transfers import Direction, Transfer
 from engine.store.wholeness import State
 from tests.integration.whole.conftest import START, STUDY, Scene, named, uid
 
@@ -75,3 +77,19 @@ async def test_a_person_says_that_what_is_missing_will_not_come(
     assert await pool.fetchval("select count(*) from audit where action = 'waive-missing'") == 1
     again = await console.post(f"/api/studies/{STUDY}/waive", json={"why": "once more"})
     assert (again.status_code, again.json()["code"]) == (409, "nothing-missing")
+
+
+async def test_studies_on_their_way_are_listed_with_how_far_they_have_come(
+    console: httpx.AsyncClient, pool: asyncpg.Pool
+) -> None:
+    async with pool.acquire() as connection:
+        for name, direction in (("a", Direction.OUT), ("b", Direction.IN)):
+            moving = Transfer(name * 64, direction, "county", "baishi", STUDY, 13, 1000, 0)
+            await transfers.begun(connection, moving, START)
+            await transfers.begun(connection, replace(moving, done_bytes=400), START)
+        await transfers.ended(connection, "b" * 64, Direction.IN, "county", whole=True, at=START)
+    found = (await console.get("/api/transfers")).json()["transfers"]
+    assert [(one["direction"], one["state"], one["done_bytes"]) for one in found] == [
+        ("out", "moving", 400),
+        ("in", "whole", 1000),
+    ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import routing
-from engine.config import Community, Facility, Http, Level, MllpEndpoint, Recognition, Route
+from engine.clock import CHINA
+from engine.config import Community, Facility, Http, HutongEndpoint, Level, MllpEndpoint, Recognition, Route
 from engine.config.community import Centre
+from engine.routing import StudyFacts, study_stored
 
 
 def _community(*routes: dict[str, Any]) -> Community:
@@ -108,3 +111,18 @@ def test_a_signed_report_for_the_east_is_owed_to(routes: list[dict[str, Any]], o
         _community(*routes), requester_facility="east", modality="DX", categories=frozenset({"DX", "RAD"})
     )
     assert [target.endpoint for target in targets] == owed
+
+
+def test_a_study_goes_to_another_hub_unless_it_is_of_that_hubs_facility() -> None:
+    community = _community({"when": {"event": "study"}, "to": {"endpoints": ["county-hub"]}})
+    endpoint = HutongEndpoint(
+        type="hutong", name="county-hub", facility="county", url="http://10.0.0.9:8080", token="env:TOKEN"
+    )
+    community = community.model_copy(update={"endpoints": {**community.endpoints, "county-hub": endpoint}})
+
+    def targets(facility: str) -> list[str]:
+        facts = StudyFacts(facility, "CT1", frozenset({"CT"}), frozenset(), {})
+        return [target.endpoint for target in study_stored(community, facts, datetime(2026, 11, 20, 12, tzinfo=CHINA))]
+
+    assert targets("east") == ["county-hub"]
+    assert targets("county") == []

@@ -28,7 +28,8 @@ QUIET = Facts(
     asked_at=None,
     came_late=False,
 )
-MPPS = Statement("mpps", 3, {}, None)
+MPPS = Statement("mpps", 3, {}, None, final=True)
+RUNNING = Statement("mpps", 3, {}, None)
 COMMITMENT = Statement("commitment", 3, {}, None)
 WHOLE = replace(QUIET, whole_at=CAME)
 
@@ -48,6 +49,7 @@ TABLE = {
     "nothing announced, quiet for long": (QUIET, 300, State.WHOLE),
     "objects still come": (replace(QUIET, coming=True, statements=[MPPS]), 500, State.RECEIVING),
     "all of the step is there": (replace(QUIET, statements=[MPPS]), 1, State.WHOLE),
+    "all of a step that still runs is there": (replace(QUIET, statements=[RUNNING]), 61, State.RECEIVING),
     "all that is to be committed is there, and more may come": (
         replace(QUIET, statements=[COMMITMENT]), 61, State.RECEIVING,
     ),
