@@ -12,6 +12,7 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.config import DicomChannel, DicomEndpoint
+from engine.envelope import EnvelopeIds
 from engine.errors import StorageError
 from engine.ports import ObjectStore
 from engine.store import imaging
@@ -28,6 +29,7 @@ from pacs_gateway.missing import Missing
 from pacs_gateway.notice import ManifestIntake, Noticer
 from pacs_gateway.notifying import Notifier
 from pacs_gateway.query.archive import Archive
+from pacs_gateway.rejections.noting import Noting
 from pacs_gateway.scp.acceptor import Acceptor
 from pacs_gateway.scp.availability import AvailabilityNotices
 from pacs_gateway.scp.commitment import CommitmentRequests, CommitmentResults
@@ -93,6 +95,15 @@ class Gateway:
             channel.name, pool, self._archive, clock, audience.destinations, self._keeping.settled, self._notifier.wake
         )
         self._clock = clock
+        self._noting = Noting(
+            pool,
+            channel,
+            self._keeping,
+            self._archive.objects,
+            EnvelopeIds(secrets.randbits),
+            clock,
+            self._noticer.stored,
+        )
         self._acceptor: Acceptor | None = None
 
     @property
@@ -115,6 +126,7 @@ class Gateway:
         try:
             await self._keeping.start()
             self._noticer.start()
+            self._noting.start()
             self._stepper.start()
             self._announcer.start()
             self._notifier.start()
@@ -130,6 +142,7 @@ class Gateway:
         """Stops listening, answers what is being stored within a grace period, leaves the rest to the next start."""
         if self._acceptor is not None:
             await self._acceptor.close(GRACE_SECS)
+        await self._noting.close()
         await self._committer.close()
         await self._notifier.close()
         await self._announcer.close()

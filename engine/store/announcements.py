@@ -104,6 +104,7 @@ async def waive(connection: Connection, study_uid: str, facility: str, by: str, 
             where study_uid = $1 and facility = $2 and waived_at is null
               and not exists (select from instance i
                               where i.sop_uid = a.sop_uid and i.facility = a.facility and not i.conflict)
+              and not exists (select from instance_as_sent i where i.sop_uid = a.sop_uid and i.facility = a.facility)
             returning 1
         ) select count(*) as number from waived
         """,

@@ -151,15 +151,27 @@ async def due(
 async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> list[Unsent]:
     """The objects of a study that the endpoint has not taken, by whichever delivery; by series and number.
 
-    Those that it failed to take before come last, so that they are in nobody's way.
+    Those that it failed to take before come last, so that they are in nobody's way. Rejection notes of ours are not
+    served; whoever has something of the study is sent them all the same.
     """
     rows = await connection.fetch(
         """
+        with note as (
+            select * from instance_as_sent a
+            where a.study_uid = $2 and a.facility = $3 and a.hidden = 'rejection-note' and exists (
+                select from sent_instance s
+                where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.taken)
+        ), mine as (
+            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number
+            from instance where study_uid = $2 and facility = $3 and not conflict
+            union all
+            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number from note
+        )
         select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256
-        from instance i left join sent_instance s
+        from mine i left join sent_instance s
              on s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.sop_uid = i.sop_uid
                 and s.sha256 = i.sha256
-        where i.study_uid = $2 and i.facility = $3 and not i.conflict and s.taken is not true
+        where s.taken is not true
         order by s.sop_uid is not null, i.series_uid, i.number nulls last, i.sop_uid
         """,
         endpoint,

@@ -297,6 +297,11 @@ async def restate(connection: Connection, facility: str, studies: Iterable[str])
     )
 
 
+async def effective(connection: Connection, facility: str, studies: Iterable[str]) -> list[Statement]:
+    """The statements that take effect on these studies, the oldest first."""
+    return (await _standing(connection, facility, studies))[1]
+
+
 async def _standing(connection: Connection, facility: str, studies: Iterable[str]) -> tuple[set[str], list[Statement]]:
     """These studies with all that statements tie to them, and the statements, the oldest first."""
     touched = set(studies)

@@ -119,6 +119,11 @@ def served(sent: Sent, statements: Iterable[Statement]) -> Served:
     return now
 
 
+def standing(statement: Statement) -> Statement:
+    """The statement as it was before it was taken back."""
+    return replace(statement, undone=False)
+
+
 def studies_of(kind: Kind, study_uid: str, said: Said, others: Iterable[str] = ()) -> list[str]:
     """Every study that a statement touches."""
     touched = {study_uid, *others}
@@ -138,12 +143,32 @@ def derived_uid(*parts: str) -> str:
     return f"2.25.{UUID(bytes=digest, version=5).int}"
 
 
-def location_of(key: str, changes: Mapping[str, str], charset: str) -> str:
-    """Where an object is found that is served otherwise than it lies under a key: key and changes in one word."""
-    if not changes:
+def location_of(location: str, changes: Mapping[str, str], charset: str, read_as: str = "") -> str:
+    """Where an object is found that is served otherwise than it lies under its key: key and changes in one word.
+
+    read_as  the codec of its bytes, where its label is wrong and it is served in Unicode; what the location says of
+             that already stays
+    """
+    key, read_as = as_sent(location), read_as or read_as_in(location)
+    if not changes and not read_as:
         return key
-    told = json.dumps({"changes": dict(changes), "charset": charset}, ensure_ascii=False, separators=(",", ":"))
-    return f"{key}{KEY_END}{base64.urlsafe_b64encode(told.encode()).decode()}"
+    told: dict[str, Any] = {"changes": dict(changes), "charset": charset}
+    if read_as:
+        told["read_as"] = read_as
+    word = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return f"{key}{KEY_END}{base64.urlsafe_b64encode(word.encode()).decode()}"
+
+
+def as_sent(location: str) -> str:
+    """The key under which an object lies as it was sent."""
+    return location.partition(KEY_END)[0]
+
+
+def read_as_in(location: str) -> str:
+    """The codec that the text of an object is to be read with, where its label is wrong; else empty."""
+    word = location.partition(KEY_END)[2]
+    read_as: str = json.loads(base64.urlsafe_b64decode(word)).get("read_as", "") if word else ""
+    return read_as
 
 
 def changes_in(location: str) -> tuple[str, dict[str, str], str]:

@@ -33,6 +33,7 @@ from engine.store import access
 from pacs_gateway import indexing, notice, shelving
 from pacs_gateway.dicomweb.routes import DicomWeb
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.rejections import noting
 from tests.integration.gateway.sending import SUCCESS, send_raw, settled
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
@@ -61,6 +62,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
     monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
     monkeypatch.setattr(notice, "LOOK_SECS", 0.05)
+    monkeypatch.setattr(noting, "LOOK_SECS", 0.05)
 
 
 @dataclass
@@ -179,7 +181,7 @@ async def desk(
     gateway = Gateway(community.dicom_channels[0], pool, intake, objects, now)
     await gateway.start()
     services = Services(pool=pool, config=community, clock=now, mapping_set=mappings)
-    app = create_app(services, mounted={"dicomweb": DicomWeb(pool, objects)})
+    app = create_app(services, mounted=DicomWeb(pool, objects).mounts())
     async with pool.acquire() as connection:
         tokens = [await access.issue(connection, name, now()) for name in (access.ADMINISTRATOR, "wang")]
     clients = [

@@ -1,0 +1,146 @@
+"""Which rejection notes came and are to be carried out, and which are we to make?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.store import restating, statements
+from engine.store.database import Connection
+from engine.store.instances import INSTANCE_COLUMNS, Instance
+from engine.store.restating import Stated
+from engine.store.statements import Sent, Served
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object as it was served before a statement, or before it was taken back; that is how others know it."""
+
+    sent: Instance
+    before: Served
+
+
+@dataclass(frozen=True, slots=True)
+class OwedNote:
+    """A statement that others are to be told of, and what they are to forget by it."""
+
+    stated: Stated
+    undone: bool
+    changed: tuple[Changed, ...]
+
+    @property
+    def sop_uid(self) -> str:
+        return statements.note_uid(self.stated.id, undone=self.undone)
+
+
+async def unread(connection: Connection, channel: str, limit: int) -> list[Instance]:
+    """Key object selections of a channel that nobody has looked into, the oldest first."""
+    rows = await connection.fetch(
+        f"""
+        select {", ".join(f"i.{name}" for name in INSTANCE_COLUMNS)}
+        from instance i join study s on s.uid = i.study_uid and s.facility = i.facility
+        where i.sop_class = '1.2.840.10008.5.1.4.1.1.88.59' and s.channel = $1 and not i.conflict
+          and not exists (select from rejection_note_read r
+                          where r.sop_uid = i.sop_uid and r.facility = i.facility and r.sha256 = i.sha256)
+        order by i.stored_at, i.sop_uid limit $2
+        """,
+        channel,
+        limit,
+    )
+    return [Instance(**row) for row in rows]
+
+
+async def mark_read(connection: Connection, note: Instance, at: datetime) -> bool:
+    """In the transaction that carries it out; False where another process has done that."""
+    status: str = await connection.execute(
+        "insert into rejection_note_read (sop_uid, facility, sha256, read_at) values ($1, $2, $3, $4) "
+        "on conflict do nothing",
+        note.sop_uid,
+        note.facility,
+        note.sha256,
+        at,
+    )
+    return status.endswith("1")
+
+
+async def studies_with(connection: Connection, facility: str, sop_uids: Sequence[str]) -> list[str]:
+    """The studies in which these instances are served, or were sent."""
+    rows = await connection.fetch(
+        """
+        select study_uid from instance where facility = $1 and sop_uid = any($2)
+        union select served_study_uid from instance_as_sent where facility = $1 and sop_uid = any($2)
+        """,
+        facility,
+        list(sop_uids),
+    )
+    return [row["study_uid"] for row in rows]
+
+
+async def owed(connection: Connection, channel: str, limit: int) -> list[OwedNote]:
+    """The notes that are to be made for studies of a channel, in the order of what they tell of."""
+    rows = await connection.fetch(
+        """
+        select t.id from study_statement t join study s on s.uid = t.study_uid and s.facility = t.facility
+        where t.note in ('owed', 'undo-owed') and s.channel = $1 order by t.id limit $2
+        """,
+        channel,
+        limit,
+    )
+    return [note for row in rows if (note := await _owed(connection, row["id"])) is not None]
+
+
+async def receivers(connection: Connection, note: OwedNote) -> list[str]:
+    """The endpoints that have taken something of what the note rejects."""
+    rows = await connection.fetch(
+        """
+        select distinct endpoint from sent_instance
+        where facility = $1 and sop_uid = any($2) and taken order by endpoint
+        """,
+        note.stated.facility,
+        [one.before.sop_uid for one in note.changed],
+    )
+    return [row["endpoint"] for row in rows]
+
+
+async def is_kept(connection: Connection, note: OwedNote) -> bool:
+    """Whether the note is in the index, beside what is served."""
+    kept: bool = await connection.fetchval(
+        "select exists (select from instance_as_sent where facility = $1 and sop_uid = $2)",
+        note.stated.facility,
+        note.sop_uid,
+    )
+    return kept
+
+
+async def made(connection: Connection, note: OwedNote) -> bool:
+    """In the transaction that owes it to its receivers; False where it is not owed any more."""
+    status: str = await connection.execute(
+        """
+        update study_statement set note = case note when 'owed' then 'made' else 'undo-made' end
+        where id = $1 and note = $2
+        """,
+        note.stated.id,
+        "undo-owed" if note.undone else "owed",
+    )
+    return status.endswith("1")
+
+
+async def _owed(connection: Connection, number: int) -> OwedNote | None:
+    stated = await restating.one(connection, number)
+    if stated is None:
+        return None
+    undone = not stated.stands
+    effective = await restating.effective(connection, stated.facility, stated.studies)
+    here = next(place for place, one in enumerate(effective) if one.id == number)
+    as_it_was = [*effective[:here], *([statements.standing(effective[here])] if undone else [])]
+    changed = []
+    for one in await restating.stored(connection, stated.facility, stated.studies):
+        sent = one.sent
+        of = Sent(sent.sop_uid, sent.study_uid, sent.series_uid, sent.sha256, sent.conflict)
+        before, after = statements.served(of, as_it_was), statements.served(of, effective[: here + 1])
+        goes = before.sop_uid != after.sop_uid or bool(after.hidden)
+        was_there = not before.hidden and not before.conflict
+        if goes and was_there and after.hidden != statements.REJECTION_NOTE:
+            changed.append(Changed(sent, before))
+    return OwedNote(stated, undone, tuple(changed))

@@ -1,0 +1,235 @@
+"""When is a rejection note carried out, or made? Soon after it came, or after what others have to hear was decided.
+
+A note that came hides what it names from every query and retrieval, those that are still to come too. One that we owe
+is stored as an object of the study it is about, and owed to the systems that have taken something of what it names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import asyncpg
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+
+from engine.clock import Clock
+from engine.config import DicomChannel
+from engine.envelope import EnvelopeIds
+from engine.errors import HutongError, ParseError
+from engine.finding import Finding
+from engine.store import audit, findings, imaging_outbox, rejection_notes, restating
+from engine.store.database import FAILED, Connection, end_if_cancelled
+from engine.store.findings import Raised
+from engine.store.imaging_outbox import URGENT, Prioritised, StudyOwed, payload_of
+from engine.store.instances import Instance
+from engine.store.outbox import Owed
+from engine.store.rejection_notes import OwedNote
+from engine.store.restating import New
+from engine.store.statements import Kind, Said
+from pacs_gateway.location import Objects, open_object
+from pacs_gateway.manifest import ae_title
+from pacs_gateway.query.identifier import UNREADABLE
+from pacs_gateway.rejections.note import KEY_OBJECT_SELECTION, SHOWN, Note, Rejected, encoded, note_in, transfer_syntax
+from pacs_gateway.scp.reception import Announced, Reception
+
+BATCH = 20
+LOOK_SECS = 2.0
+"""Between two looks: by index, and mostly there is nothing."""
+RETRY_SECS = 5.0
+LIMIT_BYTES = 64 * 1024 * 1024
+"""A note of a hundred thousand instances has a third of it."""
+STUDIES_LIMIT = 100
+"""Of one note; those that are known are found by their instances."""
+_LOCAL = "127.0.0.1:0"
+_TITLE_OF = {Kind.ASSIGN: "113038", Kind.SPLIT: "113038", Kind.MERGE: "113038", Kind.REPLACE: "113001"}
+
+_log = logging.getLogger(__name__)
+
+
+class Kept(Protocol):
+    """What keeps objects, and what becomes of them."""
+
+    @property
+    def reception(self) -> Reception: ...
+
+    async def settled(self) -> None: ...
+
+
+class Noting:
+    """Looks after the notes of one channel. `on_said` is called when something of a study is served otherwise."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        channel: DicomChannel,
+        keeping: Kept,
+        objects: Objects,
+        ids: EnvelopeIds,
+        clock: Clock,
+        on_said: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._channel = channel
+        self._keeping = keeping
+        self._objects = objects
+        self._ids = ids
+        self._clock = clock
+        self._on_said = on_said
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"rejection notes {self._channel.name}")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                done = await self._carry_out() + await self._make()
+                wait_secs = 0.0 if done else LOOK_SECS
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                _log.warning("channel %s: rejection notes wait: %s", self._channel.name, type(error).__name__)
+                wait_secs = RETRY_SECS
+            await asyncio.sleep(wait_secs)
+
+    async def _carry_out(self) -> int:
+        async with self._pool.acquire() as connection:
+            arrived = await rejection_notes.unread(connection, self._channel.name, BATCH)
+        for instance in arrived:
+            await self._carry_out_one(instance)
+        return len(arrived)
+
+    async def _carry_out_one(self, instance: Instance) -> None:
+        try:
+            note = note_in(await asyncio.to_thread(_read, self._objects, instance))
+            finding = None
+        except ParseError as error:
+            note, finding = None, Finding(error.code, error.message, location=f"Instance/{instance.sop_uid}")
+        async with self._pool.acquire() as connection, connection.transaction():
+            at = self._clock()
+            if not await rejection_notes.mark_read(connection, instance, at):
+                return
+            if finding is not None:
+                raised = Raised(finding, about=f"ImagingStudy/{instance.study_uid}", channel=self._channel.name)
+                await findings.raise_many(connection, [raised], at)
+            if note is not None and note.rejected:
+                await self._say(connection, instance, note)
+        self._on_said()
+
+    async def _say(self, connection: Connection, instance: Instance, note: Note) -> None:
+        """A facility's note concerns what that facility has stored, and nothing else."""
+        named = {one.sop_uid for one in note.rejected if one.sop_uid}
+        if note.code != SHOWN:
+            named.add(instance.sop_uid)
+        found = await rejection_notes.studies_with(connection, instance.facility, sorted(named))
+        told = sorted({one.study_uid for one in note.rejected if one.study_uid})[:STUDIES_LIMIT]
+        studies = sorted({instance.study_uid, *found, *told})
+        await restating.lock(connection, instance.facility, studies)
+        said = Said(instances=tuple(sorted(named)), code=note.code)
+        actor, at = ae_title(instance.peer), self._clock()
+        why = f"rejection note {instance.sop_uid}"
+        new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why)
+        number = await restating.state(connection, new, at)
+        detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "code": note.code}
+        act = audit.Audited(actor, "reconcile-reject", f"ImagingStudy/{instance.study_uid}", detail)
+        await audit.write(connection, [act], at)
+
+    async def _make(self) -> int:
+        async with self._pool.acquire() as connection:
+            owed = await rejection_notes.owed(connection, self._channel.name, BATCH)
+        return sum([await self._make_one(note) for note in owed])
+
+    async def _make_one(self, note: OwedNote) -> bool:
+        """Stores the note, then owes it; a note that is stored already is a repeat."""
+        if note.changed:
+            await self._store(note)
+        async with self._pool.acquire() as connection, connection.transaction():
+            if note.changed and not await rejection_notes.is_kept(connection, note):
+                return False  # its row is to come: the next look owes it
+            receivers = await rejection_notes.receivers(connection, note)
+            if await rejection_notes.made(connection, note):
+                await imaging_outbox.owe(connection, [self._owed(note, one) for one in receivers], self._clock())
+        return True
+
+    async def _store(self, note: OwedNote) -> None:
+        """Raises HutongError: nothing of it was kept."""
+        study_uid = _study_of(note)
+        async with self._pool.acquire() as connection:
+            attributes = await restating.attributes_of(connection, note.stated.facility, study_uid)
+        data_set = encoded(
+            sop_uid=note.sop_uid,
+            study_uid=study_uid,
+            attributes=_as_known(note, attributes),
+            note=Note(_code(note), tuple(_rejected(note))),
+            sender=self._channel.ae_title,
+            at=note.stated.undone_at or note.stated.stated_at,
+        )
+        announced = Announced(
+            sop_class_uid=KEY_OBJECT_SELECTION,
+            sop_instance_uid=note.sop_uid,
+            transfer_syntax_uid=transfer_syntax(),
+            calling_ae=self._channel.ae_title,
+            called_ae=self._channel.ae_title,
+            facility=note.stated.facility,
+            peer=f"{self._channel.ae_title}@{_LOCAL}",
+            study_uid=study_uid,
+        )
+        arriving = self._keeping.reception.begin(announced)
+        try:
+            arriving.write([memoryview(data_set)])
+        except HutongError:
+            arriving.abandon()
+            raise
+        await arriving.finish()
+        await self._keeping.settled()
+
+    def _owed(self, note: OwedNote, endpoint: str) -> Prioritised:
+        study_uid, at = _study_of(note), self._clock()
+        payload = payload_of(StudyOwed(note.stated.facility, study_uid))
+        return Prioritised(Owed(self._ids.next(at), endpoint, study_uid, payload, "rejection-note"), URGENT)
+
+
+def _study_of(note: OwedNote) -> str:
+    """The study that those know who are told: the one of most of what they are to forget."""
+    studies = [one.before.study_uid for one in note.changed]
+    return max(sorted(set(studies)), key=studies.count)
+
+
+def _as_known(note: OwedNote, now: dict[str, str]) -> dict[str, str]:
+    """What was served of patient and study with what is rejected, as far as it differs from what is served now."""
+    first = note.changed[0]
+    tags: dict[str, str] = json.loads(first.sent.tags)
+    return {**now, **tags, **first.before.attributes}
+
+
+def _rejected(note: OwedNote) -> list[Rejected]:
+    return [
+        Rejected(one.before.study_uid, one.before.series_uid, one.before.sop_uid, one.sent.sop_class)
+        for one in note.changed
+    ]
+
+
+def _code(note: OwedNote) -> str:
+    return note.stated.said.code or _TITLE_OF[note.stated.kind]
+
+
+def _read(objects: Objects, instance: Instance) -> Dataset:
+    """Blocking. Raises ParseError for what is too large or no data set, StorageError."""
+    with open_object(objects, instance.location) as file:
+        content = file.read(LIMIT_BYTES + 1)
+    if len(content) > LIMIT_BYTES:
+        raise ParseError("the key object selection is larger than any is", code="note-unreadable")
+    try:
+        return dcmread(io.BytesIO(content))
+    except UNREADABLE as error:
+        raise ParseError("the key object selection cannot be read", code="note-unreadable") from error
