@@ -29,12 +29,13 @@ from engine.store import imaging
 from engine.store.database import connect_pool
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.imaging import Instance
+from pacs_gateway.location import Objects
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.query.models import STUDY_ROOT
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.find import Find
-from pacs_gateway.scp.service import OutgoingDataSet, Request
+from pacs_gateway.scp.service import Line, OutgoingDataSet, Request
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet
 
@@ -67,6 +68,9 @@ class Counting:
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
         self.pending += bool(data_set)
 
+    def line(self) -> Line:
+        raise AssertionError("nothing is told later")
+
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
         return False
 
@@ -87,7 +91,7 @@ async def _measure(url: str, folder: Path, studies: int) -> None:
     pool = await connect_pool(url, max_size=4)
     console = Console()
     loaded = await _load(pool, studies)
-    find = Find("imaging", "HUTONG", Archive(pool, folder / "objects"))
+    find = Find("imaging", "HUTONG", Archive(pool, Objects(folder / "objects")))
     table = Table(
         title=f"C-FIND at {studies} studies, the caller's facility has a quarter of them, {ROUNDS} queries each"
     )
