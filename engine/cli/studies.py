@@ -27,6 +27,7 @@ def studies(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many are shown.")] = 50,
     waive: Annotated[bool, typer.Option("--waive", help="What is missing of this study will not come.")] = False,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why it will not come.")] = None,
+    manifest: Annotated[bool, typer.Option("--manifest", help="Every instance with its hash, as JSON.")] = False,
     moving: Annotated[bool, typer.Option("--moving", help="Those that move from hub to hub, and how far.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,6 +41,8 @@ def studies(
         if uid is None or not reason:
             raise ConfigurationError("hutong studies --waive needs the UID of the study, and --reason TEXT")
         _show([hub.post(f"/api/studies/{uid}/waive", why=reason, facility=facility)], as_json)
+    elif uid is not None and manifest:
+        typer.echo(json.dumps(hub.get(f"/api/studies/{uid}/manifest"), ensure_ascii=False, indent=2))
     elif uid is not None:
         found = hub.get(f"/api/studies/{uid}")
         _show([one for one in found if facility in (None, one["facility"])], as_json)

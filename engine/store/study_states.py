@@ -100,6 +100,60 @@ def _listed(row: asyncpg.Record) -> Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """One announcement of a study: how many instances it names, or the largest number that it counts."""
+
+    source: str
+    said_by: str
+    said_at: datetime
+    named: int
+    counted: int | None
+    waived: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One content of a study. `conflict`: its SOP Instance UID had come with other content before."""
+
+    sop_uid: str
+    series_uid: str
+    sha256: str
+    bytes: int
+    transfer_syntax: str
+    stored_at: datetime
+    conflict: bool
+
+
+async def announcements_of(connection: Connection, uid: str, facility: str) -> list[Said]:
+    """What was said of a study, the oldest first."""
+    rows = await connection.fetch(
+        """
+        select source, said_by, max(said_at) as said_at, count(*) filter (where sop_uid <> '') as named,
+               max(count) as counted, count(*) filter (where waived_at is not null) as waived
+        from announced_instance where study_uid = $1 and facility = $2
+        group by source, about, said_by order by max(said_at), source, about
+        """,
+        uid,
+        facility,
+    )
+    return [Said(**row) for row in rows]
+
+
+async def kept_of(connection: Connection, uid: str, facility: str) -> list[Kept]:
+    """Every content of a study, by series and number."""
+    rows = await connection.fetch(
+        """
+        select sop_uid, series_uid, encode(sha256, 'hex') as sha256, bytes, transfer_syntax, stored_at, conflict
+        from instance where study_uid = $1 and facility = $2
+        order by series_uid, number nulls last, sop_uid, conflict, sha256
+        """,
+        uid,
+        facility,
+    )
+    return [Kept(**row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class ShortSeen:
     """A study that stays short."""
 

@@ -14,7 +14,7 @@ from engine.api.services import Hub
 from engine.config.community import Role
 from engine.errors import NotFoundError, ParseError, RequestStateError
 from engine.store import announcements, audit, study_states, wholeness
-from engine.store.study_states import Listed
+from engine.store.study_states import Kept, Listed, Said
 from engine.store.wholeness import State, StudyState
 
 router = APIRouter(prefix="/api/studies", tags=["console"])
@@ -44,6 +44,14 @@ class StudyLine(BaseModel):
     accession: str
     modalities: list[str]
     last_stored_at: datetime | None
+
+
+class StudyManifest(BaseModel):
+    """What a study consists of at a facility, and what was announced of it."""
+
+    study: StudyLine
+    instances: list[Kept]
+    announced: list[Said]
 
 
 class StudyPage(BaseModel):
@@ -83,6 +91,24 @@ async def read_study(uid: Uid, hub: Hub, _: CurrentCaller) -> list[StudyLine]:
         if not found:
             raise NotFoundError("nothing is known of this study")
         return [_line(one, await wholeness.missing(connection, uid, one.state.facility)) for one in found]
+
+
+@router.get("/{uid}/manifest")
+async def read_manifests(uid: Uid, hub: Hub, caller: CurrentCaller) -> list[StudyManifest]:
+    """Every instance with its SHA-256, and what was announced; at each facility that has the study or announced it."""
+    async with hub.pool.acquire() as connection:
+        found = await study_states.of_study(connection, uid)
+        if not found:
+            raise NotFoundError("nothing is known of this study")
+        await audit.write(connection, [audit.Audited(caller.name, "read", f"Study/{uid}")], hub.clock())
+        return [
+            StudyManifest(
+                study=_line(one, await wholeness.missing(connection, uid, one.state.facility)),
+                instances=await study_states.kept_of(connection, uid, one.state.facility),
+                announced=await study_states.announcements_of(connection, uid, one.state.facility),
+            )
+            for one in found
+        ]
 
 
 @router.post("/{uid}/waive")

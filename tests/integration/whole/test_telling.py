@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
@@ -15,6 +16,7 @@ from engine.api.app import create_app
 from engine.api.services import Services
 from engine.mapping import MappingSet
 from engine.store import access, transfers
+from engine.store.announcements import Announced, Source
 from engine.store.transfers import Direction, Transfer
 from engine.store.wholeness import State
 from tests.integration.whole.conftest import START, STUDY, Scene, named, uid
@@ -66,6 +68,18 @@ async def test_one_study_tells_everything_that_is_missing(console: httpx.AsyncCl
     assert line["missing_uids"] == [uid(2), uid(3)]
     assert (await console.get("/api/studies/9.9")).status_code == 404
     assert (await console.get("/api/studies", params={"after": "x"})).status_code == 400
+
+
+async def test_a_manifest_tells_every_instance_with_its_hash_and_who_announced_what(
+    console: httpx.AsyncClient, short: Scene
+) -> None:
+    await short.announce([Announced(study_uid=STUDY, count=4)], Source.QUERY, "CT/1")
+    (manifest,) = (await console.get(f"/api/studies/{STUDY}/manifest")).json()
+    assert [(one["sop_uid"], one["sha256"]) for one in manifest["instances"]] == [(uid(1), sha256(b"1").hexdigest())]
+    said = [(one["source"], one["said_by"], one["named"], one["counted"]) for one in manifest["announced"]]
+    assert said == [("mpps", "CT", 3, None), ("query", "CT", 0, 4)]
+    assert manifest["study"]["missing_uids"] == [uid(2), uid(3)]
+    assert (await console.get("/api/studies/9.9/manifest")).status_code == 404
 
 
 async def test_a_person_says_that_what_is_missing_will_not_come(
