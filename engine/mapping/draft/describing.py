@@ -75,7 +75,7 @@ def holds_codes(segment: str, number: int, column: Column, structure: Structure)
     """Whether the values of a field may be shown: codes of few letters, by the standard's datatype."""
     datatype = structure.datatype(segment, number)
     longest = max((len(value) for value in column.values), default=0)
-    if column.kinds[IDENTIFIER]:  # numbers of visits and accounts stand where codes belong
+    if column.kinds[IDENTIFIER] and datatype in _CODES_OF_A_PERSON:  # numbers of visits stand where codes belong
         return False
     if segment in _OF_A_PERSON:
         return datatype in _CODES_OF_A_PERSON and 0 < longest <= _PERSON_CODE_LENGTH

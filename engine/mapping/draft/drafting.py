@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from engine.codecs import er7
 from engine.errors import HutongError
 from engine.mapping.draft.common import in_common
-from engine.mapping.draft.items import open_codes, table_text
+from engine.mapping.draft.items import listed_codes, open_codes, table_text
 from engine.mapping.draft.moving import Moved
 from engine.mapping.draft.profile import Profile, together
 from engine.mapping.draft.shifting import agreed, shifts
@@ -27,6 +27,7 @@ from engine.mapping.draft.text import common_text, mapping_text, overlay_text, t
 from engine.mapping.loader import MAPPING_FILE, TEST_FILE, TESTS_OF_FACILITY, load
 from engine.mapping.mapped import Context, Mapped
 from engine.mapping.mapping_set import MappingSet
+from engine.terminology import Tables
 
 _EXAMPLE = "example"
 """The facility as which tests of a whole mapping run."""
@@ -71,7 +72,8 @@ def draft(profiles: Mapping[str, Profile], ground: Ground) -> Draft:
     """
     mappings = MappingSet(load(ground.shipped, ground.facilities, ground.own))
     surveys = list(_surveys(profiles, mappings, ground))
-    samples = {each.name: _sample(each, ground) for each in surveys}
+    tables = mappings.tables(ground.facility)
+    samples = {each.name: _sample(each, tables, ground) for each in surveys}
     files = _rows(surveys, ground)
     tried = _tried(surveys, samples, files, ground)
     slept = [without(each, _asleep(each, surveys, tried)) for each in surveys]
@@ -79,7 +81,7 @@ def draft(profiles: Mapping[str, Profile], ground: Ground) -> Draft:
         surveys = slept
         files = _rows(surveys, ground)
         tried = _tried(surveys, samples, files, ground)
-    codes = open_codes(surveys, mappings.tables(ground.facility))
+    codes = open_codes(surveys, tables)
     place = f"facilities/{ground.facility}/tables" if ground.facility else "tables"
     files += [DraftedFile(f"{place}/{table}.csv", table_text(those).encode()) for table, those in codes.items()]
     for each in surveys:
@@ -127,10 +129,10 @@ def _file(each: Survey, ground: Ground) -> str:
     return f"facilities/{ground.facility}/{each.name.lower()}_draft.yaml"
 
 
-def _sample(each: Survey, ground: Ground) -> bytes:
+def _sample(each: Survey, tables: Tables, ground: Ground) -> bytes:
     if ground.keep_values and each.profile.first is not None:
         return each.profile.first.payload
-    return synthetic(each.profile, each.message_types[0], each.structure, each.shifts)
+    return synthetic(each, listed_codes(each, tables))
 
 
 def _tried(

@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from engine.mapping.draft.profile import Item
 from engine.mapping.draft.survey import Survey
 from engine.terminology import UNFINISHED, Row, Tables
-from engine.terminology.table import BACK
+from engine.terminology.table import ANY, BACK
 
 PROCEDURES = "imaging_procedures"
 _SECTIONS = "diagnostic_services"
@@ -53,6 +53,31 @@ def open_codes(surveys: Iterable[Survey], tables: Tables) -> dict[str, list[Open
     if items:
         found[PROCEDURES] = [OpenCode(code, _about(item, tables)) for code, item in sorted(items.items())]
     return found
+
+
+def listed_codes(each: Survey, tables: Tables) -> dict[tuple[str, int], str]:
+    """By field, a code of the samples that its table lists, else one of the table: what a made-up message says.
+
+    So the drafted test stays right when somebody completes the tables.
+    """
+    found: dict[tuple[str, int], str] = {}
+    images = any(_is_image(item, each, tables) for item in each.profile.items.values())
+    for field, name in each.tables.items():
+        column = each.profile.columns.get(field)
+        if column is None or (name == PROCEDURES and not images):
+            continue
+        rows = tables[name].rows
+        known = [value for value, _ in column.values.most_common() if _is_known(value, name, tables)]
+        known += [row["from"] for row in rows.values() if row["code"] and _is_known(row["from"], name, tables)]
+        if known:
+            found[field] = known[0]
+    return found
+
+
+def _is_known(code: str, table: str, tables: Tables) -> bool:
+    if table == PROCEDURES:
+        return _is_recognised(code, tables)
+    return code != ANY and tables[table].find(code) is not None
 
 
 def table_text(codes: Iterable[OpenCode]) -> str:

@@ -165,6 +165,8 @@ def form_of(text: str) -> str:
 
 TIME, NUMBER, IDENTIFIER, PERSON, WORDS, CODE = "time", "number", "identifier", "person", "words", "code"
 _DIGITS_OF_AN_IDENTIFIER = 6
+_DIGITS_AFTER_LETTERS = 4
+"""MZ0088 numbers a visit; D102 may be the code of anything."""
 _LETTERS_OF_A_NAME = 4
 
 
@@ -180,7 +182,9 @@ def kind_of(components: list[str]) -> str:
         return NUMBER
     if second and _is_chinese(second) and len(second) < _LETTERS_OF_A_NAME and len(components) < _LETTERS_OF_A_NAME:
         return PERSON
-    if sum(each.isdecimal() for each in first) >= _DIGITS_OF_AN_IDENTIFIER and not any(map(_is_chinese, first)):
+    digits = sum(each.isdecimal() for each in first)
+    numbered = digits >= _DIGITS_OF_AN_IDENTIFIER or (digits >= _DIGITS_AFTER_LETTERS and digits < len(first))
+    if numbered and not any(map(_is_chinese, first)):
         return IDENTIFIER
     if _is_chinese(first):
         return WORDS

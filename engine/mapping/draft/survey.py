@@ -28,6 +28,7 @@ class Survey:
     columns     every field of the samples
     held        Z-segments and others that no group of the mapping takes, by the group they follow
     unlisted    codes that the table of a row does not list, with how often each was met
+    tables      by field, the table of the row that reads it
     """
 
     message_types: tuple[str, ...]
@@ -40,6 +41,7 @@ class Survey:
     columns: tuple[Described, ...]
     held: Mapping[str, Sequence[str]]
     unlisted: Mapping[str, Mapping[str, int]]
+    tables: Mapping[tuple[str, int], str]
 
     @property
     def name(self) -> str:
@@ -79,6 +81,12 @@ def survey(
         columns,
         _held(profile, definition) if definition is not None else {},
         _unlisted(read, profile, tables, structure),
+        {
+            (name.segment, name.number): rule.table
+            for rule in read
+            for name in rule.sources[:1]
+            if rule.table is not None and name.component is None
+        },
     )
 
 

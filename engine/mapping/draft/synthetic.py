@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from engine.codecs.er7 import Message
 from engine.codecs.er7_header import USUAL
 from engine.mapping.draft.describing import holds_codes
-from engine.mapping.draft.profile import Column, Profile
-from engine.mapping.draft.shifting import Shift
-from engine.mapping.lens.structures import Structure
+from engine.mapping.draft.profile import Column
+from engine.mapping.draft.survey import Survey
 from engine.mapping.usual import with_usual_separators
 
 _VALUES = {
@@ -36,55 +34,55 @@ _WORD = "测试"
 _VALUE_TYPE, _VALUE = 2, 5
 
 
-def synthetic(profile: Profile, message_type: str, structure: Structure, shifts: Iterable[Shift] = ()) -> bytes:
-    """A message with the segments of the first sample and the fields that it fills, in UTF-8."""
-    assert profile.first is not None
-    shifted = {shift.segment: shift for shift in shifts}
-    return "".join(f"{line}\r" for line in _lines(profile.first, profile, message_type, structure, shifted)).encode()
+def synthetic(each: Survey, codes: Mapping[tuple[str, int], str]) -> bytes:
+    """A message with the segments of the first sample and the fields that it fills, in UTF-8; `codes` by field."""
+    return "".join(f"{line}\r" for line in _Maker(each, codes).lines()).encode()
 
 
-def _lines(
-    sample: Message, profile: Profile, message_type: str, structure: Structure, shifted: Mapping[str, Shift]
-) -> list[str]:
-    version = sample.header.value(12)
-    header = f"MSH|^~\\&|TEST|TEST|HUTONG|HUTONG|20260101080000||{message_type}|TEST1|P|{version}||||||UNICODE UTF-8"
-    lines = [header]
-    met: Counter[str] = Counter()
-    for segment in sample.segments[1:]:
-        met[segment.name] += 1
-        fields = with_usual_separators(segment)
-        kind = fields[_VALUE_TYPE] if segment.name == "OBX" and len(fields) > _VALUE_TYPE else ""
-        made = [
-            _value(segment.name, number, kind, profile, structure, shifted, met[segment.name]) if fields[number] else ""
-            for number in range(1, len(fields))
-        ]
-        lines.append("|".join((segment.name, *made)).rstrip("|"))
-    return lines
+class _Maker:
+    """Makes up one message."""
 
+    def __init__(self, each: Survey, codes: Mapping[tuple[str, int], str]) -> None:
+        self._each = each
+        self._codes = codes
+        self._shifted = {shift.segment: shift for shift in each.shifts}
 
-def _value(
-    segment: str,
-    number: int,
-    kind: str,
-    profile: Profile,
-    structure: Structure,
-    shifted: Mapping[str, Shift],
-    nth: int,
-) -> str:
-    column = profile.columns.get((segment, number), Column())
-    shift = shifted.get(segment)
-    datatype = structure.datatype(segment, shift.meaning_of(number) if shift is not None else number)
-    if segment == "OBX" and number == _VALUE_TYPE:
-        return kind
-    if segment == "OBX" and number == _VALUE:
-        return _VALUES.get(kind, "1" if kind == "NM" else _WORD)
-    if column.holds_times:
-        return _VALUES["DT" if column.forms.most_common(1)[0][0] == "YYYYMMDD" else "TS"]
-    if datatype == "EI":  # each order, prescription and charge has a number of its own
-        return f"T{nth:04}"
-    if datatype in _VALUES and datatype != "SI":
-        return _VALUES[datatype]
-    if holds_codes(segment, number, column, structure):
-        code = column.values.most_common(1)[0][0]
+    def lines(self) -> Iterator[str]:
+        sample = self._each.profile.first
+        assert sample is not None
+        kind, version = self._each.message_types[0], sample.header.value(12)
+        yield f"MSH|^~\\&|TEST|TEST|HUTONG|HUTONG|20260101080000||{kind}|TEST1|P|{version}||||||UNICODE UTF-8"
+        met: Counter[str] = Counter()
+        for segment in sample.segments[1:]:
+            met[segment.name] += 1
+            fields = with_usual_separators(segment)
+            made = [
+                self._value(segment.name, number, fields, met[segment.name]) if fields[number] else ""
+                for number in range(1, len(fields))
+            ]
+            yield "|".join((segment.name, *made)).rstrip("|")
+
+    def _value(self, segment: str, number: int, fields: Sequence[str], nth: int) -> str:
+        if segment == "OBX" and number in (_VALUE_TYPE, _VALUE):
+            kind = fields[_VALUE_TYPE]
+            return kind if number == _VALUE_TYPE else _VALUES.get(kind, _WORD)
+        if (segment, number) in self._codes:
+            return self._plain(self._codes[segment, number])
+        column = self._each.profile.columns.get((segment, number), Column())
+        datatype = self._datatype(segment, number)
+        if column.holds_times:
+            return _VALUES["DT" if column.forms.most_common(1)[0][0] == "YYYYMMDD" else "TS"]
+        if datatype == "EI":  # each order, prescription and charge has a number of its own
+            return f"T{nth:04}"
+        if datatype in _VALUES and datatype != "SI":
+            return _VALUES[datatype]
+        if holds_codes(segment, number, column, self._each.structure):
+            return self._plain(column.values.most_common(1)[0][0])
+        return "TEST^测试^L" if datatype in ("CE", "CWE", "CNE") else _WORD
+
+    def _datatype(self, segment: str, number: int) -> str:
+        shift = self._shifted.get(segment)
+        return self._each.structure.datatype(segment, shift.meaning_of(number) if shift is not None else number)
+
+    def _plain(self, code: str) -> str:
         return code if all(each not in code for each in USUAL.encoding_characters + USUAL.field) else _WORD
-    return "TEST^测试^L" if datatype in ("CE", "CWE", "CNE") else _WORD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,18 +79,17 @@ def test_what_several_mappings_have_in_common_stands_once(text: str, own: Path) 
     assert "rule: pv1-19" in common
 
 
-def test_a_row_that_waits_needs_only_its_mark_taken_off(made: Draft, folder: Path, own: Path, tmp_path: Path) -> None:
-    drafted = own / "facilities/zhuling/rde_draft.yaml"
-    finished = drafted.read_text(encoding="utf-8").replace("# - {", "- {")
-    assert finished.count("- {rule: zrx-2, from: ZRX-2") == 1
-    for each in own.rglob("*"):
-        if each.is_file():
-            place = tmp_path / "mappings" / each.relative_to(own)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(each.read_bytes())
-    (tmp_path / "mappings" / drafted.relative_to(own)).write_text(finished, encoding="utf-8")
-    failed = [failure for result in run_tests(folder, tmp_path / "mappings") for failure in result.failures]
-    assert failed == []
+def test_rows_and_codes_are_completed_and_the_check_still_passes(
+    made: Draft, folder: Path, own: Path, tmp_path: Path
+) -> None:
+    finished = Path(shutil.copytree(own, tmp_path / "mappings"))
+    for file in finished.rglob("*_draft.yaml"):
+        file.write_text(file.read_text(encoding="utf-8").replace("# - {", "- {"), encoding="utf-8")
+    assert "- {rule: zrx-2, from: ZRX-2" in (finished / "facilities/zhuling/rde_draft.yaml").read_text(encoding="utf-8")
+    for table, code in (("imaging_procedures", "DR-CHEST-PA"), ("interpretation", "H")):
+        file = finished / f"facilities/zhuling/tables/{table}.csv"
+        file.write_text(file.read_text(encoding="utf-8").replace(",?,", f",{code},"), encoding="utf-8")
+    assert [failure for result in run_tests(folder, finished) for failure in result.failures] == []
 
 
 def test_a_field_stands_below_what_its_group_becomes_else_what_a_group_inside_it_becomes(own: Path) -> None:
@@ -124,6 +124,8 @@ def test_codes_that_no_table_explains_are_rows_to_be_completed(made: Draft, own:
         (["2026-05-11"], "time"),
         (["D102", "李", "医生"], "person"),
         (["MZ20260511001"], "identifier"),
+        (["MZ0088"], "identifier"),
+        (["D102"], "code"),
         (["12.5"], "number"),
         (["上腹痛"], "words"),
         (["NW"], "code"),
