@@ -58,13 +58,17 @@ AETable END
 
 
 @asynccontextmanager
-async def orthanc(folder: Path, port: int, ours: int) -> AsyncIterator[Archive]:
+async def orthanc(folder: Path, port: int, ours: int, http: int | None = None) -> AsyncIterator[Archive]:
+    """`http` is where it takes orders of its own, unless it takes none."""
     folder.mkdir(parents=True)
     settings = {
         "Name": "archive",
         "StorageDirectory": str(folder / "kept"),
         "IndexDirectory": str(folder / "kept"),
-        "HttpServerEnabled": False,
+        "HttpServerEnabled": http is not None,
+        "HttpPort": http or 0,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
         "DicomAet": ARCHIVE,
         "DicomPort": port,
         "DicomCheckCalledAet": True,
