@@ -26,6 +26,7 @@ COMMANDS = {
     "map": "Begin a mapping from sample messages, or show the message that resources become.",
     "conformance": "Write the DICOM Conformance Statement of a configuration.",
     "send": "Send files to a system and print its acknowledgments.",
+    "dicom": "Ask an imaging system whether it answers and what it has; fetch a study from it.",
     "trace": "Show everything known of an identifier.",
     "held": "List the messages that wait for a person, and why.",
     "release": "Let held messages run again.",
