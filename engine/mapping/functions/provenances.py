@@ -19,6 +19,8 @@ _AGENT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _UNKNOWN_REASON = "U"
+_NAMING = 4
+"""So many components of a field name somebody (XCN: number and names) or something; those after them only add to it."""
 
 
 @makes_id(None)
@@ -29,7 +31,7 @@ def provenance_id(options: Options) -> MakeId:
     def make(*fields: Any) -> str | None:
         *raws, within, scope = fields
         said = [scope.plain(raw) for raw in raws]
-        if not within or not any(said[:-2]):
+        if not within or not any(any(scope.components(raw)[:_NAMING]) for raw in raws[:-2]):
             return None
         return resource_id("Provenance", facility, within, *said)
 

@@ -70,3 +70,10 @@ def test_an_event_at_no_time_is_still_told_of_by_whoever_told(mapped: Map, at: s
     assert provenance["recorded"] == "2026-04-01T08:30:00+08:00"
     assert provenance.get("occurredDateTime") is None
     assert provenance["agent"][0]["who"]["display"] == "钱护士"
+
+
+@pytest.mark.parametrize("field", [10, 11, 18, 19])
+@pytest.mark.parametrize("nobody", ["^", '""', "^^^", "^^^^^^^^医院", "~N1^钱^护士", " ^ "])
+def test_an_order_entered_by_nobody_has_no_provenance(mapped: Map, field: int, nobody: str) -> None:
+    result = mapped("ORM^O01", pid(), segment("ORC", **{"f1": "NW", "f2": "PL1", f"f{field}": nobody}), obr())
+    assert "Provenance" not in [each["resourceType"] for each in result.resources]
