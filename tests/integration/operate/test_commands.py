@@ -304,3 +304,31 @@ async def _release(hub: Served, token: str) -> None:
             json={"reason": "x", "everything": True},
             headers={"Authorization": f"Bearer {token}"},
         )
+
+
+async def test_studies_that_are_short_are_listed_and_what_will_not_come_is_waived(hub: Served, run: Run) -> None:
+    async with hub.database() as database:
+        await database.execute(
+            """
+            insert into study_state (uid, facility, channel, state, since, announced, missing, missing_uids, sources)
+            values ('1.2.3', 'baishi', 'imaging', 'short', now(), 3, 1, '{1.2.3.4}', '{mpps}');
+            insert into announced_instance (facility, study_uid, source, about, said_by, series_uid, sop_uid, said_at)
+            values ('baishi', '1.2.3', 'mpps', '1.2.9', 'CT', '', '1.2.3.4', now());
+            insert into study_transfer values
+                ('a', 'out', 'county', 'baishi', '1.2.3', 3, 4000000, 1000000, 'moving', now(), now());
+            """
+        )
+    status, said = await run("studies", "--state", "short")
+    assert (status, "1.2.3.4" in said, "0/3" in said) == (0, True, True)
+    status, said = await run("studies", "1.2.3", "--manifest")
+    assert json.loads(said)[0]["announced"][0]["named"] == 1
+    status, said = await run("studies", "--moving")
+    assert (status, "to county" in said, "25%" in said) == (0, True, True)
+    status, said = await run("studies", "1.2.3", "--waive")
+    assert (status, "--reason" in said) == (1, True)
+    status, said = await run("studies", "1.2.3", "--waive", "--reason", "deleted at the CT")
+    assert status == 0
+    async with hub.database() as database:
+        assert await database.fetchval("select waived_why from announced_instance") == "deleted at the CT"
+    assert (await run("studies", "9.9"))[0] == 1
+    assert "no such study" in (await run("studies", "--state", "late"))[1]
