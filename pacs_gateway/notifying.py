@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 
@@ -62,63 +64,85 @@ class Destination:
 
 
 class Notifier:
-    """Tells these destinations what they are owed. One courier for each, whatever it is owed by."""
+    """Tells these destinations what they are owed, several of them at once."""
 
     def __init__(self, pool: asyncpg.Pool, destinations: Mapping[str, Destination], clock: Clock) -> None:
         self._pool = pool
         self._destinations = destinations
         self._clock = clock
-        self._wakes = {name: asyncio.Event() for name in destinations}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._serving: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._run(name, destination), name=f"dicom courier {name}")
-            for name, destination in self._destinations.items()
-        ]
+        self._task = asyncio.create_task(self._run(), name="dicom notifier")
 
     async def close(self) -> None:
         """An attempt that is under way is given up; it is repeated."""
-        for task in self._tasks:
+        tasks = [*self._serving.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
 
     def wake(self) -> None:
         """Something new is owed."""
-        for wake in self._wakes.values():
-            wake.set()
+        self._wake.set()
 
-    async def _run(self, name: str, destination: Destination) -> None:
-        wake = self._wakes[name]
+    async def _run(self) -> None:
         while True:
-            wake.clear()
+            self._wake.clear()
             try:
-                pause_secs = await self._step(name, destination)
-            except (*FAILED, HutongError) as error:
+                pause_secs = await self._serve_all()
+            except FAILED as error:
                 end_if_cancelled()
-                _log.warning("%s: what it is owed waits: %s", name, type(error).__name__)
+                _log.warning("what others are owed to hear waits: %s", type(error).__name__)
                 pause_secs = IDLE_SECS
-            if pause_secs > 0:
-                try:
-                    async with asyncio.timeout(min(pause_secs, IDLE_SECS)):
-                        await wake.wait()
-                except TimeoutError:
-                    continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_secs):
+                    await self._wake.wait()
 
-    async def _step(self, name: str, destination: Destination) -> float:
-        """Tells the oldest message if it is due; seconds until there may be more to do."""
+    async def _serve_all(self) -> float:
+        """Begins with every destination that is due; seconds until the next may be."""
+        async with self._pool.acquire() as connection:
+            waiting = await notifications.waiting(connection, sorted(self._destinations))
+        at = self._clock()
+        for name, due_at in waiting.items():
+            if due_at <= at and name not in self._serving:
+                task = asyncio.create_task(self._serve(name), name=f"dicom courier {name}")
+                self._serving[name] = task
+                task.add_done_callback(partial(self._served, name))
+        later = [(due_at - at).total_seconds() for due_at in waiting.values() if due_at > at]
+        return min([IDLE_SECS, *later])
+
+    def _served(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._serving[name]
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: what it is owed waits: %s", name, type(error).__name__, exc_info=error)
+
+    async def _serve(self, name: str) -> None:
+        """As long as something is due."""
+        try:
+            while await self._step(name, self._destinations[name]):
+                pass
+        except (*FAILED, HutongError) as error:
+            end_if_cancelled()
+            _log.warning("%s: what it is owed waits: %s", name, type(error).__name__)
+            await asyncio.sleep(IDLE_SECS)
+
+    async def _step(self, name: str, destination: Destination) -> bool:
+        """Tells the oldest message if it is due; whether it was."""
         at = self._clock()
         async with self._pool.acquire() as connection:
             due = await notifications.claim(connection, name, at, at + timedelta(seconds=CLAIM_SECS))
-            if due is None:
-                next_at = await notifications.due_soonest(connection, [name])
-                return IDLE_SECS if next_at is None else max((next_at - at).total_seconds(), 0.01)
+        if due is None:
+            return False
         try:
             why = await tell(destination, due.owed)
         except DeliveryError as error:
             await self._postpone(due, destination, error.code)
-            return 0.0
+            return True
         if why is None:
             async with self._pool.acquire() as connection:
                 await notifications.delivered(connection, due.id, self._clock())
@@ -126,7 +150,7 @@ class Notifier:
             await self._postpone(due, destination, why)
         else:
             await self._give_up(due, why)
-        return 0.0
+        return True
 
     async def _postpone(self, due: Due, destination: Destination, why: str) -> None:
         if due.attempts == 0:

@@ -127,7 +127,8 @@ class AeEntry(Model):
     address: Text | None = None
     """Host it must call from; None takes it from anywhere."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Where it listens at its address for objects that are moved to it (C-MOVE); None moves nothing to it."""
+    """Where it listens at its address for objects that are moved to it (C-MOVE) and results of storage commitment;
+    None sends it neither."""
     client_names: tuple[CertificateName, ...] = ()
     """One of these names must stand in the certificate it shows; none named asks for no particular one."""
     private_classes: bool = False

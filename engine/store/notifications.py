@@ -116,17 +116,16 @@ async def claim(connection: Connection, destination: str, at: datetime, until: d
     return Due(row["id"], row["attempts"], owed)
 
 
-async def due_soonest(connection: Connection, destinations: Sequence[str]) -> datetime | None:
-    """When the next of them may be told something; None when none of them is owed anything."""
-    at: datetime | None = await connection.fetchval(
+async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[str, datetime]:
+    """Those of them that are owed something, each with when it may next be told."""
+    rows = await connection.fetch(
         """
-        select min(first.next_attempt_at) from unnest($1::text[]) destination cross join lateral (
-            select next_attempt_at from notification n
-            where n.destination = destination and n.state = 'owed' order by id limit 1) first
+        select distinct on (destination) destination, next_attempt_at from notification
+        where state = 'owed' and destination = any($1::text[]) order by destination, id
         """,
         list(destinations),
     )
-    return at
+    return {row["destination"]: row["next_attempt_at"] for row in rows}
 
 
 async def delivered(connection: Connection, number: int, at: datetime) -> None:

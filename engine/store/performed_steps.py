@@ -98,6 +98,16 @@ async def change(connection: Connection, step: PerformedStep, message: Message, 
     await _perform(connection, step.orders)
 
 
+async def judge_studies(connection: Connection, step: PerformedStep, at: datetime) -> None:
+    """Has the studies of a step that told of no other objects judged again: it may have ended."""
+    await connection.execute(
+        "update study_state set look_at = $3 where uid = any($1::text[]) and facility = $2",
+        sorted({scheduled.study_uid for scheduled in step.scheduled}),
+        step.facility,
+        at,
+    )
+
+
 async def unnoticed(connection: Connection, channel: str, limit: int) -> list[Unnoticed]:
     """Steps of which the newest is not in the journal, those that wait longest first."""
     rows = await connection.fetch(

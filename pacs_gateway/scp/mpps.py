@@ -95,7 +95,9 @@ class Steps:
     ) -> None:
         at = self._clock()
         said_by = message.peer.partition("@")[0]
-        if referenced is not None:
+        if referenced is None:
+            await performed_steps.judge_studies(connection, step, at)
+        else:
             await announce(
                 connection,
                 channel=self.channel,
