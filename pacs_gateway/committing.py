@@ -23,6 +23,7 @@ from engine.store.findings import Raised
 from engine.store.imaging import Instance
 from engine.store.imaging_search import Content
 from engine.store.notifications import Operation, Owed
+from engine.store.statements import as_sent
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
@@ -205,7 +206,8 @@ class Committer:
     async def _is_here(self, row: Instance) -> bool:
         """Whether the object can be read, and has the hash of its row. Raises StorageError when that cannot be told."""
         digest = hashlib.sha256()
-        content = Content(row.sop_uid, row.sop_class, row.transfer_syntax, row.location, row.charset, row.bytes)
+        lies_at = as_sent(row.location)
+        content = Content(row.sop_uid, row.sop_class, row.transfer_syntax, lies_at, row.charset, row.bytes)
         try:
             async for piece, _ in StoredDataSet(self._archive.objects, content).pieces():
                 await asyncio.to_thread(digest.update, piece)

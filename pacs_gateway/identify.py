@@ -45,6 +45,23 @@ TEXTS = {
     "acquired_at": "AcquisitionDateTime",
 }
 """What is indexed of an object, by its name in the index: the keyword of the standard."""
+_WITNESSES = (
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingPhysician",
+    "InstitutionalDepartmentName",
+    "InstitutionAddress",
+    "ProtocolName",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+    "OtherPatientNames",
+    "PatientAddress",
+    "PatientComments",
+    "AdditionalPatientHistory",
+    "ImageComments",
+)
+"""Texts that are read only to tell which characters the data set holds."""
 _CHARACTER_SET = "SpecificCharacterSet"
 
 
@@ -54,7 +71,7 @@ def _tag(keyword: str) -> int:
     return tag
 
 
-_TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *TEXTS.values(), _CHARACTER_SET)}
+_TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *TEXTS.values(), *_WITNESSES, _CHARACTER_SET)}
 _WANTED = frozenset(_TAGS.values())
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
@@ -112,11 +129,12 @@ def uids_of(raw: Mapping[int, bytes]) -> Uids:
 def identity_of(raw: Mapping[int, bytes]) -> Identity:
     """Raises as `uids_of` does."""
     uids = uids_of(raw)
-    decoded = decode(
-        raw.get(_TAGS[_CHARACTER_SET], b""),
-        {name: value for name, keyword in TEXTS.items() if (value := raw.get(_TAGS[keyword], b"")[:_TEXT_LIMIT])},
-    )
-    tags = {name: value for name, value in decoded.texts.items() if value}
+    values = {name: value for name, keyword in TEXTS.items() if (value := raw.get(_TAGS[keyword], b"")[:_TEXT_LIMIT])}
+    for keyword in _WITNESSES:
+        if (value := raw.get(_TAGS[keyword], b"")) and len(value) <= _TEXT_LIMIT:
+            values[keyword] = value
+    decoded = decode(raw.get(_TAGS[_CHARACTER_SET], b""), values)
+    tags = {name: value for name, value in decoded.texts.items() if value and name in TEXTS}
     return Identity(
         sop_class=uids.sop_class,
         sop_uid=uids.sop_uid,

@@ -12,13 +12,17 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
+from engine.codecs.text import UTF_8
 from engine.errors import StorageError
 from engine.store import imaging
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Instance
+from engine.store.statements import location_of
+from pacs_gateway.charset import UNICODE
 from pacs_gateway.identify import identity_of
 from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
@@ -164,12 +168,17 @@ class Index:
 def row_of(kept: Kept, sha256: bytes) -> Instance:
     """The index row of an object."""
     head, identity = kept.head, identity_of(kept.raw)
+    found = identity.charset
+    said: dict[str, Any] = {"declared": found.declared, "used": found.used}
     charset = {
-        "declared": identity.charset.declared,
-        "used": identity.charset.used,
-        "doubtful": identity.charset.doubtful,
+        **said,
+        "doubtful": found.doubtful,
         "findings": {finding.code: finding.text for finding in identity.findings},
     }
+    key = location(head.facility, identity.study_uid, sha256)
+    if found.repair:
+        charset |= {"declared": UNICODE, "used": UTF_8, "sent": said}
+        key = location_of(key, {}, UTF_8, read_as=found.used)
     return Instance(
         sop_uid=identity.sop_uid,
         facility=head.facility,
@@ -181,7 +190,7 @@ def row_of(kept: Kept, sha256: bytes) -> Instance:
         modality=identity.modality,
         number=identity.number,
         bytes=head.length,
-        location=location(head.facility, identity.study_uid, sha256),
+        location=key,
         tags=json.dumps(identity.tags, ensure_ascii=False),
         charset=json.dumps(charset, ensure_ascii=False),
         peer=head.peer,

@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 
 from engine.errors import NotFoundError, StorageError
 from engine.ports import ObjectStore
-from engine.store.statements import changes_in
+from engine.store.statements import changes_in, read_as_in
+from pacs_gateway.repaired import repaired
 from pacs_gateway.restated import restated
 from pacs_gateway.segments.segment import SUFFIX, open_named
 
@@ -54,11 +55,13 @@ class Objects:
 def open_object(objects: Objects, location: str) -> BinaryIO:
     """An indexed object, opened for reading as a file of PS3.10, wherever it is between spool and store.
 
-    What was decided of it since it was sent is in it. Raises NotFoundError when it is nowhere, StorageError when it
-    may be in a store that cannot be read now.
+    Its text is repaired where its label is wrong, and what was decided of it since it was sent is in it. Raises
+    NotFoundError when it is nowhere, StorageError when it may be in a store that cannot be read now.
     """
     key, changes, charset = changes_in(location)
     file = _opened(objects, key)
+    if codec := read_as_in(location):
+        file = repaired(file, codec)
     return restated(file, changes, charset) if changes else file
 
 

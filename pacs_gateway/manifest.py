@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from engine.finding import Finding
+from engine.finding import Finding, Severity
 from engine.store.imaging import Instance
-from pacs_gateway.charset import SPECIFIC_CHARACTER_SET
+from pacs_gateway.charset import REPAIRED, SPECIFIC_CHARACTER_SET
 
 _STUDY_TAGS = (
     "issuer",
@@ -109,9 +109,10 @@ def _series(kept: Sequence[Instance], tags: Sequence[dict[str, str]]) -> list[di
 
 
 def _charset(charsets: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The charset of the instance whose text is least sure."""
+    """The charset of the instance whose text is least sure, as it was sent."""
     least_sure = max(charsets, key=lambda charset: (bool(charset["doubtful"]), len(charset["findings"])))
-    return {name: least_sure[name] for name in ("declared", "used", "doubtful")}
+    as_sent = {**least_sure, **least_sure.get("sent", {})}
+    return {name: as_sent[name] for name in ("declared", "used", "doubtful")}
 
 
 def _findings(
@@ -126,7 +127,8 @@ def _findings(
         yield Finding("patient-name-differs", "instances of one study disagree", location=_NAME)
     texts = {code: text for charset in charsets for code, text in charset["findings"].items()}
     for code, text in sorted(texts.items()):
-        yield Finding(code, text, location=SPECIFIC_CHARACTER_SET)
+        severity = Severity.INFORMATION if code == REPAIRED else Severity.WARNING
+        yield Finding(code, text, severity, SPECIFIC_CHARACTER_SET)
     for instance in instances:
         if instance.conflict:
             yield Finding(

@@ -75,9 +75,9 @@ def _restated(file: BinaryIO, changes: Mapping[str, str], charset: str) -> Binar
     data_set = DataSet(file, syntax)
     parts = _parts(data_set, {_tag(name): (name, value) for name, value in changes.items()}, charset)
     if syntax != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        return _opened(file, [meta, *parts])
+        return joined(file, [meta, *parts])
     with file:
-        return _deflated(meta, _opened(data_set.file, parts))
+        return deflated(meta, joined(data_set.file, parts))
 
 
 def _parts(data_set: DataSet, wanted: dict[int, tuple[str, str]], charset: str) -> list[Part]:
@@ -163,7 +163,8 @@ def _tag(name: str) -> int:
     return tag
 
 
-def _deflated(meta: bytes, data_set: BinaryIO) -> BinaryIO:
+def deflated(meta: bytes, data_set: BinaryIO) -> BinaryIO:
+    """A file of meta information and a data set, deflated. Blocking; closes the data set."""
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     target = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 it is what is returned
     target.write(meta)
@@ -177,12 +178,16 @@ def _deflated(meta: bytes, data_set: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, target)
 
 
-def _opened(file: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
+def joined(file: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
+    """Parts one after another as one file, which closes the other one with it."""
     return cast(BinaryIO, io.BufferedReader(_Parts(file, parts), _PIECE_BYTES))
 
 
 class _Parts(io.RawIOBase):
     """Parts one after another, as one file."""
+
+    name = ""
+    """Asked for by pydicom, of every file."""
 
     def __init__(self, file: BinaryIO, parts: Sequence[Part]) -> None:
         self._file = file

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from engine.errors import StorageError
 from engine.ports import Finished, ObjectStore
+from engine.store.statements import as_sent
 from pacs_gateway.indexing import Indexed
 from pacs_gateway.segments.spool import Spool
 from pacs_gateway.waiting import Waiting
@@ -93,7 +94,7 @@ class Shelver:
 def _finished(one: Indexed) -> Finished:
     head = one.kept.head
     return Finished(
-        key=one.row.location,
+        key=as_sent(one.row.location),
         length=head.file_length,
         data_at=len(head.file_head),
         sha256=one.row.sha256,

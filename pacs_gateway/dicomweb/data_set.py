@@ -109,9 +109,12 @@ class DataSet:
 
     def places(self) -> Iterator[tuple[int, Element, int]]:
         """Every element of the top level, lengths of groups too, between where its header begins and where it ends."""
-        at = self._start
-        while self._size - at >= 8:
-            element, after = self._element(at, self._size, self.layout, 0)
+        return self.places_within(self._start, self._size, self.layout)
+
+    def places_within(self, at: int, end: int, layout: Layout) -> Iterator[tuple[int, Element, int]]:
+        """As `places`, of one item."""
+        while end - at >= 8:
+            element, after = self._element(at, end, layout, 0)
             if element is None:
                 return
             yield at, element, after

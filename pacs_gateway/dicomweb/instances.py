@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
-from engine.store.statements import is_restated
+from engine.store.statements import as_sent, is_restated
 from pacs_gateway.dicomweb import sending
 from pacs_gateway.dicomweb.accepting import Accepted, accepted
 from pacs_gateway.dicomweb.asking import caller_of
@@ -20,6 +21,8 @@ from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import Part, StoredFile, Whole
 
 DICOM = "application/dicom"
+AS_SENT = "as-sent"
+"""A parameter of the query: `true` asks for the bytes that came, whatever was repaired or decided of them since."""
 
 
 async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str) -> Response:
@@ -28,6 +31,8 @@ async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str
     One instance goes by itself to whoever asks for `application/dicom`, and else, as everything, in parts.
     """
     held = await looking.find(caller_of(request), wanted)
+    if request.query_params.get(AS_SENT) == "true":
+        held = [replace(one, location=as_sent(one.location)) for one in held]
     takes = accept_of(request)
     if wanted.sop and takes.single(DICOM, held[0].transfer_syntax):
         return await _alone(looking, held[0], base)

@@ -12,6 +12,7 @@ import asyncpg
 import pydicom
 import pytest
 
+from engine.store.statements import as_sent
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.storage_classes import STORAGE_CLASSES
 from tests.integration.gateway.conftest import RecordingIntake, Run, Start, Write
@@ -175,7 +176,7 @@ async def test_a_mislabelled_name_is_repaired_in_index_and_manifest_and_kept_in_
     assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
     (row,) = (await stored(pool, objects)).values()
     assert json.loads(row["tags"])["patient_name"] == "张智宏"
-    assert "张智宏".encode("gbk") in bytes_of(objects, row["location"])
+    assert "张智宏".encode("gbk") in bytes_of(objects, as_sent(row["location"]))
     told = json.loads((await intake.of(row["study_uid"])).payload)
     assert (told["patient_name"], told["charset"]["declared"]) == ("张智宏", "ISO_IR 100")
     assert "charset-mislabelled" in {finding["code"] for finding in told["findings"]}

@@ -19,6 +19,7 @@ UIDS = {
     (0x0020, 0x000D): (b"UI", b"1.2.3"),
     (0x0020, 0x000E): (b"UI", b"1.2.3.1"),
 }
+WRONG, MALFORMED = {"charset-mislabelled", "charset-repaired"}, {"charset-repaired"}
 CHARACTER_SET, NAME, REFERRING = (0x0008, 0x0005), (0x0010, 0x0010), (0x0008, 0x0090)
 
 
@@ -36,16 +37,16 @@ def named(label: bytes | None, name: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("label", "raw", "name", "used", "codes"),
     [
-        (b"ISO_IR 100", "张智宏".encode("gbk"), "张智宏", "gb18030", {"charset-mislabelled"}),
-        (b"ISO_IR 100", "吴卫生".encode("gbk"), "吴卫生", "gb18030", {"charset-mislabelled"}),
+        (b"ISO_IR 100", "张智宏".encode("gbk"), "张智宏", "gb18030", WRONG),
+        (b"ISO_IR 100", "吴卫生".encode("gbk"), "吴卫生", "gb18030", WRONG),
         (b"ISO_IR 192", "Zhang^ZhiHong=张^智宏".encode(), "Zhang^ZhiHong=张^智宏", "utf-8", set()),
-        (b"ISO IR 192", "张智宏".encode(), "张智宏", "utf-8", set()),
-        (b"GB18030\\ISO IR 192", "张智宏".encode("gb18030"), "张智宏", "gb18030", set()),
-        (b"GB2312", "张智宏".encode("gbk"), "张智宏", "gb18030", set()),
+        (b"ISO IR 192", "张智宏".encode(), "张智宏", "utf-8", MALFORMED),
+        (b"GB18030\\ISO IR 192", "张智宏".encode("gb18030"), "张智宏", "gb18030", MALFORMED),
+        (b"GB2312", "张智宏".encode("gbk"), "张智宏", "gb18030", MALFORMED),
         (b"GB18030", "㼆𠮷".encode("gb18030"), "㼆𠮷", "gb18030", set()),
-        (b"ISO_IR 192", "张智宏".encode("gbk"), "张智宏", "gb18030", {"charset-mislabelled"}),
-        (None, "张智宏".encode("gbk"), "张智宏", "gb18030", set()),
-        (b"", "张智宏".encode(), "张智宏", "utf-8", set()),
+        (b"ISO_IR 192", "张智宏".encode("gbk"), "张智宏", "gb18030", WRONG),
+        (None, "张智宏".encode("gbk"), "张智宏", "gb18030", MALFORMED),
+        (b"", "张智宏".encode(), "张智宏", "utf-8", MALFORMED),
         (b"ISO_IR 100", "Müller^Jürgen".encode("latin-1"), "Müller^Jürgen", "latin-1", None),
         (b"\\ISO 2022 IR 58", b"Z=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab", "Z=张^小东", "gb18030", set()),
         (b"ISO_IR 6", b"Zhang^ZhiHong", "Zhang^ZhiHong", None, set()),
