@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -193,3 +195,35 @@ async def test_storing_is_in_the_audit(sender: httpx.AsyncClient, radiograph: Wr
     told = await pool.fetchrow("select actor, action, subject, detail from audit")
     study = pydicom.dcmread(file).StudyInstanceUID
     assert tuple(told) == ("dr-baishi", "store", f"ImagingStudy/{study}", '{"instances": 1}')
+
+
+async def test_a_body_of_300_megabytes_is_never_in_memory(
+    sender: httpx.AsyncClient, radiograph: Write, objects: Path, pool: asyncpg.Pool
+) -> None:
+    count, size = 20, 15 * 1024 * 1024
+    await post(sender, related(radiograph().read_bytes()))  # loads what storing needs
+    whole = related(radiograph(PixelData=bytes(16)).read_bytes())
+    at = whole.index(b"\xe0\x7f\x10\x00")
+    beginning, ending = bytearray(whole[:at]), b"\r\n"
+    beginning += b"\xe0\x7f\x10\x00OW\0\0" + size.to_bytes(4, "little")
+    uid = str(pydicom.dcmread(io.BytesIO(whole.partition(b"\r\n\r\n")[2]), force=True).SOPInstanceUID).encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        piece = bytes(256 * 1024)
+        for number in range(count):
+            yield bytes(beginning).replace(uid, uid[:-2] + b"%02d" % number)
+            for _ in range(size // len(piece)):
+                yield piece
+            yield ending
+        yield b"--b--\r\n"
+
+    tracemalloc.start()
+    try:
+        answer = await post(sender, body())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 200, answer.text
+    assert len(values(answer, "00081199")) == count
+    assert await pool.fetchval("select count(*) from instance where bytes > $1", size) == count
+    assert peak < 16 * 1024 * 1024
