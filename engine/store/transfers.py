@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from engine.errors import NotFoundError
 from engine.store.database import Connection
+
+KEPT = timedelta(days=30)
+"""What ended before is told by the studies and deliveries themselves."""
 
 
 class Direction(StrEnum):
@@ -145,5 +148,4 @@ async def listed(connection: Connection, limit: int) -> list[TransferLine]:
 
 
 async def forget(connection: Connection, before: datetime) -> None:
-    """What ended long ago is told by the studies and deliveries themselves."""
     await connection.execute("delete from study_transfer where state <> 'moving' and updated_at < $1", before)

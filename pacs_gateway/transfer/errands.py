@@ -64,7 +64,9 @@ class TransferErrands:
             return Outcome(said="", paused=True, progress=sent.moved_bytes > 0)
         async with turns.transaction() as connection:
             name = name_of(study.written())
-            await transfers.ended(connection, name, Direction.OUT, self._endpoint, whole=sent.whole, at=self._clock())
+            at = self._clock()
+            await transfers.ended(connection, name, Direction.OUT, self._endpoint, whole=sent.whole, at=at)
+            await transfers.forget(connection, at - transfers.KEPT)
         return _done(study, sent)
 
     async def tell(self, what: StudyOwed, study: Contents, turns: Turns, name: str, done: int, total: int) -> None:

@@ -10,10 +10,8 @@ import logging
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import asyncpg
 
@@ -24,10 +22,10 @@ from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.transfers import Direction
 from pacs_gateway.scp.reception import Announced as Arriving
-from pacs_gateway.scp.reception import Reception
 from pacs_gateway.transfer import contents
 from pacs_gateway.transfer.contents import Content, Contents
 from pacs_gateway.transfer.staging import Staging
+from pacs_gateway.transfer.standing import Sender, Stands, Store
 
 OPEN_LIMIT = 64
 """Transfers of one sender at once; hubs send one study after the other."""
@@ -38,43 +36,10 @@ SILENCE = timedelta(seconds=60)
 FORGOTTEN = timedelta(days=7)
 """After this, what has come of an object in part is dropped; a sender that still has the study begins it anew."""
 LOOK_SECS = 5.0
+TOLD_EVERY_SECS = 2.0
 DAMAGED_LIMIT = 3
 """How often the bytes of an object may have another hash than was announced: after that the announcement is wrong."""
 _log = logging.getLogger(__name__)
-
-
-class Store(Protocol):
-    """Where objects go that have come whole: `pacs_gateway.dicomweb.receiving.Posted`."""
-
-    async def reception(self) -> Reception: ...
-
-    async def settled(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """The hub that sends. `name` is that of its token's user, `host` where it calls from."""
-
-    name: str
-    facility: str
-    host: str = ""
-
-    @property
-    def peer(self) -> str:
-        return f"{self.name}@{self.host}"
-
-
-@dataclass(frozen=True, slots=True)
-class Stands:
-    """How a transfer stands: what is needed, as places in its contents, and how much of that is here.
-
-    refused  objects that cannot be stored, with the reason; the others are
-    """
-
-    whole: bool
-    needed: Sequence[int] = ()
-    offset: int = 0
-    refused: Sequence[tuple[int, str]] = ()
 
 
 class Incoming:
@@ -91,7 +56,9 @@ class Incoming:
         self._channel = channel
         self._clock = clock
         self._locks: dict[Path, asyncio.Lock] = {}
+        self._stagings: dict[Path, Staging] = {}
         self._stored_early: dict[Path, int] = {}
+        self._told_at: dict[Path, float] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -110,7 +77,7 @@ class Incoming:
         announced = await asyncio.to_thread(contents.read, written)
         async with self._of(sender, name) as folder:
             if Staging.is_at(folder):
-                staging = await asyncio.to_thread(Staging, folder)
+                staging = await self._begun(folder)
                 return Stands(whole=False, needed=staging.round.needed, offset=staging.offset)
             await self._take_over_older(sender, folder, announced.study_uid)
             needed = await self._unknown(sender, announced)
@@ -139,7 +106,9 @@ class Incoming:
         """
         async with self._of(sender, name) as folder:
             staging = await self._begun(folder)
-            return await asyncio.to_thread(staging.append, offset, piece)
+            here = await asyncio.to_thread(staging.append, offset, piece)
+            await self._tell_progress(sender, folder, here)
+            return here
 
     async def finish(self, sender: Sender, name: str) -> Stands:
         """Everything was sent. On return what came whole is stored and indexed; what did not is needed once more.
@@ -154,11 +123,10 @@ class Incoming:
             hopeless = [index for index in damaged if staging.round.damaged.get(index, 0) + 1 >= DAMAGED_LIMIT]
             refused += [(index, "its bytes have another hash than is said of them") for index in hopeless]
             if again := [index for index in damaged if index not in hopeless]:
-                staging = await asyncio.to_thread(staging.again, again)
+                self._stagings[folder] = await asyncio.to_thread(staging.again, again)
                 return Stands(whole=False, needed=again, refused=refused)
             await self._ended(sender, name, staging.contents, len(refused))
-            await asyncio.to_thread(staging.remove)
-            self._stored_early.pop(folder, None)
+            await self._forget(staging)
             return Stands(whole=not refused, refused=refused)
 
     # ── storing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +165,7 @@ class Incoming:
                 staging = await self._begun(older)
                 if staging.contents.study_uid == study_uid:
                     await self._take_over(sender, staging)
-                    await asyncio.to_thread(staging.remove)
+                    await self._forget(staging)
 
     async def _store_one(self, sender: Sender, staging: Staging, place: int, one: Content) -> None:
         arriving = (await self._store.reception()).begin(
@@ -237,9 +205,20 @@ class Incoming:
         detail = {"instances": len(announced.objects) - refused}
         async with self._pool.acquire() as connection, connection.transaction():
             await transfers.ended(connection, name, Direction.IN, sender.name, whole=not refused, at=at)
+            await transfers.forget(connection, at - transfers.KEPT)
             await audit.write(
                 connection, [audit.Audited(sender.name, "store", f"ImagingStudy/{announced.study_uid}", detail)], at
             )
+
+    async def _tell_progress(self, sender: Sender, folder: Path, here: int) -> None:
+        """Now and then: it is looked at by people."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at.get(folder, 0.0) < TOLD_EVERY_SECS:
+            return
+        self._told_at[folder] = now
+        with suppress(*FAILED):  # the piece is safe, and its progress is told with a later one
+            async with self._pool.acquire() as connection:
+                await transfers.moved(connection, folder.name, Direction.IN, sender.name, here, self._clock())
 
     async def _tell(
         self,
@@ -280,9 +259,18 @@ class Incoming:
                 self._locks.pop(folder, None)
 
     async def _begun(self, folder: Path) -> Staging:
+        """What is here of a transfer; it is read once, because it may be long and a study has many pieces."""
         if not Staging.is_at(folder):
+            self._stagings.pop(folder, None)
             raise NotFoundError("nothing was announced under this name", code="transfer-unknown")
-        return await asyncio.to_thread(Staging, folder)
+        if folder not in self._stagings:
+            self._stagings[folder] = await asyncio.to_thread(Staging, folder)
+        return self._stagings[folder]
+
+    async def _forget(self, staging: Staging) -> None:
+        for known in (self._stagings, self._stored_early, self._told_at):
+            known.pop(staging.folder, None)
+        await asyncio.to_thread(staging.remove)
 
     def _make_room(self, folder: Path, announced: Contents, needed: Sequence[int]) -> None:
         """Raises StorageError when the study would not fit: it lies here twice for a moment."""
@@ -314,6 +302,9 @@ class Incoming:
     async def _look_at(self, folder: Path, at: float) -> None:
         lock = self._locks.setdefault(folder, asyncio.Lock())
         async with lock:
+            if not Staging.is_at(folder):  # the process ended while it was made
+                await asyncio.to_thread(_remove_if_old, folder, at)
+                return
             staging = await self._begun(folder)
             silent = at - staging.changed_at
             if silent < SILENCE.total_seconds():
@@ -324,10 +315,14 @@ class Incoming:
                 await self._take_over(Sender(folder.parent.name, facility), staging)
                 self._stored_early[folder] = here
             if silent > FORGOTTEN.total_seconds():
-                await asyncio.to_thread(staging.remove)
-                self._stored_early.pop(folder, None)
+                await self._forget(staging)
 
     async def _facility_of(self, folder: Path) -> str:
         """Whose study it is, as it was when the transfer began. Raises NotFoundError."""
         async with self._pool.acquire() as connection:
             return await transfers.facility_of(connection, folder.name, Direction.IN, folder.parent.name)
+
+
+def _remove_if_old(folder: Path, at: float) -> None:
+    if at - folder.stat().st_mtime > FORGOTTEN.total_seconds():
+        shutil.rmtree(folder)

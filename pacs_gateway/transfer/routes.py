@@ -15,7 +15,8 @@ from engine.errors import NotFoundError, ParseError
 from pacs_gateway.dicomweb.asking import storing_caller_of
 from pacs_gateway.transfer import chunks
 from pacs_gateway.transfer.contents import WRITTEN_LIMIT_BYTES
-from pacs_gateway.transfer.incoming import Incoming, Sender, Stands
+from pacs_gateway.transfer.incoming import Incoming
+from pacs_gateway.transfer.standing import Sender, Stands
 
 PREFIX = "/api/transfers"
 _NAME = re.compile(r"[0-9a-f]{64}")

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/transfers", tags=["console"])
 
 
 class Transfers(BaseModel):
-    """Those that move first, then those that ended last. `done_bytes` of one that comes in are told when it ends."""
+    """Those that move first, then those that ended last."""
 
     transfers: list[TransferLine]
 
