@@ -46,13 +46,13 @@ class Application:
 
     __slots__ = (
         "_findings",
-        "_frames",
         "_given",
         "_ids",
         "_jobs",
         "_made",
         "_mentioned",
         "_plan",
+        "_present",
         "_references",
         "_refers",
         "_rows",
@@ -70,8 +70,9 @@ class Application:
         self._scope = Scope(context, message.charset, message.payload)
         self._trail = trail
         self._findings: list[Finding] = []
-        self._frames: list[Frame] = [()] * len(plan.jobs)
         self._ids: list[str | None] = [None] * len(plan.jobs)
+        self._ids.append("")  # at -1: of what a job is not within
+        self._present: list[tuple[Job, Frame, str, str]] = []
         self._references: list[Resource | None] = [None] * len(plan.jobs)
         self._refers: list[_Refers | None] = [None] * len(plan.refers)
         self._made: dict[str, Resource] = {}
@@ -97,24 +98,25 @@ class Application:
 
     def identities(self) -> list[tuple[ResourceRules, str | None]]:
         """What makes each resource and the id it has (None: it is not there), group after group; after `result`."""
-        return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids, strict=True)]
+        return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids[:-1], strict=True)]
 
     def _identify_all(self) -> None:
-        rows, scope, ids, references, frames = self._rows, self._scope, self._ids, self._references, self._frames
+        """Notes each resource that there is, with the frame of its segments, its id and the reference to it."""
+        rows, scope, ids, references, present = self._rows, self._scope, self._ids, self._references, self._present
         given, doubts = scope.ids, scope.doubts
         for job in self._jobs:
-            number = job.number
-            frame = frames[number] = job.frame(rows)
-            within = (ids[job.within] or "") if job.within >= 0 else ""
+            frame = job.frame(rows)
             try:
-                identity = job.identify(frame, within, scope)
+                identity = job.identify(frame, ids[job.within] or "", scope)
             except Exception as error:  # a function met something nobody thought of: say where, hold the message
                 raise self._failed(job, job.resource.rules.id, error) from error
             if doubts:
                 self._settle(job, job.resource.rules.id)
             if identity is not None:
-                ids[number] = identity
-                references[number] = {"reference": job.prefix + identity}
+                reference = job.prefix + identity
+                present.append((job, frame, identity, reference))
+                ids[job.number] = identity
+                references[job.number] = {"reference": reference}
                 given.add(identity)
             elif job.resource.rules.id.needed:
                 raise self._not_identified(job)
@@ -122,34 +124,32 @@ class Application:
             self._trail.ran.update(job.resource.rules.id for job in self._jobs if ids[job.number] is not None)
 
     def _make_all(self) -> None:
-        made, ids, frames, references, scope = self._made, self._ids, self._frames, self._references, self._scope
+        made, referring, scope = self._made, self._refers, self._scope
         doubts, acts, together = scope.doubts, scope.acts, self._trail is None
-        for job in self._jobs:
-            number = job.number
-            identity, known = ids[number], references[number]
-            if identity is None or known is None:
-                continue
-            reference: str = known["reference"]
+        for job, frame, identity, reference in self._present:
             start = made.get(reference) if job.says_more else None
             resource: Resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
             certain = False
             if together:
                 acted = len(acts)
                 try:
-                    job.fill(frames[number], self._more(job) if job.more else None, scope, resource)
+                    job.fill(frame, self._more(job) if job.more else None, scope, resource)
                     certain = not doubts
                 except Exception:  # noqa: BLE001  the rules run again, one by one, and the one that fails is named
                     certain = False
                 if not certain:
                     del acts[acted:]
             if not certain:
-                resource = self._filled_carefully(job, identity, frames[number], start)
-            refers = self._refers[job.refers]
+                resource = self._filled_carefully(job, identity, frame, start)
+            refers = referring[job.refers]
             if refers is None:
-                refers = self._refers[job.refers] = self._references_of(job)
+                refers = referring[job.refers] = self._references_of(job)
             resource |= refers.elements
             if refers.deeper or refers.entries:
                 refers.put_deeper(resource)
+            if self._trail is not None:
+                pointers = [pointer.rule for pointer in self._plan.refers[job.refers]]
+                self._trail.settle(resource, job.resource.compiled, pointers)
             for name in job.needed:
                 if resource.get(name) is None:
                     raise self._missing(job, name)
@@ -190,7 +190,8 @@ class Application:
             except Exception as error:  # a function met something nobody thought of: say where, hold the message
                 raise self._failed(job, compiled.rule, error) from error
             if self._trail is not None:
-                self._trail.follow(compiled, resource, job.resource.segments, job.rows, extra, frame)
+                segments = job.resource.segments
+                self._trail.follow(compiled, resource, segments, job.rows, extra, frame, more, self._scope)
             self._settle(job, compiled.rule)
         job.resource.complete(resource)
 
@@ -198,8 +199,9 @@ class Application:
         """The elements that refer to other resources; jobs of one group have the same ones."""
         refers = _Refers()
         for pointer in self._plan.refers[job.refers]:
-            found = [known for number in pointer.targets if (known := self._references[number])]
-            if len(found) > 1:  # several entries of a mapping may say something of one resource
+            found = list(filter(None, map(self._references.__getitem__, pointer.targets)))
+            # Several entries of a mapping may say something of one resource: then there are fewer ids than jobs.
+            if len(found) > 1 and len(self._scope.ids) < len(self._present):
                 found = list({each["reference"]: each for each in found}.values())
             if found:
                 if self._trail is not None:

@@ -27,8 +27,13 @@ class Unread:
         self._numbers = frozenset(numbers)
         self._picks: dict[int, _Pick] = {}
 
+    def any_in_one(self, row: Fields) -> bool:
+        """Whether there is such a field that holds something in a segment."""
+        pick, blank = self._picks.get(len(row)) or self._picked(len(row))
+        return pick is not None and bool(pick(row) != blank)
+
     def any_in(self, rows: Sequence[Fields]) -> bool:
-        """Whether there is such a field that holds something in any of these segments."""
+        """The same of several segments."""
         lengths = set(map(len, rows))
         for length in lengths:
             pick, blank = self._picks.get(length) or self._picked(length)
@@ -60,19 +65,23 @@ class UnreadRows:
     Nearly always there is nothing: so it is asked first of all segments that are alike together, by what runs in C.
     """
 
-    __slots__ = ("_alike", "_each")
+    __slots__ = ("_alike", "_alone", "_each")
 
     def __init__(self, each: Iterable[Unread]) -> None:
         self._each = tuple(each)
         alike: dict[Unread, list[int]] = {}
         for position, unread in enumerate(self._each):
             alike.setdefault(unread, []).append(position)
-        self._alike = tuple(alike.items())
+        self._alone = tuple((unread, at[0]) for unread, at in alike.items() if len(at) == 1)
+        self._alike = tuple((unread, itemgetter(*at)) for unread, at in alike.items() if len(at) > 1)
 
     def filled(self, rows: Sequence[Fields]) -> list[str]:
         """Such fields that hold something, `PID-31`, each once, in the order of the message."""
-        for unread, positions in self._alike:
-            if unread.any_in([rows[at] for at in positions]):
+        for unread, at in self._alone:
+            if unread.any_in_one(rows[at]):
+                return list(self._looked_for(rows))
+        for unread, those in self._alike:
+            if unread.any_in(those(rows)):
                 return list(self._looked_for(rows))
         return []
 

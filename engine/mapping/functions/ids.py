@@ -149,16 +149,18 @@ def observation_id(options: Options) -> MakeId:
 
     def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
         nonlocal report
-        key = keys.get(code)
-        if key is None:
+        last = keys.get(code)
+        if last is None:
             key = code_key(code, scope)
+            last = f"{key}\x1f" if key else ""
             if len(code) <= LIMIT_TEXT:
                 if len(keys) >= LIMIT_REMEMBERED:
                     keys.clear()
-                keys[code] = key
-        if not key:
+                keys[code] = last
+        if not last:
             return None
-        last = f"{key}\x1f{scope.plain(sub_id) if sub_id else ''}"
+        if sub_id:
+            last += scope.plain(sub_id)
         around, ids = report
         if around != within:
             ids = IdsWithin("Observation", facility, within)
