@@ -20,6 +20,7 @@ from engine import clock
 from engine.cli.doctor import State, object_store
 from engine.config import load
 from engine.config.objects import S3Objects
+from engine.store import watching
 from pacs_gateway import waiting
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.bucket import ACCESS_KEY, BUCKET, SECRET_KEY, Service
@@ -231,6 +232,9 @@ async def test_while_the_service_is_away_objects_are_taken_and_handed_out_and_a_
     (finding,) = await findings(pool, "objects-not-moved")
     assert (finding["severity"], finding["channel"], finding["settled_at"]) == ("error", "imaging", None)
     assert "cannot be reached" in finding["text"]
+    async with pool.acquire() as connection:
+        (trouble,) = await watching.errors_seen(connection, ())
+    assert (trouble.subject, trouble.code) == ("imaging", "objects-not-moved")
     assert len(spooled(objects)) == 4
     instance = await viewer.get(address(files[0]), headers={"accept": "application/dicom"})
     assert instance.content.endswith(data_set_of(files[0]))
@@ -353,6 +357,11 @@ async def test_an_object_that_vanishes_later_is_missed_aloud(
         f"ImagingStudy/{one.StudyInstanceUID}",
         f"Instance/{one.SOPInstanceUID}",
     )
+
+    await send(gateway, files)
+    await settled(objects)
+    answer = await viewer.get(address(file), headers={"accept": "application/dicom"})
+    assert answer.content.endswith(data_set_of(file))
 
 
 async def test_a_full_spool_refuses_and_goes_on_when_the_service_is_back(
