@@ -61,6 +61,8 @@ const meanings = {
   "patient-id-differs": "同一检查的影像写了两个患者号",
   "accession-differs": "同一检查的影像写了两个检查号",
   "study-birth-date-differs": "影像上的出生日期与申请不同，请核对",
+  "study-late": "检查算作完整之后又有影像到达，之前看过的人没有看到",
+  "study-late-after-report": "报告签发后又有影像到达，请查看，必要时补充报告",
   "study-name-differs": "影像上的姓名与申请不同，请核对",
   "study-of-cancelled-order": "影像对应的申请已取消",
   "study-patient-conflict": "影像与申请的患者标识不一致，未关联",
