@@ -262,6 +262,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
             server.stop()  # type: ignore[no-untyped-call]  # granian's own
             await asyncio.gather(serving, return_exceptions=True)
             await heard.close()
+            await imaging.close()
             if incoming is not None:
                 await incoming.close()
             if posted is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from io import BytesIO
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from engine.store.imaging_reading import Held
 from engine.store.statements import as_sent, is_restated
 from pacs_gateway.dicomweb import sending
 from pacs_gateway.dicomweb.accepting import Accepted, accepted
+from pacs_gateway.dicomweb.anew import Anew, target_of
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import Part, StoredFile, Whole
@@ -25,10 +27,11 @@ AS_SENT = "as-sent"
 """A parameter of the query: `true` asks for the bytes that came, whatever was repaired or decided of them since."""
 
 
-async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str) -> Response:
+async def retrieve(looking: Looking, anew: Anew, wanted: Wanted, request: Request, base: str) -> Response:
     """200, 206 where some are stored in transfer syntaxes that are not taken, 406 where all are.
 
-    One instance goes by itself to whoever asks for `application/dicom`, and else, as everything, in parts.
+    One instance goes by itself to whoever asks for `application/dicom`, and else, as everything, in parts. It alone is
+    encoded anew where its client does not take it as it is stored.
     """
     held = await looking.find(caller_of(request), wanted)
     if request.query_params.get(AS_SENT) == "true":
@@ -37,6 +40,8 @@ async def retrieve(looking: Looking, wanted: Wanted, request: Request, base: str
     if wanted.sop and takes.single(DICOM, held[0].transfer_syntax):
         return await _alone(looking, held[0], base)
     taken = [one for one in held if takes.parts(DICOM, one.transfer_syntax)]
+    if not taken and wanted.sop and (target := target_of(takes, DICOM)):
+        return await _anew(anew, held[0], target, takes, base)
     if not taken:
         raise ParseError("it is kept in another transfer syntax, and is not encoded anew", code="not-acceptable")
     parts = [part_of(looking, one, base) for one in taken]
@@ -61,6 +66,15 @@ def part_of(looking: Looking, held: Held, base: str) -> Part:
 def boundary_of(held: Sequence[Held]) -> str:
     """Objects do not hold a digest of themselves."""
     return f"hutong-{sha256(b''.join(one.sha256 for one in held)).hexdigest()[:48]}"
+
+
+async def _anew(anew: Anew, held: Held, target: str, takes: Accepted, base: str) -> Response:
+    made = await anew.made(held, target)
+    location = base + Wanted(held.study_uid, held.series_uid, held.sop_uid).path
+    part = Part(f"{DICOM}; transfer-syntax={target}", location, partial(BytesIO, made))
+    if takes.single(DICOM, target):
+        return await sending.single(part)
+    return await sending.multipart(DICOM, [part], f"hutong-{sha256(made).hexdigest()[:48]}")
 
 
 async def _alone(looking: Looking, held: Held, base: str) -> Response:

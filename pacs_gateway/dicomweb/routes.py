@@ -19,6 +19,7 @@ from engine import clock
 from engine.ports import ObjectStore
 from engine.store.imaging_search import Level
 from pacs_gateway.dicomweb import instances, searching
+from pacs_gateway.dicomweb.anew import Anew
 from pacs_gateway.dicomweb.capabilities import capabilities
 from pacs_gateway.dicomweb.frames import Values
 from pacs_gateway.dicomweb.looking import Looking
@@ -58,6 +59,7 @@ class DicomWeb:
         self._looking = Looking(pool, objects, now)
         self._documents = Documents(self._looking, objects.folder)
         self._values = Values(self._looking)
+        self._anew = Anew(self._looking)
         self._pictures = Pictures(self._looking, objects.folder)
         self._storing = Storing(posted, self._looking) if posted is not None else None
         self._read: Mapping[tuple[int, tuple[str, ...]], _Transaction] = {
@@ -80,6 +82,10 @@ class DicomWeb:
     @property
     def recollection(self) -> Recollection:
         return self._looking.recollection
+
+    async def close(self) -> None:
+        """Ends what it began; to be called when nothing is asked of it any more."""
+        await self._anew.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive))
@@ -114,7 +120,7 @@ class DicomWeb:
         raise HTTPException(404)
 
     async def _retrieve(self, place: Place, request: Request) -> Response:
-        return await instances.retrieve(self._looking, place.wanted, request, base_of(request))
+        return await instances.retrieve(self._looking, self._anew, place.wanted, request, base_of(request))
 
     async def _metadata(self, place: Place, request: Request) -> Response:
         return await self._documents.answer(place.wanted, request, base_of(request))

@@ -209,7 +209,11 @@ def _web() -> Iterator[Block]:
     yield table(
         ("Property", "Value"),
         [
-            ("Transfer syntaxes", "as stored; another that is asked for is answered 406"),
+            (
+                "Transfer syntaxes",
+                "as stored; one instance also in Explicit VR Little Endian, JPEG-LS, JPEG 2000 or RLE, without loss, "
+                "where it is not taken as stored; else 206 or 406",
+            ),
             ("Metadata", "ISO_IR 192 whatever the object's label says; gzip; ETag"),
             ("Rendered", "image/png unless image/jpeg is asked for; an ECG as image/svg+xml"),
             ("Search keys", ", ".join(one.keyword for one in ATTRIBUTES_TOLD)),

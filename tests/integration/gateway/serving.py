@@ -33,9 +33,10 @@ def application(
     posted: Posted | None = None,
     store: ObjectStore | None = None,
 ) -> FastAPI:
-    """A caller in the scope, errors told by the hub's own table."""
+    """A caller in the scope, errors told by the hub's own table; `app.state.imaging` is to be closed by who encodes."""
     app = FastAPI()
-    app.mount("/", DicomWeb(pool, objects, posted, store=store))
+    app.state.imaging = DicomWeb(pool, objects, posted, store=store)
+    app.mount("/", app.state.imaging)
 
     async def tell(request: Request, error: Exception) -> Response:
         return response_of(refusal_of(error), request.scope)

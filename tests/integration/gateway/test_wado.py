@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -87,6 +88,42 @@ async def test_a_study_and_a_series_come_with_all_their_instances(
         assert body.endswith(data_set_of(file))
     of_series = await viewer.get(series_of(path), headers={"accept": f"{RELATED}; transfer-syntax=*"})
     assert len(parts_of(of_series)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"), [("RG1_J2KI", "1.2.840.10008.1.2.4.91"), ("MR_small_RLE", "1.2.840.10008.1.2.5")]
+)
+async def test_one_instance_is_encoded_anew_for_who_does_not_take_it_as_it_is_stored(
+    gateway: Gateway, pool: asyncpg.Pool, objects: Path, name: str, stored: str
+) -> None:
+    path = await kept(gateway, objects, real(name))
+    app = application(pool, objects, Somebody())
+    explicit = "transfer-syntax=1.2.840.10008.1.2.1"
+    async with client_of(app) as viewer:
+        as_stored = await viewer.get(path, headers={"accept": "application/dicom"})
+        alone = await viewer.get(path, headers={"accept": f"application/dicom; {explicit}"})
+        ((kind, body),) = parts_of(await viewer.get(path, headers={"accept": f"{RELATED}; {explicit}"}))
+    await app.state.imaging.close()
+    assert as_stored.headers["content-type"] == f"application/dicom; transfer-syntax={stored}"
+    assert alone.headers["content-type"] == kind == f"application/dicom; {explicit}"
+    assert body == alone.content
+    one, other = (pydicom.dcmread(io.BytesIO(answer.content)) for answer in (as_stored, alone))
+    assert other.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert other.file_meta.MediaStorageSOPInstanceUID == one.SOPInstanceUID == other.SOPInstanceUID
+    assert (one.pixel_array == other.pixel_array).all()
+
+
+async def test_what_holds_no_picture_or_cannot_be_decoded_is_not_encoded_anew(
+    gateway: Gateway, pool: asyncpg.Pool, radiograph: Write, objects: Path
+) -> None:
+    broken = with_frames(radiograph(), RLELossless, encapsulate([b"\1\0" * 40]), 1)
+    app = application(pool, objects, Somebody())
+    async with client_of(app) as viewer:
+        for file, target in ((broken, "1.2.840.10008.1.2.1"), (real("test-SR"), "1.2.840.10008.1.2.4.80")):
+            path = await kept(gateway, objects, file)
+            answer = await viewer.get(path, headers={"accept": f"application/dicom; transfer-syntax={target}"})
+            assert answer.status_code == 406
+    await app.state.imaging.close()
 
 
 async def test_transfer_syntaxes_that_are_not_taken_are_left_out_and_said_to_be(
