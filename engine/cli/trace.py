@@ -203,7 +203,10 @@ def _origins(provenance: dict[str, Any]) -> Tree:
 
 
 def _said(element: dict[str, Any]) -> str:
-    fields = [f"{s['rule']}@{s['rule_version']} ← {s['field']} [{s['start']}-{s['end']}]" for s in element["sources"]]
+    fields = [
+        f"{s['rule']}@{s['rule_version']}" + (f" ← {s['field']} [{s['start']}-{s['end']}]" if s["field"] else "")
+        for s in element["sources"]
+    ]
     by = element["actor"] if element["said_by"] == "person" else element["said_by"]
     said = f"← {', '.join(fields)}" if fields else f"by {by}"
     return f"{said} of {element['envelope']}" if element["envelope"] else f"{said} in @{element['version']}"
@@ -221,7 +224,7 @@ def _delivery(delivery: dict[str, Any]) -> Tree:
     for attempt in delivery["latest_attempts"]:
         tree.add(escape(_line(attempt)))
     if delivery["receipt"]:
-        tree.add(escape(f"receipt: {delivery['receipt']['code']} for {delivery['receipt']['control_id']}"))
+        tree.add(escape(_receipt(delivery["receipt"])))
     return tree
 
 
@@ -231,3 +234,10 @@ def _line(row: dict[str, Any]) -> str:
         for key, value in row.items()
     }
     return "  ".join(f"{key} {value}" for key, value in told.items() if isinstance(value, str | int) and value != "")
+
+
+def _receipt(receipt: dict[str, Any]) -> str:
+    """An acknowledgment by its code; that of a study is in words of its own."""
+    if receipt["code"]:
+        return f"receipt: {receipt['code']} for {receipt['control_id']}"
+    return f"receipt: {receipt['text'] or 'for those who may read payloads'}"

@@ -183,7 +183,7 @@ async def backlog_seen(connection: Connection, at: datetime) -> BacklogSeen:
 
 
 async def endpoints_seen(connection: Connection, endpoints: Sequence[str]) -> list[EndpointSeen]:
-    """Those that are owed something."""
+    """Those that are owed something. A study that nobody has tried yet waits for its window, or for urgent ones."""
     rows = await connection.fetch(
         """
         select e.name as endpoint, oldest.created_at as oldest_at, coalesce(oldest.last_error, '') as last_error,
@@ -193,7 +193,8 @@ async def endpoints_seen(connection: Connection, endpoints: Sequence[str]) -> li
                 ) unfinished) as owed
         from unnest($1::text[]) e(name) cross join lateral (
             select id, created_at, last_error from delivery d
-            where d.endpoint = e.name and d.state = 'owed' order by d.id limit 1
+            where d.endpoint = e.name and d.state = 'owed' and (d.priority is null or d.attempts > 0)
+            order by d.id limit 1
         ) oldest order by 1
         """,
         list(endpoints),

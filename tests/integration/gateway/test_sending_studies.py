@@ -19,10 +19,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from engine.store.imaging_outbox import ROUTINE, URGENT
+from engine.store.watching import endpoints_seen
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.identifier import decoded
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.owing import delivery_reaches, endpoint, owe_study, sending, system
+from tests.integration.gateway.owing import ENDPOINT, delivery_reaches, endpoint, owe_study, sending, system
 from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, stored, until
 
 STUDY = "1.2.1"
@@ -341,6 +342,20 @@ async def test_a_line_is_not_filled_beyond_its_limit(
             await delivery_reaches(pool, "delivered", STUDY)
     last_slice = 4096  # nobody waits behind the last one
     assert asyncio.get_running_loop().time() - began >= (sent_bytes - last_slice) / 10_000 - 0.05
+
+
+async def test_only_a_study_that_was_tried_in_vain_shows_that_its_system_is_away(
+    study: list[str], pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int
+) -> None:
+    async def seen() -> list[str]:
+        async with pool.acquire() as connection:
+            return [one.last_error for one in await endpoints_seen(connection, [ENDPOINT])]
+
+    await owe_study(pool, STUDY)
+    assert await seen() == []
+    async with sending(database_url, objects, endpoint(free_port)):
+        await until(lambda: _attempted(pool))
+        assert await seen() == ["unreachable"]
 
 
 @pytest.mark.parametrize("name", ["JPEG2000", "emri_small_jpeg_ls_lossless", "image_dfl", "ExplVR_BigEnd"])
