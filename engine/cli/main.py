@@ -32,6 +32,7 @@ COMMANDS = {
     "release": "Let held messages run again.",
     "edit": "Correct a held message; the correction takes its place.",
     "skip": "End held messages without a record.",
+    "reconcile": "Decide whose a stored study is, and undo it.",
     "replay": "Process journaled messages again, or show what a changed configuration would make of them.",
     "deliveries": "Show what is owed and refused; send it again or give it up.",
     "findings": "List what a person should settle, and settle it.",

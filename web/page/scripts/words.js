@@ -1,6 +1,7 @@
 // Which words does the page use? Chinese first, English second; one table, so that neither is forgotten.
 
 import { consoleWords } from "./console_words.js";
+import { reconcileWords } from "./reconcile_words.js";
 
 const LANGUAGE = "hutong.language";
 const languages = ["zh", "en"];
@@ -29,6 +30,7 @@ export function refusal(code) {
 
 const words = {
   ...consoleWords,
+  ...reconcileWords,
   brand: ["互通", "hutong"],
   room: ["阅片室", "Reading room"],
   title: ["互通 阅片室", "hutong reading room"],
@@ -150,6 +152,7 @@ const words = {
   "step.open": ["申请到达", "Request opened"],
   "step.change": ["申请已变更", "Order changed"],
   "step.study-arrived": ["图像到达", "Study arrived"],
+  "step.study-left": ["图像改归其他申请", "Study went to another order"],
   "step.study-grew": ["图像迟到", "Late images"],
   "step.claim": ["领取", "Claimed"],
   "step.release": ["放回", "Put back"],
