@@ -24,6 +24,8 @@ _SWITCHED = frozenset(
     f"ISO 2022 IR {number}"
     for number in (6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166, 203)
 )
+_ONE = _ALONE | _SINGLE | _SWITCHED
+_FIRST = _SWITCHED | _SINGLE | {""}
 _UNSAFE = re.compile(r"[^0-9A-Za-z _.\\-]")
 _SHOWN = 64
 """Characters of a label that are shown: a sender may write anything into it."""
@@ -91,8 +93,8 @@ def _wrong(label: str, body: bytes, whole: text.Decoded) -> str:
 
 def _is_well_formed(terms: Sequence[str]) -> bool:
     if len(terms) == 1:
-        return terms[0] in _ALONE | _SINGLE | _SWITCHED
-    return all(term in _SWITCHED or (not place and term in _SINGLE | {""}) for place, term in enumerate(terms))
+        return terms[0] in _ONE
+    return terms[0] in _FIRST and all(term in _SWITCHED for term in terms[1:])
 
 
 def _repaired(label: str, why: str, whole: text.Decoded) -> Finding:

@@ -12,6 +12,7 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -49,6 +50,8 @@ logger = logging.getLogger(__name__)
 OnReady = Callable[[dict[str, Any]], None]
 """Told once, when everything listens: the part of run.json that this process answers for."""
 
+WAITING_THREADS = 32
+"""Python has four more than there are processors, which a slow service fills with a few readers."""
 PARTITION_CHECK_SECS = 6 * 3600.0
 
 
@@ -386,8 +389,14 @@ def _transfer_errand(endpoint: HutongEndpoint, community: Community, objects: Ob
 
 
 def object_store_of(community: Community) -> S3ObjectStore | None:
-    """Where finished objects go, if not into the object folder; to be closed. Raises as `s3_of` does."""
-    return s3_of(community.objects, community.folder) if isinstance(community.objects, S3Objects) else None
+    """Where finished objects go, if not into the object folder; to be closed. Raises as `s3_of` does.
+
+    To be called on the event loop, which gets threads enough to wait for a distant service in.
+    """
+    if not isinstance(community.objects, S3Objects):
+        return None
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting"))
+    return s3_of(community.objects, community.folder)
 
 
 def s3_of(place: S3Objects, folder: Path) -> S3ObjectStore:

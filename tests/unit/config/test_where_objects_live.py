@@ -35,13 +35,13 @@ def put(county: Path, text: str) -> None:
         file.write(text)
 
 
-def test_without_a_word_they_stay_on_the_disk() -> None:
+async def test_without_a_word_they_stay_on_the_disk() -> None:
     community = load(EXAMPLE)
     assert community.objects == DiskObjects()
     assert object_store_of(community) is None
 
 
-def test_a_bucket_is_described_by_references_to_its_keys(county: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bucket_is_described_by_references_to_its_keys(county: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(county, S3)
     (county / "secret-key").write_text("the-secret-of-a-test\n", encoding="utf-8")
     monkeypatch.setenv("HUTONG_TEST_ACCESS_KEY", "hutong")
@@ -53,7 +53,7 @@ def test_a_bucket_is_described_by_references_to_its_keys(county: Path, monkeypat
     store.close()
 
 
-def test_a_secret_that_is_not_there_is_named_and_not_guessed(county: Path) -> None:
+async def test_a_secret_that_is_not_there_is_named_and_not_guessed(county: Path) -> None:
     put(county, S3)
     with pytest.raises(ConfigurationError, match="env:HUTONG_TEST_ACCESS_KEY is empty"):
         object_store_of(load(county))
