@@ -20,7 +20,7 @@ UNICODE = "ISO_IR 192"
 ONLINE = "ONLINE"
 
 _SEQUENCE = "SQ"
-_TEXT_LIMITS = {"SH": 16, "LO": 64, "CS": 16, "AS": 4, "AE": 16}
+TEXT_LIMITS = {"SH": 16, "LO": 64, "CS": 16, "AS": 4, "AE": 16}
 
 
 def unindexed(identifier: Dataset) -> list[int]:
@@ -108,8 +108,8 @@ def _add(known: Dataset, tag: int, value: str) -> None:
     """A value that its VR cannot hold is left out, or cut to what it can."""
     vr = dictionary_VR(tag)
     try:
-        if vr in _TEXT_LIMITS and "\\" not in value:
-            value = value[: _TEXT_LIMITS[vr]]
+        if vr in TEXT_LIMITS and "\\" not in value:
+            value = value[: TEXT_LIMITS[vr]]
         known.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
     except UNREADABLE:
         return

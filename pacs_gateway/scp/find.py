@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pydicom.dataset import Dataset
 
 from engine.errors import HutongError, StorageError
-from engine.store.imaging_search import Level
+from engine.store.imaging_search import Found, Key, Level
 from pacs_gateway import status
 from pacs_gateway.query.answers import answer_of, known_of, unindexed
 from pacs_gateway.query.archive import Archive
@@ -17,6 +17,7 @@ from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malform
 from pacs_gateway.query.keys import Asked, asked_by
 from pacs_gateway.query.matching import satisfies
 from pacs_gateway.query.models import FIND, check_unique_keys, level_of
+from pacs_gateway.query.plain import PlainAnswers, Unusual, is_plain
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Answers, Operation, Request, response
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
@@ -85,14 +86,30 @@ class _Finding:
         limit = SEARCH_LIMIT if len(asked.rest) else MATCH_LIMIT
         keys = await self._archive.keys(asked.query, limit + 1)
         looked_into = sorted({*unindexed(identifier), *unindexed(asked.rest)})
+        if not len(asked.rest) and is_plain(identifier, self._request.transfer_syntax):
+            plain = PlainAnswers(identifier, level, self._ae_title, self._request.transfer_syntax)
+            async for page in self._archive.pages(level, keys[:limit]):
+                for found in page:
+                    yield self._plain(plain, identifier, found, level)
+            self._refuse_more(keys, limit)
+            return
         async for page in self._archive.pages(level, keys[:limit]):
             heads = await self._archive.heads([found.content for found in page], looked_into) if looked_into else ()
             for place, found in enumerate(page):
                 known = known_of(found, level, heads[place] if heads else Dataset())
                 if satisfies(known, asked.rest):
                     yield self._encoded(identifier, known, level)
+        self._refuse_more(keys, limit)
+
+    def _refuse_more(self, keys: Sequence[Key], limit: int) -> None:
         if len(keys) > limit:
             raise StorageError("more matches than one answer holds: ask for less", code="too-many-matches")
+
+    def _plain(self, plain: PlainAnswers, identifier: Dataset, found: Found, level: Level) -> bytes:
+        try:
+            return plain.write(found)
+        except Unusual:
+            return self._encoded(identifier, known_of(found, level, Dataset()), level)
 
     def _encoded(self, identifier: Dataset, known: Dataset, level: Level) -> bytes:
         """An answer; of one that cannot be written, because an object holds what its VR cannot, the keys alone."""
