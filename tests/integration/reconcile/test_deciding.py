@@ -168,3 +168,28 @@ async def test_every_decision_says_who_when_and_why(desk: Desk, radiograph: Writ
     ]
     opened = await desk.pool.fetch("select code from finding where settled_at is null")
     assert [row["code"] for row in opened] == ["study-without-order"]
+
+
+async def test_a_mislabelled_object_says_in_unicode_what_was_decided(desk: Desk, radiograph: Write) -> None:
+    await desk.order(order(accession="ACC1"))
+    file = radiograph(SpecificCharacterSet="GB18030", AccessionNumber="ACC7", StudyDescription="胸部正位")
+    content = file.read_bytes()
+    assert b"CS\x08\x00GB18030 " in content
+    file.write_bytes(content.replace(b"CS\x08\x00GB18030 ", b"CS\x0a\x00ISO_IR 100"))
+    await desk.store(file)
+    number = await desk.decide("1.2.3", "assign", accession="ACC1")
+    for accession in ("ACC1", "ACC7"):
+        served = await desk.fetched("1.2.3", "1.2.3.1", "1.2.3.1.1")
+        assert (served.AccessionNumber, served.StudyDescription) == (accession, "胸部正位")
+        assert "石^秀英" in str(served.PatientName)
+        if accession == "ACC1":
+            await desk.undo(number)
+
+
+async def test_what_names_no_character_set_gets_one_for_a_chinese_name(desk: Desk, radiograph: Write) -> None:
+    await desk.order(order(accession="ACC1"))
+    await desk.store(radiograph(SpecificCharacterSet=None, PatientName="Shi^X", AccessionNumber="ACC7"))
+    await desk.decide("1.2.3", "assign", accession="ACC1")
+    served = await desk.fetched("1.2.3", "1.2.3.1", "1.2.3.1.1")
+    assert served.SpecificCharacterSet == "ISO_IR 192"
+    assert str(served.PatientName) == "Shi^Xiuying=石^秀英"
