@@ -9,6 +9,7 @@ import pytest
 
 from engine.cli.assembly import object_store_of
 from engine.config import InvalidConfiguration, load
+from engine.config.gaps import gaps
 from engine.config.objects import DiskObjects, S3Objects
 from engine.errors import ConfigurationError
 
@@ -55,8 +56,12 @@ async def test_a_bucket_is_described_by_references_to_its_keys(county: Path, mon
 
 async def test_a_secret_that_is_not_there_is_named_and_not_guessed(county: Path) -> None:
     put(county, S3)
+    community = load(county)
     with pytest.raises(ConfigurationError, match="env:HUTONG_TEST_ACCESS_KEY is empty"):
-        object_store_of(load(county))
+        object_store_of(community)
+    first, second = gaps(community)
+    assert first.startswith("the secret env:HUTONG_TEST_ACCESS_KEY is empty or not there on this machine")
+    assert second.startswith("the secret file:secret-key cannot be read")
 
 
 @pytest.mark.parametrize(
