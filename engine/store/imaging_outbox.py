@@ -222,6 +222,12 @@ async def taken(connection: Connection, endpoint: str, study: StudyOwed) -> int:
 
 
 async def held(connection: Connection, study_uid: str) -> set[str]:
-    """The objects of a study that are here, whoever sent them."""
-    rows = await connection.fetch("select distinct sop_uid from instance where study_uid = $1", study_uid)
+    """The objects of a study that are here, whoever sent them; those too that nobody is shown any more."""
+    rows = await connection.fetch(
+        """
+        select sop_uid from instance where study_uid = $1
+        union select sop_uid from instance_as_sent where study_uid = $1
+        """,
+        study_uid,
+    )
     return {row["sop_uid"] for row in rows}
