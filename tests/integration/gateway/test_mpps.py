@@ -300,6 +300,13 @@ def creation() -> CommandSet:
     )
 
 
+async def test_a_step_that_cannot_be_kept_is_not_answered_with_success(gateway: Gateway, pool: asyncpg.Pool) -> None:
+    await pool.execute("alter table performed_step rename to performed_step_gone")
+    assert (await asyncio.to_thread(create, gateway.port, begun())).Status == FAILURE
+    await pool.execute("alter table performed_step_gone rename to performed_step")
+    assert (await asyncio.to_thread(create, gateway.port, begun())).Status == 0
+
+
 async def test_objects_and_steps_may_share_an_association(
     gateway: Gateway, pool: asyncpg.Pool, radiograph: Write
 ) -> None:
