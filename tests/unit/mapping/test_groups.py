@@ -100,3 +100,9 @@ def test_what_a_group_holds_itself_is_not_taken_by_a_group_deep_inside(mapped: M
     result = mapped("OUL^R22", pid(), specimen, obx("ST", "溶血"), obr(), obx("NM", "5"))
     assert [each["valueQuantity"]["value"] for each in of(result.resources, "Observation")] == [5]
     assert "OBX-5" in result.unmapped
+
+
+def test_a_specimen_that_is_told_of_twice_is_referred_to_once(mapped: Map) -> None:
+    result = mapped("ORU^R01", pid(), obr(), obx("NM", "5.1"), "SPM|1|S1||BLD", "SPM|2|S1||BLD")
+    (report,) = of(result.resources, "DiagnosticReport")
+    assert len(report["specimen"]) == 1
