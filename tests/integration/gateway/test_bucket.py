@@ -193,8 +193,8 @@ async def test_workstations_get_objects_from_the_bucket_by_c_get(
 async def test_a_service_that_is_killed_half_way_gets_everything_once_it_is_back(
     gateway: Gateway, service: Service, objects: Path, radiograph: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = pictures(radiograph, 30)
-    sending = asyncio.create_task(send(gateway, files))
+    files = pictures(radiograph, 31)
+    sending = asyncio.create_task(send(gateway, files[1:]))
 
     async def some_are_there() -> bool:
         return len(service.keys()) >= 5
@@ -202,6 +202,7 @@ async def test_a_service_that_is_killed_half_way_gets_everything_once_it_is_back
     await until(some_are_there)
     await service.kill()
     assert await sending == [SUCCESS] * 30
+    assert await send(gateway, files[:1]) == [SUCCESS]
 
     async def told() -> bool:
         return "objects stay in the spool" in caplog.text
