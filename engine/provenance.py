@@ -58,7 +58,7 @@ class Origin:
 
     said_by  message, person, hutong, archived or unknown
     version  of the resource in which it was said
-    sources  the fields it was made of; empty for what a rule says by itself and for what was no HL7 v2 message
+    sources  the fields it was made of, or the rule that says it by itself; empty for what was no HL7 v2 message
     """
 
     path: str

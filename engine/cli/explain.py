@@ -250,7 +250,9 @@ def _print_fields(console: Console, understood: Understood) -> None:
             console.print(escape(source.resource), style="bold")
             last = source.resource
         value = _value_at(understood.envelope.payload, source, by_reference)
-        origin = f"← {source.rule} ← {source.field} [{source.start}-{source.end}]"
+        origin = f"← {source.rule}"
+        if source.field:  # else the rule says it by itself
+            origin += f" ← {source.field} [{source.start}-{source.end}]"
         console.print(f"  {escape(source.path)} = {escape(value)}  [dim]{escape(origin)}[/]", soft_wrap=True)
 
 

@@ -33,7 +33,8 @@ class FieldSource:
     resource  `Patient/<id>`
     path      `name[0].family`
     rule      id of the rule; `version` is the version of the mapping that holds it
-    field     `PID-5[1].1`: repetition and component counted from 1
+    field     `PID-5[1].1`: repetition and component counted from 1; empty for what the rule says by itself: a constant,
+              a reference to another resource of the message, a default
     start, end  the bytes of the payload that hold it, end not included
     """
 

@@ -86,6 +86,13 @@ class Scope:
         finally:
             self.mentioned, self.notes = around, notes
 
+    def for_trial(self) -> Scope:
+        """The same message for a function that is only tried: nothing of what it notes is kept."""
+        trial = Scope(self.context, self.charset, self._payload)
+        trial.ids = set(self.ids)
+        trial.reports = {number: [*reports] for number, reports in self.reports.items()}
+        return trial
+
     def fingerprint(self) -> str:
         """What tells this message from every other: the last resort for something that nobody numbered."""
         return blake2b(self._payload, digest_size=16).hexdigest()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine.codecs import er7
+from engine.errors import MappingError
 from engine.mapping import Context, FieldSource, MappingSet
-from tests.unit.mapping.conftest import CONTEXT
+from engine.mapping.decisive import leaves
+from tests.unit.mapping.conftest import CONTEXT, Map
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +52,7 @@ def test_every_element_that_came_from_the_message_has_a_source(
     _, sources, resources = trail
     patient = next(resource for resource in resources if resource["resourceType"] == "Patient")
     explained = {source.path.partition("[")[0].partition(".")[0] for source in sources if "Patient/" in source.resource}
-    # What comes from the channel, not from a field, has none.
-    assert set(patient) - explained == {"resourceType", "id", "managingOrganization"}
+    assert set(patient) - explained == {"resourceType", "id"}
 
 
 def test_looking_for_sources_changes_nothing(folder: Path) -> None:
@@ -67,3 +68,70 @@ def test_looking_for_sources_changes_nothing(folder: Path) -> None:
     assert [message.payload[source.start : source.end] for source in values if source.field.startswith("OBX[1]-5")] == [
         b"5.10"
     ]
+
+
+def fields_of(sources: list[FieldSource], kind: str) -> dict[str, list[tuple[str, str]]]:
+    """By path, the rule and the field of every source, for the resources of a kind."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for each in sources:
+        if each.resource.startswith(f"{kind}/"):
+            found.setdefault(each.path, []).append((each.rule, each.field))
+    return found
+
+
+PRESCRIPTION = (
+    "PID|1||P1^^^HIS^MR||王^小东",
+    "ORC|NW|R1",
+    "RXE||A1^阿莫西林^L|0.5||g^克|JN",
+    "TQ1|1||TID",
+    "TQ1|2|1^g|BID",
+    "RXR|PO^口服^L|MTH^口^L",
+)
+
+
+def test_an_element_names_the_fields_that_it_came_from_and_no_others(mapped: Map) -> None:
+    found = fields_of(mapped("RDE^O11", *PRESCRIPTION, with_sources=True).sources, "MedicationRequest")
+    first = "dosageInstruction[0]"
+    assert found[f"{first}.route.coding[0].code"] == [("rxr-1", "RXR-1[1]")]
+    assert found[f"{first}.site.coding[0].code"] == [("rxr-2", "RXR-2[1].1")]
+    assert found[f"{first}.doseAndRate[0].doseQuantity.value"] == [("rxe-3", "RXE-3[1]")]
+    assert found[f"{first}.doseAndRate[0].doseQuantity.unit"] == [("rxe-3", "RXE-5[1]")]
+    second = "dosageInstruction[1]"
+    assert found[f"{second}.doseAndRate[0].doseQuantity.value"] == [("further-times", "TQ1[2]-2[1]")]
+    assert found[f"{second}.route.coding[0].code"] == [("further-times", "RXR-1[1]")]
+    timing = {field for path, said in found.items() if path.startswith(f"{first}.timing") for _, field in said}
+    assert timing == {"TQ1[1]-3[1]"}
+
+
+def test_constants_references_and_defaults_name_the_rule_that_says_them(mapped: Map) -> None:
+    sources = mapped("RDE^O11", *PRESCRIPTION, with_sources=True).sources
+    found = fields_of(sources, "MedicationRequest")
+    assert found["intent"] == [("intent", "")]
+    assert found["subject.reference"] == [("subject", "")]
+    assert {(each.start, each.end) for each in sources if not each.field} == {(0, 0)}
+    lines = PRESCRIPTION[0], "ORC|NW|O1", "OBR|1|O1||A^a^L"
+    order = fields_of(mapped("ORM^O01", *lines, with_sources=True).sources, "ServiceRequest")
+    assert order["intent"] == [("intent", "")]
+    assert order["status"] == [("status", "ORC-1[1]")]
+
+
+def test_every_element_of_every_sample_has_a_source(folder: Path) -> None:
+    mappings = MappingSet.load(folder, [])
+    without: list[str] = []
+    for path in sorted(folder.glob("hl7v2/*/*.hl7")):
+        message = er7.parse(path.read_bytes(), "gb18030")
+        mapping = mappings.find(message.message_type, "baishi")
+        if mapping is None:
+            continue
+        try:
+            mapped = mapping.apply(message, CONTEXT, with_sources=True)
+        except MappingError:
+            continue
+        told = {(each.resource, each.path) for each in mapped.sources}
+        owners = {owner for owner, _ in told}
+        for resource in mapped.resources:
+            owner = f"{resource['resourceType']}/{resource['id']}"
+            if owner in owners:  # people and places that a field merely names have no rules of their own
+                paths = {path.removeprefix(".") for path, _ in leaves("", resource)} - {"resourceType", "id"}
+                without += [f"{message.message_type} {owner} {each}" for each in paths if (owner, each) not in told]
+    assert without == []
