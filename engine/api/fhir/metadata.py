@@ -42,6 +42,10 @@ def capability_statement(address: str, community: str, at: datetime) -> dict[str
         "rest": [
             {
                 "mode": "server",
+                "documentation": (
+                    f"Images: DICOMweb (PS3.18) at {address.removesuffix('/fhir')}/dicomweb, where OPTIONS / tells "
+                    "what it offers: QIDO-RS, WADO-RS, STOW-RS and UPS-RS"
+                ),
                 "security": {
                     "cors": False,
                     "description": "A bearer token of a configured user in the Authorization header",

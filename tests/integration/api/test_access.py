@@ -50,6 +50,7 @@ async def test_health_metadata_and_discovery_answer_to_anybody(anonymous: httpx.
     assert (await anonymous.get("/health")).json() == {"status": "ok"}
     assert (await anonymous.get("/cds-services")).json() == {"services": []}
     statement = (await anonymous.get("/fhir/metadata")).json()
+    assert "/dicomweb," in statement["rest"][0]["documentation"]
     CapabilityStatement.model_validate(statement)
     assert statement["fhirVersion"] == "4.0.1"
 
