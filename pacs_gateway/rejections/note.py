@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 
+from pydicom import config
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence as Items
@@ -34,6 +37,17 @@ NAMED_LIMIT = 100_000
 """Instances of one note; a study of more is none."""
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 """What is taken into the store (`pacs_gateway.identify`)."""
+_AS_KNOWN = {
+    "PatientName": "patient_name",
+    "PatientID": "patient_id",
+    "IssuerOfPatientID": "issuer",
+    "PatientBirthDate": "birth_date",
+    "PatientSex": "sex",
+    "StudyDate": "study_date",
+    "StudyTime": "study_time",
+    "AccessionNumber": "accession",
+    "StudyID": "study_id",
+}
 _WAVEFORMS = "1.2.840.10008.5.1.4.1.1.9."
 _DOCUMENTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.11.")
 
@@ -80,18 +94,15 @@ def encoded(
     told = Dataset()
     told.SpecificCharacterSet = "ISO_IR 192"
     told.SOPClassUID, told.SOPInstanceUID = KEY_OBJECT_SELECTION, sop_uid
-    told.StudyInstanceUID, told.SeriesInstanceUID = study_uid, derived_uid("series of note", sop_uid)
+    _put(told, "StudyInstanceUID", study_uid)
+    told.SeriesInstanceUID = derived_uid("series of note", sop_uid)
     told.Modality, told.SeriesNumber, told.InstanceNumber = "KO", 1, 1
     told.Manufacturer, told.StationName = "hutong", sender[:16]
     local = at.astimezone(CHINA)
     told.SeriesDate = told.ContentDate = f"{local:%Y%m%d}"
     told.SeriesTime = told.ContentTime = f"{local:%H%M%S}"
-    told.PatientName, told.PatientID = attributes.get("patient_name", ""), attributes.get("patient_id", "")
-    told.PatientBirthDate, told.PatientSex = attributes.get("birth_date", ""), attributes.get("sex", "")
-    if issuer := attributes.get("issuer"):
-        told.IssuerOfPatientID = issuer
-    told.StudyDate, told.StudyTime = attributes.get("study_date", ""), attributes.get("study_time", "")
-    told.AccessionNumber, told.StudyID = attributes.get("accession", ""), attributes.get("study_id", "")
+    for keyword, name in _AS_KNOWN.items():
+        _put(told, keyword, attributes.get(name, ""))
     told.ReferringPhysicianName = ""
     told.ReferencedPerformedProcedureStepSequence = Items()
     told.ValueType, told.ContinuityOfContent = "CONTAINER", "SEPARATE"
@@ -147,11 +158,11 @@ def _evidence(rejected: Sequence[Rejected]) -> list[Dataset]:
     studies = []
     for study_uid, by_series in by_study.items():
         study = Dataset()
-        study.StudyInstanceUID = study_uid
+        _put(study, "StudyInstanceUID", study_uid)
         study.ReferencedSeriesSequence = Items()
         for series_uid, references in by_series.items():
             series = Dataset()
-            series.SeriesInstanceUID = series_uid
+            _put(series, "SeriesInstanceUID", series_uid)
             series.ReferencedSOPSequence = Items(references)
             study.ReferencedSeriesSequence.append(series)
         studies.append(study)
@@ -171,8 +182,16 @@ def _content(one: Rejected) -> Dataset:
 
 def _reference(one: Rejected) -> Dataset:
     reference = Dataset()
-    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = one.sop_class, one.sop_uid
+    _put(reference, "ReferencedSOPClassUID", one.sop_class)
+    _put(reference, "ReferencedSOPInstanceUID", one.sop_uid)
     return reference
+
+
+def _put(item: Dataset, keyword: str, value: str) -> None:
+    """As those know it who are told, whether the standard allows it or not."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword
+    item.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE))
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -20,7 +20,7 @@ from pydicom.filereader import dcmread
 from engine.clock import Clock
 from engine.config import DicomChannel
 from engine.envelope import EnvelopeIds
-from engine.errors import HutongError, ParseError
+from engine.errors import HutongError, NotFoundError, ParseError
 from engine.finding import Finding
 from engine.store import audit, findings, imaging_outbox, rejection_notes, restating
 from engine.store.database import FAILED, Connection, end_if_cancelled
@@ -224,9 +224,12 @@ def _code(note: OwedNote) -> str:
 
 
 def _read(objects: Objects, instance: Instance) -> Dataset:
-    """Blocking. Raises ParseError for what is too large or no data set, StorageError."""
-    with open_object(objects, instance.location) as file:
-        content = file.read(LIMIT_BYTES + 1)
+    """Blocking. Raises ParseError for what is gone, too large or no data set, StorageError while the store is away."""
+    try:
+        with open_object(objects, instance.location) as file:
+            content = file.read(LIMIT_BYTES + 1)
+    except NotFoundError as error:
+        raise ParseError("the key object selection is not in the store any more", code="note-unreadable") from error
     if len(content) > LIMIT_BYTES:
         raise ParseError("the key object selection is larger than any is", code="note-unreadable")
     try:
