@@ -23,8 +23,8 @@ PREAMBLE_LIMIT_BYTES = 64 * 1024
 PARTS_LIMIT = 100_000
 """Of one body; the largest studies have some tens of thousands of instances."""
 
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
-"""RFC 2046 §5.1.1."""
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,199}[0-9A-Za-z'()+_,\-./:=?]")
+"""The characters of RFC 2046 §5.1.1, which allows 70 of them; Orthanc sends 73."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,10 @@ AETable END
 
 
 @asynccontextmanager
-async def orthanc(folder: Path, port: int, ours: int, http: int | None = None) -> AsyncIterator[Archive]:
-    """`http` is where it takes orders of its own, unless it takes none."""
+async def orthanc(
+    folder: Path, port: int, ours: int, http: int | None = None, dicomweb: tuple[str, str] | None = None
+) -> AsyncIterator[Archive]:
+    """`http` is where it takes orders of its own, unless it takes none; `dicomweb` our address and a token for it."""
     folder.mkdir(parents=True)
     settings = {
         "Name": "archive",
@@ -78,6 +80,11 @@ async def orthanc(folder: Path, port: int, ours: int, http: int | None = None) -
         "DicomModalities": {"hutong": ["HUTONG", "127.0.0.1", ours]},
         "Plugins": [],
     }
+    if dicomweb is not None:
+        url, token = dicomweb
+        server = {"Url": url, "HttpHeaders": {"Authorization": f"Bearer {token}"}}
+        settings["Plugins"] = ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"]
+        settings["DicomWeb"] = {"Enable": True, "Servers": {"hutong": server}}
     (folder / "orthanc.json").write_text(json.dumps(settings))
     async with _running(port, "Orthanc", str(folder / "orthanc.json")):
         yield Archive(port, folder)

@@ -1,15 +1,16 @@
-"""The hub's whole web side serves `dicomweb-client` as it is, over a socket, with tokens and audit."""
+"""The hub's whole web side serves `dicomweb-client` and Orthanc as they are, over a socket, with tokens and audit."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
+import httpx
 import pydicom
 import pytest
 import requests
@@ -24,6 +25,7 @@ from engine.api.services import Services
 from engine.store import access
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.dicomweb.routes import DicomWeb
+from tests.integration.gateway.archives import orthanc
 from tests.integration.gateway.conftest import RecordingIntake, Write, channel
 from tests.integration.gateway.sending import data_set_of, real
 
@@ -55,11 +57,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def session_of(pool: asyncpg.Pool, name: str) -> requests.Session:
+async def token_of(pool: asyncpg.Pool, name: str) -> str:
     async with pool.acquire() as connection:
-        token = await access.issue(connection, name, clock.now())
+        return await access.issue(connection, name, clock.now())
+
+
+async def session_of(pool: asyncpg.Pool, name: str) -> requests.Session:
     session = create_session()
-    session.headers["Authorization"] = f"Bearer {token}"
+    session.headers["Authorization"] = f"Bearer {await token_of(pool, name)}"
     return session
 
 
@@ -122,3 +127,32 @@ async def test_nothing_goes_in_or_out_without_a_token_that_may(hub: str, pool: a
         assert refused.value.response.status_code == status
     with pytest.raises(requests.HTTPError):
         await asyncio.to_thread(DICOMwebClient(hub).search_for_studies)
+
+
+async def test_orthanc_stores_searches_and_fetches(
+    hub: str, client: DICOMwebClient, pool: asyncpg.Pool, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    theirs, ours = real("CT_small"), real("MR_small")
+    await asyncio.to_thread(client.store_instances, [pydicom.dcmread(ours)])
+    port, http = unused_tcp_port_factory(), unused_tcp_port_factory()
+    reach = (hub, await token_of(pool, "dr-baishi"))
+    async with orthanc(tmp_path / "orthanc", port, port, http, reach) as archive:
+        await asyncio.to_thread(archive.keep, [theirs])
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=30) as told:
+            (study,) = (await told.get("/studies")).json()
+            stored = await told.post("/dicom-web/servers/hutong/stow", json={"Resources": [study]})
+            assert stored.status_code == 200, stored.text
+            uid = str(pydicom.dcmread(theirs).StudyInstanceUID)
+            (found,) = await asyncio.to_thread(client.search_for_studies, search_filters={"StudyInstanceUID": uid})
+            assert found["0020000D"]["Value"] == [uid]
+
+            wanted = str(pydicom.dcmread(ours).StudyInstanceUID)
+            asked = {"Uri": "studies", "Arguments": {"StudyInstanceUID": wanted}}
+            answered = await told.post("/dicom-web/servers/hutong/get", json=asked)
+            assert [one["0020000D"]["Value"] for one in answered.json()] == [[wanted]]
+            fetched = await told.post("/dicom-web/servers/hutong/retrieve", json={"Resources": [{"Study": wanted}]})
+            assert fetched.status_code == 200, fetched.text
+            (sent,) = (await told.get(f"/studies/{study}/instances")).json()
+            (instance,) = {*(await told.get("/instances")).json()} - {sent["ID"]}
+            content = (await told.get(f"/instances/{instance}/file")).content
+            assert content.endswith(data_set_of(ours))

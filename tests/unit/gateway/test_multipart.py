@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from engine.errors import FramingError
@@ -78,7 +80,13 @@ def test_a_body_without_its_boundary_or_with_endless_headers_is_refused_before_i
         received(MultipartReader("b"), body)
 
 
-@pytest.mark.parametrize("boundary", ["", " ", "b\r\nX: 1", "b" * 71, "b\0", "ü"])
+def test_a_boundary_as_long_as_orthancs_is_taken() -> None:
+    boundary = f"{uuid4()}-{uuid4()}"
+    body = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\nDICM\r\n--{boundary}--\r\n".encode()
+    assert [content for _, content in parts(body, 7, boundary)] == [b"DICM"]
+
+
+@pytest.mark.parametrize("boundary", ["", " ", "b\r\nX: 1", "b" * 201, "b\0", "ü"])
 def test_a_boundary_that_is_none_is_refused(boundary: str) -> None:
     with pytest.raises(FramingError):
         MultipartReader(boundary)
