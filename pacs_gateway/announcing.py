@@ -16,6 +16,7 @@ from engine.store import availability, imaging, notifications
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.imaging import Instance
 from engine.store.notifications import Operation, Owed
+from pacs_gateway.background import Background
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.scp.availability import AVAILABILITY
 from pacs_gateway.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN
@@ -48,16 +49,13 @@ class Announcer:
         self._pool = pool
         self._clock = clock
         self._on_owed = on_owed
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"dicom announcer {channel}")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"dicom announcer {self._channel}")
+        self._background.start(self._run())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     async def _run(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from engine.ports import Accepted
 from engine.store import availability, imaging, wholeness
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Study
+from pacs_gateway.background import Background
 from pacs_gateway.manifest import manifest, patient_ids
 
 BATCH = 50
@@ -51,16 +52,13 @@ class Noticer:
         self._quiet = timedelta(seconds=quiet_secs)
         self._clock = clock
         self._stored = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"dicom noticer {channel}")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"dicom noticer {self._channel}")
+        self._background.start(self._run())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     def stored(self) -> None:
         """Something was added to some study."""

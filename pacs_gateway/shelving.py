@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from engine.errors import StorageError
 from engine.ports import Finished, ObjectStore
 from engine.store.statements import as_sent
+from pacs_gateway.background import Background
 from pacs_gateway.indexing import Indexed
 from pacs_gateway.segments.spool import Spool
 from pacs_gateway.waiting import Waiting
@@ -37,17 +38,14 @@ class Shelver:
         self._queue: deque[Indexed] = deque()
         self._arrived = asyncio.Event()
         self._last_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("dicom shelver")
 
     def start(self, store: ObjectStore) -> None:
-        self._task = asyncio.create_task(self._run(store), name="dicom shelver")
+        self._background.start(self._run(store))
 
     async def close(self) -> None:
         """What is still queued stays in the spool, readable, for the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     def shelve(self, objects: Iterable[Indexed]) -> None:
         """Queues objects whose rows are committed."""

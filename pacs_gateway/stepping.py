@@ -18,6 +18,7 @@ from engine.ports import Accepted
 from engine.steps import written
 from engine.store import performed_steps
 from engine.store.database import FAILED, end_if_cancelled
+from pacs_gateway.background import Background
 
 BATCH = 50
 RETRY_SECS = 2.0
@@ -42,16 +43,13 @@ class StepNoticer:
         self._intake = intake
         self._channel = channel
         self._told = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"dicom steps {channel}")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"dicom steps {self._channel}")
+        self._background.start(self._run())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     def told(self) -> None:
         """Something was said of some step."""

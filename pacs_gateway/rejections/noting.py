@@ -31,6 +31,7 @@ from engine.store.outbox import Owed
 from engine.store.rejection_notes import OwedNote
 from engine.store.restating import New
 from engine.store.statements import Kind, Said
+from pacs_gateway.background import Background
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.query.identifier import UNREADABLE
@@ -80,16 +81,13 @@ class Noting:
         self._ids = ids
         self._clock = clock
         self._on_said = on_said
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"rejection notes {channel.name}")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"rejection notes {self._channel.name}")
+        self._background.start(self._run())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     async def _run(self) -> None:
         while True:

@@ -21,6 +21,7 @@ from engine.store import announcements, audit, transfers
 from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.transfers import Direction
+from pacs_gateway.background import Background
 from pacs_gateway.scp.reception import Announced as Arriving
 from pacs_gateway.transfer import contents
 from pacs_gateway.transfer.contents import Content, Contents
@@ -59,16 +60,13 @@ class Incoming:
         self._stagings: dict[Path, Staging] = {}
         self._stored_early: dict[Path, int] = {}
         self._told_at: dict[Path, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("transfers")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="transfers")
+        self._background.start(self._run())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._background.close()
 
     async def announce(self, sender: Sender, name: str, written: bytes) -> Stands:
         """A study is to come, or to go on coming. Raises ParseError for impossible contents, StorageError: no room."""
