@@ -117,7 +117,9 @@ class _Finding:
             return encoded(answer_of(identifier, known, level, self._ae_title), self._request.transfer_syntax)
         except UNREADABLE as error:
             kind = type(error).__name__
-            _log.warning("channel %s: a match that cannot be written is told by its keys alone: %s", self._channel, kind)
+            _log.warning(
+                "channel %s: a match that cannot be written is told by its keys alone: %s", self._channel, kind
+            )
             return encoded(answer_of(Dataset(), known, level, self._ae_title), self._request.transfer_syntax)
 
 
