@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
@@ -163,8 +164,8 @@ class Served:
         await until(f"the end of {role}", lambda: not _lives(process) and _at_most_one(threads))
 
     async def whole(self) -> None:
-        """Waits until every channel listens, whatever an earlier test did to it."""
-        for port in self.run["mllp"].values():
+        """Waits until the browser's port and every channel listen, whatever an earlier test did to them."""
+        for port in (urlsplit(self.run["http"]).port, *self.run["mllp"].values()):
             await until(f"port {port} listens", partial(_listens, port))
 
     async def revived(self, role: str) -> psutil.Process:
