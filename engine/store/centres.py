@@ -60,12 +60,22 @@ async def count_by_state(
 
 async def reports_of(connection: Connection, patients: Iterable[str]) -> list[Stored]:
     """Every report of these Patients, the latest changed first."""
+    return await _of_patients(connection, "DiagnosticReport", patients)
+
+
+async def allergies_of(connection: Connection, patients: Iterable[str]) -> list[Stored]:
+    """Every allergy that is known of these Patients, the latest changed first."""
+    return await _of_patients(connection, "AllergyIntolerance", patients)
+
+
+async def _of_patients(connection: Connection, resource_type: str, patients: Iterable[str]) -> list[Stored]:
     rows = await connection.fetch(
         """
         select type, id, version, last_updated, body from resource
-        where type = 'DiagnosticReport' and tokens && $1
+        where type = $1 and tokens && $2
         order by last_updated desc, id
         """,
+        resource_type,
         [of_reference("subject", f"Patient/{patient}") for patient in patients],
     )
     return [Stored(r["type"], r["id"], r["version"], r["last_updated"], fhir_json.loads(r["body"])) for r in rows]

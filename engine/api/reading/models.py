@@ -164,6 +164,10 @@ class RequestView(_Model):
     request: RequestRow
     placer: str
     reason: str
+    note: str
+    """What the requester wrote beside the order."""
+    allergies: list[str]
+    """What is known of the person, whoever told it; what was refuted or entered in error is not among it."""
     requested_by: str
     two_person: bool
     studies: list[StudyView]

@@ -29,6 +29,7 @@ from engine.store.records import Stored
 Resource = dict[str, Any]
 
 _SIGNED = frozenset({"final", "amended", "corrected", "appended"})
+_TAKEN_BACK = frozenset({"refuted", "entered-in-error"})
 _MOST_PRIORS = 50
 
 
@@ -43,6 +44,8 @@ async def request_view(
         request=row,
         placer=placer_of(order),
         reason="；".join(text for reason in order.get("reasonCode") or () if (text := concept_text(reason))),
+        note="；".join(text for note in order.get("note") or () if (text := note.get("text", "").strip())),
+        allergies=await _allergies(connection, row.patient.id),
         requested_by=(order.get("requester") or {}).get("display", ""),
         two_person=centre.two_person,
         studies=[study_view(study) for study in docket.studies],
@@ -62,6 +65,19 @@ async def request_view(
         ],
         refused={action.value: code for action, code in cases.refusals(task, person_of(caller), centre).items()},
     )
+
+
+async def _allergies(connection: Connection, patient: str) -> list[str]:
+    """Each once, in words."""
+    same = await store.same_person(connection, [patient])
+    known = [allergy.body for allergy in await store.allergies_of(connection, same)]
+    told = [concept_text(each.get("code")) for each in known if not _taken_back(each)]
+    return list(dict.fromkeys(filter(None, told)))
+
+
+def _taken_back(allergy: Resource) -> bool:
+    codings = (allergy.get("verificationStatus") or {}).get("coding") or ()
+    return any(coding.get("code") in _TAKEN_BACK for coding in codings)
 
 
 async def prior_reports(connection: Connection, patient: str, but: str, config: Community) -> list[PriorReport]:

@@ -99,6 +99,26 @@ async def test_the_view_offers_what_is_allowed_and_says_why_the_rest_is_not(clie
     assert "approve" not in theirs
 
 
+async def test_the_view_tells_the_note_of_the_order_and_what_allergies_are_known(
+    client_of: ClientOf, arrive: Arrive, pool: asyncpg.Pool
+) -> None:
+    examination = Examination(extra={"note": [{"text": "需轮椅"}, {"text": "请先电话联系"}]})
+    request = await arrive(examination)
+
+    def allergy(number: str, text: str, verified: str) -> Change:
+        status = {"coding": [{"code": verified}]}
+        patient = {"reference": f"Patient/{examination.patient_id}"}
+        body = {"resourceType": "AllergyIntolerance", "id": number, "patient": patient, "code": {"text": text}}
+        return Change({**body, "verificationStatus": status})
+
+    known = [allergy("a", "青霉素", "confirmed"), allergy("b", "青霉素", "confirmed"), allergy("c", "碘", "refuted")]
+    async with pool.acquire() as connection, connection.transaction():
+        await records.put_many(connection, known, NOW)
+    view = (await (await client_of("wang")).get(f"/api/requests/{request}")).json()
+    assert view["note"] == "需轮椅；请先电话联系"
+    assert view["allergies"] == ["青霉素"]
+
+
 async def test_the_draft_is_kept_and_an_outdated_one_is_refused(client_of: ClientOf, waiting: str) -> None:
     wang = await client_of("wang")
     claimed = (await wang.post(f"/api/requests/{waiting}/claim")).json()

@@ -78,12 +78,14 @@ export function createReport({ act, save }) {
 
   function drawFacts() {
     const known = [
+      ["case.allergies", view.allergies.join(t("comma"))],
       ["case.reason", view.reason],
+      ["case.note", view.note],
       ["case.requestedBy", view.requested_by],
       ["case.placer", view.placer],
       ["case.centre", view.request.centre_display],
     ].filter(([, value]) => value);
-    fill(facts, known.flatMap(([key, value]) => [h("dt", { text: t(key) }), h("dd", { text: value })]));
+    fill(facts, known.flatMap(([key, value]) => [h("dt", { text: t(key) }), h("dd", { class: key === "case.allergies" ? "allergies" : "", text: value })]));
   }
 
   function drawBanner() {

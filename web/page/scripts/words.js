@@ -101,6 +101,8 @@ const words = {
   "case.claimHint": ["领取后由您书写报告，其他医师不能同时领取。", "Once claimed the report is yours to write; nobody else can claim it."],
   "case.awaiting": ["检查尚未上传图像，上传完成后即可领取。", "No images yet. It can be claimed once they have arrived."],
   "case.reason": ["临床资料", "Clinical notes"],
+  "case.note": ["申请备注", "Note of the order"],
+  "case.allergies": ["过敏", "Allergies"],
   "case.requestedBy": ["申请医师", "Requested by"],
   "case.placer": ["申请单号", "Order no."],
   "case.centre": ["诊断中心", "Centre"],
