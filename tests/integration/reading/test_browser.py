@@ -81,6 +81,17 @@ async def test_choosing_a_list_again_keeps_it(sign_in: SignIn, waiting: str) -> 
     await expect(row).to_have_count(1)
 
 
+async def test_picture_and_report_fill_the_window(sign_in: SignIn, waiting: str) -> None:
+    page = await sign_in("wang")
+    await page.locator("tr[data-request]").dblclick()
+    await expect(page.locator("img.picture")).to_be_visible()
+    width = await page.evaluate("document.documentElement.clientWidth")
+    for part in (".patient-strip", ".case-body"):
+        box = await page.locator(part).bounding_box()
+        assert box is not None
+        assert (box["x"], box["width"]) == (0, width)
+
+
 async def test_a_report_can_be_written_without_a_mouse(sign_in: SignIn, arrive: Arrive, pool: asyncpg.Pool) -> None:
     await arrive(Examination(placer="BS1"))
     second = await arrive(Examination(placer="BS2"))
