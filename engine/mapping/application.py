@@ -88,7 +88,7 @@ class Application:
                 self._mentioned.append(reference)
         return Mapped(
             list(self._made.values()),
-            self._plan.unread.filled(self._given),
+            self._unmapped(),
             self._findings,
             frozenset(self._mentioned),
             self._trail.sources if self._trail is not None else [],
@@ -99,6 +99,10 @@ class Application:
     def identities(self) -> list[tuple[ResourceRules, str | None]]:
         """What makes each resource and the id it has (None: it is not there), group after group; after `result`."""
         return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids[:-1], strict=True)]
+
+    def _unmapped(self) -> list[str]:
+        unread, left_out = self._plan.unread.filled(self._given), self._scope.left_out
+        return [*dict.fromkeys((*unread, *left_out))] if left_out else unread
 
     def _identify_all(self) -> None:
         """Notes each resource that there is, with the frame of its segments, its id and the reference to it."""
@@ -127,7 +131,8 @@ class Application:
         made, referring, scope = self._made, self._refers, self._scope
         doubts, acts, together = scope.doubts, scope.acts, self._trail is None
         for job, frame, identity, reference in self._present:
-            start = made.get(reference) if job.says_more else None
+            already = made.get(reference)
+            start = already if job.says_more else None
             resource: Resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
             certain = False
             if together:
@@ -150,27 +155,26 @@ class Application:
             if self._trail is not None:
                 pointers = [pointer.rule for pointer in self._plan.refers[job.refers]]
                 self._trail.settle(resource, job.resource.compiled, pointers)
+                before = {**already} if already is not None else {}
             for name in job.needed:
                 if resource.get(name) is None:
                     raise self._missing(job, name)
             if job.says_more:
                 made[reference] = resource
-            elif reference not in made:
+            elif already is None:
                 made[reference] = resource
                 if job.only_if_missing:
                     self._mentioned.append(reference)
             else:
-                merge(made[reference], resource)
+                merge(already, resource)
+            if self._trail is not None:
+                self._trail.keep(resource, before, made[reference])
 
     def _filled_carefully(self, job: Job, identity: str, frame: Frame, start: Resource | None) -> Resource:
-        """The resource with all that the rules give, where they could not run together or each is to be followed.
-
-        What is said more goes into a copy: lists grow, so that each source knows its place in them.
-        """
+        """The resource with all that the rules give, where they could not run together or each is to be followed."""
         resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
-        if self._trail is not None and not job.says_more:
-            reference = job.prefix + identity
-            self._trail.begins(reference, self._made.get(reference))
+        if self._trail is not None:
+            self._trail.begins(resource)
         self._run_one_by_one(job, frame, self._more(job), resource)
         return resource
 

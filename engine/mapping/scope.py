@@ -39,6 +39,7 @@ class Scope:
         "context",
         "doubts",
         "ids",
+        "left_out",
         "mentioned",
         "notes",
         "repetition",
@@ -62,6 +63,8 @@ class Scope:
         """Stands for `mentioned` where somebody wants to know it again without keeping what is in it."""
         self.acts: list[Act] = []
         """What the message does to records besides saying what they hold."""
+        self.left_out: dict[str, None] = {}
+        """Fields (`OBX-6`) that a rule read and found no place for, each once, in the order of the rules."""
 
     def doubt(
         self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING, once: str = ""

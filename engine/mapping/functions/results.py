@@ -25,6 +25,10 @@ _MISSING: dict[str, dict[str, Any]] = {
 }
 """Why a result has no value, by its status (HL7 table 0085)."""
 _TEXTS = frozenset({"ST", "TX", "FT", "", "VR", "ID", "SI", "HD", "EI"})
+_WORDS = frozenset({"ST", "TX", "FT", ""})
+"""Texts that may hold a number, as systems write it that type everything as text; the others hold numbers of things."""
+_LONGEST_CODE = 32
+"""A longer code of what was measured is not repeated in a finding: it may be words."""
 _CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
 _TIMES = frozenset({"TS", "DTM", "DT"})
 
@@ -67,6 +71,18 @@ def observation_value(options: Options) -> Apply:
     """
     concepts, units = Concepts(options), Units(options)
 
+    def of_text(raw: str, kind: str, unit: str, code: str, scope: Scope) -> dict[str, Any] | None:
+        """A text with a unit is a number where it can be; words have no unit, so that of theirs is said to be left."""
+        if (
+            unit
+            and kind in _WORDS
+            and (found := _number_in_text(raw, units.read(unit, scope), code, scope)) is not None
+        ):
+            return found
+        if unit:
+            _leave_unit(unit, scope)
+        return _text(raw, scope)
+
     def apply(raw: str, kind: str, unit: str, code: str, status: str, scope: Scope) -> dict[str, Any] | None:
         if not raw:
             return _MISSING.get(status)
@@ -77,9 +93,12 @@ def observation_value(options: Options) -> Apply:
                 if known is None:
                     known = units.read(unit, scope)
                 return {"valueQuantity": {"value": exact, **known}}
-            return _loose_number(raw, units.read(unit, scope), scope)
+            loose = _loose_number(raw, units.read(unit, scope), scope)
+            if unit and loose is not None and "valueString" in loose:
+                _leave_unit(unit, scope)
+            return loose
         if kind in _TEXTS:
-            return _text(raw, scope)
+            return of_text(raw, kind, unit, code, scope)
         if kind in _CODED:
             return _coded(raw, code, concepts, scope)
         if kind == "CQ":
@@ -99,9 +118,29 @@ def observation_value(options: Options) -> Apply:
         if kind == "RP":
             return _pointer(raw, scope)
         scope.doubt("value-type-unknown", "a type of value that is not read yet; the value is kept as text")
-        return _text(raw, scope)
+        return of_text(raw, kind, unit, code, scope)
 
     return apply
+
+
+def _number_in_text(raw: str, unit: dict[str, str], code: str, scope: Scope) -> dict[str, Any] | None:
+    """`<0.5` typed as text, with a unit beside it, is a quantity; None for anything that is more than a number."""
+    text = folded(scope.plain(raw))
+    exact = number(text)
+    against = compared(text) if exact is None else ("", exact)
+    if against is None or not unit:
+        return None
+    measured = scope.first(code)
+    shown = measured if len(measured) <= _LONGEST_CODE else ""
+    said = "a number with a unit that is typed as text; it is read as a number"
+    scope.doubt("number-format", said, 1, Severity.INFORMATION, once=f"OBX-3 {shown}".strip())
+    return {"valueQuantity": quantity(against[1], unit, against[0])}
+
+
+def _leave_unit(unit: str, scope: Scope) -> None:
+    """FHIR has no place for the unit of a text."""
+    if unit.replace('""', "").strip("^&~ "):
+        scope.left_out["OBX-6"] = None
 
 
 def _amount(raw: str, scope: Scope) -> dict[str, Any] | None:

@@ -256,6 +256,8 @@ RESULT_VALUES = st.sampled_from(
         "NM|{code}||5.10|mmol/L",
         "SN|{code}||<^0.5|g/L",
         "ST|{code}||阴性|",
+        "ST|{code}||<0.5|毫克/升",
+        "ST|{code}||1:80|titer",
         "CE|{code}||A^A型^L|",
         "TS|{code}||202604010830|",
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from engine.codecs import fhir_json
 from engine.errors import MappingError
+from engine.finding import Severity
 from tests.unit.mapping.conftest import Map
 from tests.unit.mapping.segments import obr, obx, pid
 
@@ -253,3 +254,68 @@ def test_the_obr_of_a_specimen_says_what_its_spm_does_not(mapped: Map, of_spm: s
     result = mapped("ORU^R01", pid(), obr(f14="20260401083000"), obx("NM", "5"), spm)
     found = [each for each in result.resources if each["resourceType"] == "Specimen"]
     assert [each["receivedTime"] for each in found] == [f"2026-04-01T{hour}:00+08:00"]
+
+
+@pytest.mark.parametrize("kind", ["ST", "TX", "FT", ""])
+@pytest.mark.parametrize(
+    ("text", "number", "comparator"),
+    [
+        ("5.60", "5.60", None),
+        ("-1", "-1", None),
+        ("<0.5", "0.5", "<"),
+        ("> 1000", "1000", ">"),
+        ("≤0.5", "0.5", "<="),
+        (">=0.5", "0.5", ">="),
+        ("＜０.５", "0.5", "<"),
+    ],
+)
+def test_a_number_with_a_unit_that_is_typed_as_text_is_a_number(
+    mapped: Map, kind: str, text: str, number: str, comparator: str | None
+) -> None:
+    result = mapped("ORU^R01", pid(), obr(), obx(kind, text, f6="毫克/升"))
+    (found,) = [each for each in result.resources if each["resourceType"] == "Observation"]
+    said = {"comparator": comparator} if comparator else {}
+    assert found["valueQuantity"] == {"value": Decimal(number), **said, "unit": "毫克/升"}
+    assert str(found["valueQuantity"]["value"]) == number
+    assert "valueString" not in found
+    assert [(each.code, each.severity, each.once) for each in result.findings] == [
+        ("number-format", Severity.INFORMATION, "OBX-3 GLU")
+    ]
+    assert result.unmapped == []
+
+
+def test_what_is_too_long_for_a_code_of_a_result_is_not_repeated(mapped: Map) -> None:
+    result = mapped("ORU^R01", pid(), obr(), obx("ST", "5", f3="张三家住" * 20, f6="U"))
+    assert [finding.once for finding in result.findings] == ["OBX-3"]
+
+
+@pytest.mark.parametrize("kind", ["ST", "TX", "FT", ""])
+@pytest.mark.parametrize("text", ["5.60", "<0.5", "1:80"])
+def test_a_text_without_a_unit_stays_a_text(mapped: Map, kind: str, text: str) -> None:
+    for unit in ("", '""'):
+        result = mapped("ORU^R01", pid(), obr(), obx(kind, text, f6=unit))
+        (found,) = [each for each in result.resources if each["resourceType"] == "Observation"]
+        assert found["valueString"] == text
+        assert (result.findings, result.unmapped) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("ST", "1:80"),
+        ("ST", "阴性"),
+        ("ST", "5.6^6.1"),
+        ("TX", "5~6"),
+        ("ST", "5-6"),
+        ("ST", "1,000"),
+        ("ST", "9" * 100),
+        ("ID", "5"),
+        ("NM", "阴性"),
+    ],
+)
+def test_the_unit_of_a_text_that_is_no_number_is_counted_as_not_mapped(mapped: Map, kind: str, text: str) -> None:
+    other = obx("NM", "5", f3="K^钾^L", f6="U", f26="x")
+    result = mapped("ORU^R01", pid(), obr(), obx(kind, text, f6="titer"), other, obx(kind, text, f6="titer"))
+    found = next(each for each in result.resources if each["resourceType"] == "Observation")
+    assert found["valueString"] == text.replace("~", "\n")
+    assert result.unmapped == ["OBX-26", "OBX-6"]
