@@ -131,7 +131,8 @@ class Application:
         made, referring, scope = self._made, self._refers, self._scope
         doubts, acts, together = scope.doubts, scope.acts, self._trail is None
         for job, frame, identity, reference in self._present:
-            start = made.get(reference) if job.says_more else None
+            already = made.get(reference)
+            start = already if job.says_more else None
             resource: Resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
             certain = False
             if together:
@@ -154,27 +155,26 @@ class Application:
             if self._trail is not None:
                 pointers = [pointer.rule for pointer in self._plan.refers[job.refers]]
                 self._trail.settle(resource, job.resource.compiled, pointers)
+                before = {**already} if already is not None else {}
             for name in job.needed:
                 if resource.get(name) is None:
                     raise self._missing(job, name)
             if job.says_more:
                 made[reference] = resource
-            elif reference not in made:
+            elif already is None:
                 made[reference] = resource
                 if job.only_if_missing:
                     self._mentioned.append(reference)
             else:
-                merge(made[reference], resource)
+                merge(already, resource)
+            if self._trail is not None:
+                self._trail.keep(resource, before, made[reference])
 
     def _filled_carefully(self, job: Job, identity: str, frame: Frame, start: Resource | None) -> Resource:
-        """The resource with all that the rules give, where they could not run together or each is to be followed.
-
-        What is said more goes into a copy: lists grow, so that each source knows its place in them.
-        """
+        """The resource with all that the rules give, where they could not run together or each is to be followed."""
         resource = {"resourceType": job.kind, "id": identity} if start is None else {**start}
-        if self._trail is not None and not job.says_more:
-            reference = job.prefix + identity
-            self._trail.begins(reference, self._made.get(reference))
+        if self._trail is not None:
+            self._trail.begins(resource)
         self._run_one_by_one(job, frame, self._more(job), resource)
         return resource
 

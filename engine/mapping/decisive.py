@@ -6,8 +6,11 @@ two that it was made of, though nothing of that is written down anywhere. Only a
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from engine.codecs.er7 import NULL
@@ -19,6 +22,8 @@ from engine.mapping.single_rule import CompiledRule
 
 Leaves = dict[str, Any]
 """What stands where, below what a function gave."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,9 @@ class _Ask:
 class _Decided:
     """Gathers what changes without each cell.
 
-    Of the cells that decide a leaf, those that hold its very text are told; else those without which only some changes;
-    else those without which there is nothing at all.
+    Of the cells that decide a leaf, those that hold its very text or number are told, in whatever width it is written;
+    else those without which only some changes; else those without which there is nothing at all. Of a number that is
+    worked out both are told: nothing can be counted without it, and what it is counted in.
     """
 
     def __init__(self, whole: Leaves) -> None:
@@ -130,12 +136,25 @@ class _Decided:
                 self._some.setdefault(leaf, []).append(cell)
 
     def by_leaf(self) -> dict[str, list[Cell]]:
-        return {leaf: self._of(leaf, str(value)) for leaf, value in self._whole.items()}
+        return {leaf: self._of(leaf, value) for leaf, value in self._whole.items()}
 
-    def _of(self, leaf: str, text: str) -> list[Cell]:
+    def _of(self, leaf: str, value: Any) -> list[Cell]:
         some = self._some.get(leaf, [])
-        holding = [cell for cell in (*self._all, *some) if text in cell.raw]
-        return holding or some or self._all or self._filled
+        deciding = [*self._all, *some]
+        holding = [cell for cell in deciding if _holds(cell.raw, value)]
+        return holding or (deciding if _is_number(value) else some) or self._all or self._filled
+
+
+def _holds(raw: str, value: Any) -> bool:
+    """Whether a text says this very value, be it in full-width characters."""
+    narrow = unicodedata.normalize("NFKC", raw)
+    if _is_number(value):
+        return any(Decimal(each) == value for each in _NUMBER.findall(narrow))
+    return str(value) in raw or unicodedata.normalize("NFKC", str(value)) in narrow
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Decimal | int) and not isinstance(value, bool)
 
 
 def _gathered(compiled: CompiledRule, segments: Mapping[str, Sequence[int]], read: Read, ask: _Ask) -> list[Entry]:

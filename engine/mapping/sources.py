@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.codecs.er7 import Message
@@ -15,28 +17,52 @@ from engine.mapping.places import Places
 from engine.mapping.scope import Scope
 from engine.mapping.single_rule import CompiledRule
 
+_HEAD = re.compile(r"(?P<name>[^.\[]+)(?:\[\d+\])?")
+"""The element of a path that stands in the resource itself, and which entry of it."""
+
 
 class SourceTrail:
-    """Gathers FieldSource while the rules run; only used when somebody asks, never on the fast path."""
+    """Gathers FieldSource while the rules run; only used when somebody asks, never on the fast path.
+
+    Resources are made one after another: one `begins`, its rules are followed, it is settled, and then kept.
+    """
 
     def __init__(self, message: Message, version: str) -> None:
         self._message = message
         self._version = version
         self._places = Places(message.lines.names)
-        self._before: dict[tuple[str, str], int] = {}
-        self._joins: dict[str, Resource] = {}
-        self._known: dict[str, dict[str, Any]] = {}
-        self._noted: set[tuple[str, str]] = set()
-        self.sources: list[FieldSource] = []
+        self._known: dict[str, Any] = {}
+        self._said: dict[str, list[FieldSource]] = {}
+        self._kept: dict[str, dict[str, list[FieldSource]]] = {}
+        self._standing: dict[str, Resource] = {}
         self.ran: set[Rule] = set()
         """The rules that gave something."""
 
-    def begins(self, owner: str, joins: Resource | None) -> None:
-        """A resource is made anew; `joins` is the one of the same id that its lists will be added to."""
-        for key in [key for key in self._before if key[0] == owner]:
-            del self._before[key]
-        self._joins[owner] = joins or {}
-        self._known.pop(owner, None)
+    @property
+    def sources(self) -> list[FieldSource]:
+        """Those of what stands in the resources now, resource after resource."""
+        found: list[FieldSource] = []
+        for owner, kept in self._kept.items():
+            standing = _flat(self._standing[owner])
+            found.extend(each for path, those in kept.items() if path in standing for each in those)
+        return found
+
+    def begins(self, resource: Resource) -> None:
+        """Rules are about to run; what the resource holds already was not said by them."""
+        self._known = _flat(resource)
+        self._said = {}
+
+    def keep(self, resource: Resource, before: Resource, standing: Resource) -> None:
+        """The resource was made: it is `standing` itself, or was merged into it, which held `before` until then."""
+        owner = _owner(resource)
+        self._standing[owner] = standing
+        kept = self._kept.setdefault(owner, {})
+        places = dict(_merged(resource, before, standing)) if standing is not resource else None
+        made = _flat(resource)
+        for path in filter(made.__contains__, self._said):
+            place = _placed_at(path, places) if places is not None else path
+            if place is not None:
+                kept[place] = [replace(each, path=place) for each in self._said[path]]
 
     def follow(
         self,
@@ -52,9 +78,9 @@ class SourceTrail:
         """Notes what a rule has just written into the resource."""
         rule = compiled.rule
         owner = _owner(resource)
-        if self._has_written(compiled, resource, owner):
+        new = self._new(resource)
+        if _has_written(compiled, resource, new):
             self.ran.add(rule)
-        new = self._new(owner, resource)
         if not new:
             return
         if not rule.fields or compiled.function is None:
@@ -78,17 +104,16 @@ class SourceTrail:
             if (raw := read(at, name))
         ]
         for leaf in new:
-            self._forget(owner, self._joined(owner, leaf))
             known = next(((root, entry) for root, entry in given if _is_in(leaf, root, entry)), None)
             root = known[0] if known is not None else rule.to
-            for cell in known[1].cells(_below(leaf, root)) if known is not None else filled:
-                self._note(owner, leaf, root, compiled, cell)
+            cells = known[1].cells(_below(leaf, root)) if known is not None else filled
+            self._said[leaf] = [self._source(owner, leaf, root, compiled, each) for each in cells if each.position >= 0]
 
     def settle(self, resource: Resource, compiled: Sequence[CompiledRule], references: Sequence[Rule]) -> None:
         """Notes what stands there now and no field said: references to other resources, and defaults."""
         owner = _owner(resource)
         defaults = [each.rule for each in compiled if each.rule.default is not None]
-        for leaf in self._new(owner, resource):
+        for leaf in self._new(resource):
             around = [rule for rule in (*references, *defaults) if _is_below(leaf, rule.to)]
             within = [rule for rule in around if rule.refer is not None and f".{rule.argument}." in leaf]
             for rule in (within or around)[:1]:  # a further reference repeats the entry around it
@@ -112,37 +137,17 @@ class SourceTrail:
             if entry.leaves in stated:
                 yield f"{'.'.join(path)}[{stated.index(entry.leaves)}]", entry
 
-    def _has_written(self, compiled: CompiledRule, resource: Resource, owner: str) -> bool:
-        """Whether a rule has just written something, as far as that can be told from what was there."""
-        target: Any = resource
-        for name in compiled.path[:-1]:
-            target = found_in(target, name) or {}
-        name = compiled.target
-        if compiled.rule.many:
-            count = len(target.get(name) or [])
-            before, self._before[owner, compiled.rule.to] = self._before.get((owner, compiled.rule.to), 0), count
-            return count > before
-        if compiled.function is not None and compiled.function.elements:
-            stem = name.removesuffix("[x]")
-            return any(key.lstrip("_").startswith(stem) for key in target)
-        return name in target
-
-    def _new(self, owner: str, resource: Resource) -> list[str]:
+    def _new(self, resource: Resource) -> list[str]:
         """The paths that hold another value than when this was asked last."""
-        now = {path.removeprefix("."): value for path, value in leaves("", resource)}
-        before = self._known.get(owner, {"resourceType": resource["resourceType"], "id": resource["id"]})
-        self._known[owner] = now
-        return [path for path, value in now.items() if path not in before or before[path] != value]
+        before, self._known = self._known, _flat(resource)
+        return [path for path, value in self._known.items() if path not in before or before[path] != value]
 
     def _say(self, owner: str, paths: Sequence[str], rule: Rule) -> None:
         """Notes what a rule says by itself: a constant, a reference, a default."""
         for path in paths:
-            self._forget(owner, self._joined(owner, path))
-            self._add(FieldSource(owner, self._joined(owner, path), rule.id, self._version, "", 0, 0))
+            self._said[path] = [FieldSource(owner, path, rule.id, self._version, "", 0, 0)]
 
-    def _note(self, owner: str, leaf: str, root: str, compiled: CompiledRule, cell: Cell) -> None:
-        if cell.position < 0:
-            return
+    def _source(self, owner: str, leaf: str, root: str, compiled: CompiledRule, cell: Cell) -> FieldSource:
         component = cell.name.component or self._component(_below(leaf, root), compiled)
         start, end = self._message.byte_range(cell.position, cell.name.number, cell.repetition, component)
         if start == end:
@@ -152,30 +157,51 @@ class SourceTrail:
         field = f"{self._places.of(plain, cell.position)}[{cell.repetition + 1}]"
         if component is not None:
             field = f"{field}.{component}"
-        self._add(FieldSource(owner, self._joined(owner, leaf), compiled.rule.id, self._version, field, start, end))
-
-    def _joined(self, owner: str, path: str) -> str:
-        """The path in the resource that this one is added to, whose lists have entries already."""
-        name, bracket, rest = path.partition("[")
-        already = self._joins.get(owner, {}).get(name)
-        if not bracket or not isinstance(already, list):
-            return path
-        number, _, behind = rest.partition("]")
-        return f"{name}[{len(already) + int(number)}]{behind}"
-
-    def _add(self, source: FieldSource) -> None:
-        self._noted.add((source.resource, source.path))
-        self.sources.append(source)
-
-    def _forget(self, owner: str, path: str) -> None:
-        """A later rule says it otherwise."""
-        if (owner, path) in self._noted:
-            self._noted.discard((owner, path))
-            self.sources = [each for each in self.sources if (each.resource, each.path) != (owner, path)]
+        return FieldSource(owner, leaf, compiled.rule.id, self._version, field, start, end)
 
     def _component(self, below: str, compiled: CompiledRule) -> int | None:
         parts = compiled.function.parts if compiled.function is not None else {}
         return parts.get(below.lstrip(".").partition(".")[0].partition("[")[0])
+
+
+def _has_written(compiled: CompiledRule, resource: Resource, new: Sequence[str]) -> bool:
+    """Whether a rule has just written something, as far as that can be told from what is there and what is new."""
+    if compiled.rule.many:
+        return any(path.startswith(f"{compiled.rule.to}[") for path in new)
+    target: Any = resource
+    for name in compiled.path[:-1]:
+        target = found_in(target, name) or {}
+    name = compiled.target
+    if compiled.function is not None and compiled.function.elements:
+        stem = name.removesuffix("[x]")
+        return any(key.lstrip("_").startswith(stem) for key in target)
+    return name in target
+
+
+def _merged(resource: Resource, before: Resource, standing: Resource) -> Iterator[tuple[str, str]]:
+    """Of what a resource says, the elements and entries that were taken, and where they stand; see `joining.merge`."""
+    for name, value in resource.items():
+        already = before.get(name)
+        if already is None:
+            if standing.get(name) is value:
+                yield name, name
+        elif isinstance(already, list) and isinstance(value, list):
+            added = [number for number, each in enumerate(value) if each not in already]
+            yield from ((f"{name}[{number}]", f"{name}[{at}]") for at, number in enumerate(added, len(already)))
+
+
+def _placed_at(path: str, places: Mapping[str, str]) -> str | None:
+    """Where a path of the merged resource stands; None where the other one said it already."""
+    head = _HEAD.match(path)
+    assert head is not None
+    if head["name"] in places:
+        return path
+    entry = places.get(head[0])
+    return entry + path[head.end() :] if entry is not None else None
+
+
+def _flat(resource: Resource) -> dict[str, Any]:
+    return {path.removeprefix("."): value for path, value in leaves("", resource)}
 
 
 def _owner(resource: Resource) -> str:
