@@ -17,6 +17,10 @@ LONGEST = timedelta(days=3660)
 _TQ_UNITS = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk", "L": "mo"}
 _TQ_DURATION = re.compile(r"([SMHDWL])(\d{1,6})", re.ASCII)
 """HL7 v2.5.1 §4.3.3: S seconds, M minutes, H hours, D days, W weeks, L months."""
+_TQ_TURNED = re.compile(r"(\d{1,6})([HDW])", re.ASCII)
+"""The same turned round, `7D`, as systems write it; not of minutes and months, which such writers mix up."""
+_TQ_TIMES = re.compile(r"X0*([1-9]\d{0,5})", re.ASCII)
+"""The same: so many times."""
 
 
 class Durations:
@@ -61,16 +65,23 @@ class Durations:
 
 def tq_duration(text: str) -> timedelta | None:
     """`M30` as half an hour (TQ.3); None for anything else, and for months, whose length differs."""
-    match = _TQ_DURATION.fullmatch(text)
-    if match is None or match[1] == "L":
-        return None
-    return _time_of(Decimal(match[2]), _TQ_UNITS[match[1]])
+    found = tq_amount(text)
+    return _time_of(*found) if found is not None and found[1] in SECONDS else None
 
 
 def tq_amount(text: str) -> tuple[Decimal, str] | None:
     """`D5` as five days (TQ.3), in the unit that it says; None for anything else."""
-    match = _TQ_DURATION.fullmatch(text)
-    return (Decimal(match[2]), _TQ_UNITS[match[1]]) if match is not None else None
+    if (match := _TQ_DURATION.fullmatch(text)) is not None:
+        return Decimal(match[2]), _TQ_UNITS[match[1]]
+    if (match := _TQ_TURNED.fullmatch(text)) is not None:
+        return Decimal(match[1]), _TQ_UNITS[match[2]]
+    return None
+
+
+def tq_times(text: str) -> int | None:
+    """`X7` as seven times (TQ.3); None for anything else."""
+    match = _TQ_TIMES.fullmatch(text)
+    return int(match[1]) if match is not None else None
 
 
 def later(moment: str, by: timedelta) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from engine.mapping.functions.amounts import UCUM
-from engine.mapping.functions.durations import SECONDS, Durations, later, tq_amount, tq_duration
+from engine.mapping.functions.durations import SECONDS, Durations, later, tq_amount, tq_duration, tq_times
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import folded, number
 from engine.mapping.functions.times import read_moment
@@ -25,6 +25,8 @@ _WHEN = frozenset({"HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV
 """FHIR's event-timing codes among HL7 table 0528."""
 AS_NEEDED = "PRN"
 """HL7 table 0485."""
+_FOR_EVER = "INDEF"
+"""A duration of a TQ that says no more than that none is meant."""
 _NOT_MORE = re.compile(r"\d{1,2}", re.ASCII)
 
 
@@ -79,7 +81,10 @@ def _repeat(plain: list[str], parts: list[str], durations: Durations, scope: Sco
 
 @function(6, elements=True)
 def bounds(options: Options) -> Apply:
-    """From when to when: start, end, duration (TQ1-7, TQ1-8, TQ1-6), else the same of a TQ (components 4, 5, 3)."""
+    """From when to when: start, end, duration (TQ1-7, TQ1-8, TQ1-6), else the same of a TQ (components 4, 5, 3).
+
+    A TQ may say how many times instead of how long.
+    """
     durations = Durations(options)
 
     def apply(
@@ -94,13 +99,20 @@ def bounds(options: Options) -> Apply:
             by = Durations(options).read(str(takes[0]), takes[1], scope)
         if start and not end and by is not None and "T" in start:
             end = later(start, by)
-        if start or end:
-            return {"boundsPeriod": {name: at for name, at in (("start", start), ("end", end)) if at}}
         takes = takes or tq_amount(text)
+        often = tq_times(text)
+        times = {"count": often} if often is not None else {}
+        if text and text != _FOR_EVER and takes is None and often is None:
+            scope.doubt("duration-unreadable", "a duration that is no length of time and no number of times")
+        if start or end:
+            if takes is not None and not (start and end):
+                said = "how long it takes is left out: beside a day, and in months, it does not say exactly until when"
+                scope.doubt("time-precision", said)
+            return {"boundsPeriod": {name: at for name, at in (("start", start), ("end", end)) if at}, **times}
         if takes is None:
-            return None
+            return times or None
         amount, unit = takes
-        return {"boundsDuration": {"value": amount, "unit": unit, "system": UCUM, "code": unit}}
+        return {"boundsDuration": {"value": amount, "unit": unit, "system": UCUM, "code": unit}, **times}
 
     return apply
 

@@ -182,6 +182,43 @@ def test_how_long_counts_from_the_start_or_stands_alone(mapped: Map) -> None:
     assert alone["timing"]["repeat"]["boundsDuration"]["code"] == "mo"
 
 
+@pytest.mark.parametrize(
+    ("said", "repeat", "codes"),
+    [
+        ("X7", {"count": 7}, set()),
+        ("X7^20260401", {"count": 7, "boundsPeriod": {"start": "2026-04-01"}}, set()),
+        (
+            "D7",
+            {"boundsDuration": {"value": 7, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}},
+            set(),
+        ),
+        (
+            "7D",
+            {"boundsDuration": {"value": 7, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}},
+            set(),
+        ),
+        (
+            "W2^202604010830",
+            {"boundsPeriod": {"start": "2026-04-01T08:30:00+08:00", "end": "2026-04-15T08:30:00+08:00"}},
+            set(),
+        ),
+        ("W2^20260401", {"boundsPeriod": {"start": "2026-04-01"}}, {"time-precision"}),
+        ("L2^202604010830", {"boundsPeriod": {"start": "2026-04-01T08:30:00+08:00"}}, {"time-precision"}),
+        ("D7^20260401^20260408", {"boundsPeriod": {"start": "2026-04-01", "end": "2026-04-08"}}, set()),
+        ("INDEF^20260401", {"boundsPeriod": {"start": "2026-04-01"}}, set()),
+        ("X0", None, {"duration-unreadable"}),
+        ("7M", None, {"duration-unreadable"}),
+        ("七天^20260401", {"boundsPeriod": {"start": "2026-04-01"}}, {"duration-unreadable"}),
+    ],
+)
+def test_the_timing_of_before_tq1_keeps_how_often_and_how_long_or_says_it(
+    mapped: Map, said: str, repeat: dict[str, Any] | None, codes: set[str]
+) -> None:
+    found, told = dosage(mapped, rxe(f1=f"1^^{said}"))
+    assert told == codes
+    assert found.get("timing", {}).get("repeat") == repeat
+
+
 def test_a_plain_code_stays_one_and_anything_more_makes_a_medication(mapped: Map) -> None:
     assert "medicationCodeableConcept" in prescriptions(mapped, "ORC|NW|P1", rxe())[0]
     mixed = ("ORC|NW|P1", rxe(f6="TAB^片剂^L"), "RXC|B|NS^生理盐水^L|100|mL", "RXC|A|KCL^氯化钾^L|||1|g")
