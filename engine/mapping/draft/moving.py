@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from engine.mapping.definition import Definition, FieldName, Rule
 from engine.mapping.draft.shifting import Shift
@@ -11,11 +11,15 @@ from engine.mapping.draft.shifting import Shift
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A known row as it has to be for this sender; `rule` is None where what it reads is not sent at all."""
+    """A known row as it has to be for this sender; `rule` is None where what it reads is not sent at all.
+
+    misreads  whether the row as it is known would take something else for what it reads
+    """
 
     resource: str
     id: str
     rule: Rule | None
+    misreads: bool = field(default=False, compare=False)
 
     @property
     def segments(self) -> frozenset[str]:
@@ -29,7 +33,10 @@ class Moved:
 def moved(
     definition: Definition, shifts: Sequence[Shift], filled: Collection[tuple[str, int]]
 ) -> Iterator[tuple[Rule, Moved]]:
-    """Known rows that read a shifted field, and what stands for each: only those that the samples give something."""
+    """Known rows that read a shifted field, and what stands for each: those that the samples give something.
+
+    One that they give nothing is removed where it would read something else.
+    """
     by_segment = {shift.segment: shift for shift in shifts}
     seen: set[tuple[str, str]] = set()
     for entry in definition.resources:
@@ -41,8 +48,15 @@ def moved(
             changed = _moved(rule, by_segment)
             if changed == rule:
                 continue
-            if changed is None or any((name.segment, name.number) in filled for name in changed.fields):
-                yield rule, Moved(entry.resource, rule.id, changed)
+            misreads = bool(rule.to) and not rule.needed and _is_filled(rule.sources[:1], filled)
+            if changed is None or _is_filled(changed.fields, filled):
+                yield rule, Moved(entry.resource, rule.id, changed, misreads)
+            elif misreads:
+                yield rule, Moved(entry.resource, rule.id, None)
+
+
+def _is_filled(names: Iterable[FieldName], filled: Collection[tuple[str, int]]) -> bool:
+    return any((name.segment, name.number) in filled for name in names)
 
 
 def _moved(rule: Rule, by_segment: Mapping[str, Shift]) -> Rule | None:

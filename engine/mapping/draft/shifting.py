@@ -25,9 +25,9 @@ _FITS: Mapping[str, frozenset[str]] = {
 }
 """Datatypes that a kind of content speaks for."""
 _AGAINST: Mapping[str, frozenset[str]] = {
-    TIME: _PEOPLE | _CODES | {"XAD", "PL", "CE", "CWE", "CNE", "XON", "SI", "MOC", "MO", "CP"},
+    TIME: _PEOPLE | _CODES | _NUMBERS | {"XAD", "PL", "CE", "CWE", "CNE", "XON", "MOC", "MO", "CP", "FC", "DLN", "JCC"},
     PERSON: _TIMES | _NUMBERS,
-    IDENTIFIER: _TIMES | _CODES | {"SI"},
+    IDENTIFIER: _TIMES | _CODES | {"SI", "FC"},
     NUMBER: _TIMES,
     WORDS: _TIMES | _NUMBERS,
     CODE: _TIMES | {"NM"},
@@ -48,17 +48,22 @@ class Shift:
     by: int
     evidence: tuple[int, ...]
     """The fields among them that fit there and not where they stand."""
+    to_the_end: bool
+    """Whether no sample has anything behind them: what another message has there is shifted as well."""
 
     def place_of(self, number: int) -> int:
         """The field in which this sender writes what the standard has in a field; 0 where it writes it nowhere."""
         there = number - self.by
-        if self.first <= there <= self.last:
+        if self._has(there):
             return there
-        return 0 if self.first <= number <= self.last else number
+        return 0 if self._has(number) else number
 
     def meaning_of(self, number: int) -> int:
         """The field of the standard whose content stands in a field of this sender."""
-        return number + self.by if self.first <= number <= self.last else number
+        return number + self.by if self._has(number) else number
+
+    def _has(self, number: int) -> bool:
+        return self.first <= number and (self.to_the_end or number <= self.last)
 
 
 def shifts(profile: Profile, structure: Structure) -> list[Shift]:
@@ -105,7 +110,39 @@ def _run(segment: str, columns: Mapping[int, Column], structure: Structure, by: 
     evidence = tuple(number for number in run_of if there[number] > here[number])
     if not gain or sum(here[number] < 0 for number in evidence) < abs(by):
         return 0, None
-    return gain, Shift(segment, evidence[0], evidence[-1], by, evidence)
+    first = _begun(segment, evidence[0], by, here, there, structure)
+    last = _followed(segment, evidence[-1], by, here, there, structure)
+    return gain, Shift(segment, first, last, by, evidence, last == numbers[-1])
+
+
+def _begun(
+    segment: str, first: int, by: int, here: Mapping[int, int], there: Mapping[int, int], structure: Structure
+) -> int:
+    """Where the run begins: with the column of a field that every message must fill, when nobody fills it else."""
+    for number in sorted(here):
+        if number >= first or any(there[each] < here[each] for each in here if number <= each < first):
+            continue
+        due = structure.is_required(segment, number + by) and not structure.is_required(segment, number)
+        if due and number + by not in here:
+            return number
+    return first
+
+
+def _followed(
+    segment: str, last: int, by: int, here: Mapping[int, int], there: Mapping[int, int], structure: Structure
+) -> int:
+    """Where the run ends: what stands behind it and would fit there as well goes with it, to the end of the segment.
+
+    Next to the run, or in the second of two fields alike whose first is empty: the first of them is filled first.
+    """
+    reached = last
+    for number in sorted(each for each in here if each > last):
+        alike = structure.datatype(segment, number) == structure.datatype(segment, number + by)
+        second = by < 0 and alike and number + by not in here
+        if there[number] < here[number] or not (number == reached + 1 or second):
+            return last
+        reached = number
+    return reached
 
 
 def _taken_twice(run: range, by: int, columns: Iterable[int], here: Mapping[int, int]) -> int:

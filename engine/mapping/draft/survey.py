@@ -169,6 +169,7 @@ def _held(profile: Profile, definition: Definition) -> dict[str, list[str]]:
 
 
 def without(each: Survey, rows: Iterable[Moved]) -> Survey:
-    """The same without some of the rows that were moved."""
+    """The same without some of the rows that were moved; a known row that would then read something else is removed."""
     left = set(rows)
-    return replace(each, moved=tuple(row for row in each.moved if row not in left))
+    stay = (replace(row, rule=None) if row in left else row for row in each.moved if row not in left or row.misreads)
+    return replace(each, moved=tuple(stay))

@@ -35,7 +35,10 @@ _VALUE_TYPE, _VALUE = 2, 5
 
 
 def synthetic(each: Survey, codes: Mapping[tuple[str, int], str]) -> bytes:
-    """A message with the segments of the first sample and the fields that it fills, in UTF-8; `codes` by field."""
+    """A message with the segments of the first sample and the fields that it fills, in UTF-8; `codes` by field.
+
+    Of a shifted segment, whose rows it has to try, it has the fields that any sample fills.
+    """
     return "".join(f"{line}\r" for line in _Maker(each, codes).lines()).encode()
 
 
@@ -56,9 +59,13 @@ class _Maker:
         for segment in sample.segments[1:]:
             met[segment.name] += 1
             fields = with_usual_separators(segment)
+            filled = {number for number in range(1, len(fields)) if fields[number]}
+            if segment.name in self._shifted:
+                columns = self._each.profile.columns.items()
+                filled |= {number for (name, number), column in columns if name == segment.name and column.filled}
             made = [
-                self._value(segment.name, number, fields, met[segment.name]) if fields[number] else ""
-                for number in range(1, len(fields))
+                self._value(segment.name, number, fields, met[segment.name]) if number in filled else ""
+                for number in range(1, max(filled, default=0) + 1)
             ]
             yield "|".join((segment.name, *made)).rstrip("|")
 

@@ -97,6 +97,10 @@ class Structure:
         field = self._fields(segment).get(number)
         return field is not None and field[2][1] not in (0, 1)
 
+    def is_required(self, segment: str, number: int) -> bool:
+        field = self._fields(segment).get(number)
+        return field is not None and field[2][0] > 0
+
     def begins_with_its_number(self, segment: str) -> bool:
         """Whether the first field is a Set ID, which counts the segments."""
         return self.datatype(segment, 1) == "SI"
