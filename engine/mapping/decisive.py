@@ -109,6 +109,11 @@ class _Ask:
                 raws = [each.raw for each in cells]
                 raws[at] = ""
                 found.without(cell, (self.given(*raws) or {}) if any(raws) else {})
+        for leaf, alike in found.said_alike():
+            raws = ["" if cell in alike else cell.raw for cell in cells]
+            left = (self.given(*raws) or {}) if any(raws) else {}
+            if left.get(leaf) != whole[leaf]:
+                found.decided_by(leaf, alike)
         return found.by_leaf()
 
 
@@ -117,7 +122,8 @@ class _Decided:
 
     Of the cells that decide a leaf, those that hold its very text or number are told, in whatever width it is written;
     else those without which only some changes; else those without which there is nothing at all. Of a number that is
-    worked out both are told: nothing can be counted without it, and what it is counted in.
+    worked out both are told: nothing can be counted without it, and what it is counted in. Of a number that several
+    cells say, none of them is missed alone; what counts is what there is without them all.
     """
 
     def __init__(self, whole: Leaves) -> None:
@@ -125,6 +131,7 @@ class _Decided:
         self._filled: list[Cell] = []
         self._some: dict[str, list[Cell]] = {}
         self._all: list[Cell] = []
+        self._alike: dict[str, list[Cell]] = {}
 
     def without(self, cell: Cell, left: Leaves) -> None:
         self._filled.append(cell)
@@ -135,10 +142,23 @@ class _Decided:
             if leaf not in left or left[leaf] != value:
                 self._some.setdefault(leaf, []).append(cell)
 
+    def said_alike(self) -> Iterator[tuple[str, list[Cell]]]:
+        """The numbers that several cells hold of which none decides alone, and these cells."""
+        for leaf, value in self._whole.items():
+            holding = [cell for cell in self._filled if _is_number(value) and _holds(cell.raw, value)]
+            alone = (*self._all, *self._some.get(leaf, ()))
+            if len(holding) > 1 and not any(cell in alone for cell in holding):
+                yield leaf, holding
+
+    def decided_by(self, leaf: str, cells: list[Cell]) -> None:
+        self._alike[leaf] = cells
+
     def by_leaf(self) -> dict[str, list[Cell]]:
         return {leaf: self._of(leaf, value) for leaf, value in self._whole.items()}
 
     def _of(self, leaf: str, value: Any) -> list[Cell]:
+        if leaf in self._alike:
+            return self._alike[leaf]
         some = self._some.get(leaf, [])
         deciding = [*self._all, *some]
         holding = [cell for cell in deciding if _holds(cell.raw, value)]

@@ -273,3 +273,11 @@ def test_a_number_came_from_the_field_that_says_it_in_whatever_width(mapped: Map
     observation = next(each for each in found.resources if "valueQuantity" in each)
     assert str(observation["valueQuantity"]["value"]) == value
     assert fields_of(found.sources, "Observation")["valueQuantity.value"] == [("obx-5", "OBX-5[1]")]
+
+
+def test_a_number_that_two_fields_say_came_from_both_and_not_from_its_unit(mapped: Map) -> None:
+    lines = "PID|1||P1^^^HIS^MR||王^小东", "ORC|NW|R1", "RXE||A1^阿莫西林^L|1||片", "TQ1|1|1|BID", "RXR|PO^口服^L"
+    found = fields_of(mapped("RDE^O11", *lines, with_sources=True).sources, "MedicationRequest")
+    dose = "dosageInstruction[0].doseAndRate[0].doseQuantity"
+    assert found[f"{dose}.value"] == [("rxe-3", "RXE-3[1]"), ("rxe-3", "TQ1-2[1]")]
+    assert found[f"{dose}.unit"] == [("rxe-3", "RXE-5[1]")]
