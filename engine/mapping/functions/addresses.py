@@ -111,6 +111,9 @@ def telecom(options: Options) -> Apply:
             number, system = parts[3], "email"
         if not number:
             return None
+        if system != "email" and not number.isascii() and (narrow := folded(number)).isascii():
+            scope.doubt("number-format", "a telephone number in full-width digits", 1, Severity.INFORMATION)
+            number = narrow
         use = "mobile" if equipment == "CP" else _CONTACT_USE.get(parts[1].upper(), default)
         found: dict[str, Any] = {"system": system, "value": number}
         if use:

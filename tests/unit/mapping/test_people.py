@@ -173,3 +173,21 @@ def test_an_address_keeps_its_parts(mapped: Map) -> None:
 )
 def test_a_telephone_is_read_in_old_and_new_forms(mapped: Map, written: str, expected: dict[str, str]) -> None:
     assert patient(mapped, f13=written)["telecom"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "findings"),
+    [
+        ("１３８００１３８０００", "13800138000", ["number-format"]),
+        ("（０７１９）１２３４５６７－８", "(0719)1234567-8", ["number-format"]),
+        ("13800138000（子）", "13800138000（子）", []),
+        ("^NET^Internet^王＠example.org", "王＠example.org", []),
+    ],
+)
+def test_a_telephone_number_in_full_width_digits_is_made_narrow_and_that_is_said(
+    mapped: Map, written: str, kept: str, findings: list[str]
+) -> None:
+    result = mapped("ADT^A08", pid(f13=written))
+    (found,) = [each for each in result.resources if each["resourceType"] == "Patient"]
+    assert found["telecom"][0]["value"] == kept
+    assert [finding.code for finding in result.findings] == findings
