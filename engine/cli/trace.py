@@ -45,7 +45,10 @@ def trace(
         str | None, typer.Option(metavar="URL", help="Address of the hub; HUTONG_TOKEN holds a token.")
     ] = None,
     path: Annotated[
-        str, typer.Option(metavar="ELEMENT", help="With a resource: only this element, name or name[0].family.")
+        str,
+        typer.Option(
+            metavar="ELEMENT", help="With a resource: only this element and its source, name or name[0].family."
+        ),
     ] = "",
     fields: Annotated[
         bool, typer.Option("--fields", help="Also the segments, and each element with its rule and field.")
@@ -68,6 +71,9 @@ def trace(
             envelope["mapped"] = hub.get(f"/api/envelopes/{envelope['id']}/mapped")
     if as_json:
         typer.echo(json.dumps(known, ensure_ascii=False, indent=2))
+    elif path and known.get("provenance"):
+        for line in _elements(known["provenance"]):
+            _console().print(line)
     else:
         _print(_console(), known)
     if not any(known[kind] for kind in ("envelopes", "resources", "deliveries", "findings", "worklist", "studies")):
@@ -181,11 +187,18 @@ def _mapped(mapped: dict[str, Any]) -> Tree:
     return tree
 
 
+def _elements(provenance: dict[str, Any]) -> list[str]:
+    return [
+        f"{escape(element['path'])} = {escape(element['value'])}  [dim]{escape(_said(element))}[/]"
+        for element in provenance["elements"]
+    ]
+
+
 def _origins(provenance: dict[str, Any]) -> Tree:
     """Element = value ← rule@version ← field [bytes] of an envelope; below them the versions."""
     tree = Tree(f"[bold]{escape(provenance['reference'])}@{provenance['version']}[/] where from?")
-    for element in provenance["elements"]:
-        tree.add(f"{escape(element['path'])} = {escape(element['value'])}  [dim]{escape(_said(element))}[/]")
+    for element in _elements(provenance):
+        tree.add(element)
     for source in provenance["gathered_from"]:
         tree.add(escape(f"gathered from {source}"))
     versions = tree.add("versions")

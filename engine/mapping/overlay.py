@@ -134,8 +134,18 @@ def _changed(
         if named and not holders:
             known = [rule for _, rules in named for rule in rules]
             text = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
+            making = next((each.id for each, _ in named if each.id.id == change.id), None)
+            text = _irremovable(change.resource, making) if making is not None else text
             problems.append(Problem(change.line.file, change.line.line, "rule", text))
     return tuple(replace(each, rules=tuple(rules.values())) for each, rules in zip(resources, changed, strict=True))
+
+
+def _irremovable(resource: str, making: Rule) -> str:
+    fields = ", ".join(map(str, making.fields)) or "no field"
+    return (
+        f"every {resource} needs the id that '{making.id}' makes of {fields}: write the row with other fields, "
+        f"{{rule: {making.id}, from: …, with: {making.function}}}, or take this line out"
+    )
 
 
 def _takers(

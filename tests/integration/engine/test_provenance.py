@@ -227,6 +227,10 @@ async def test_trace_tells_where_a_resource_came_from(
     assert "name[0].family = 石  ← pid-5@1 ← PID-5[1].1 [" in told
     assert "baishi-his ADT^A04 R1" in told
 
+    answers["/api/provenance"] = await _ask(client, source, "name[0].family")
+    asked = _run("trace", source, "--path", "name[0].family", capsys=capsys)
+    assert [line.partition("  ")[0] for line in asked.splitlines()] == ["name[0].family = 石"]
+
     assert json.loads(_run("trace", source, "--json", capsys=capsys))["provenance"]["reference"] == source
 
     answers["/api/provenance"]["versions"][0] |= {"mapping_changed": True, "mapping_today": "ADT@2+ffffff"}

@@ -129,6 +129,18 @@ def registered(mappings: MappingSet, facility: str, *lines: str) -> Mapped:
     return mapping.apply(er7.parse("".join(f"{line}\r" for line in (header, *lines)).encode()), CONTEXT)
 
 
+def test_a_row_that_makes_the_id_is_not_removed_and_the_check_says_what_to_do_instead(copied: Path) -> None:
+    place = copied / "facilities/baishi"
+    place.mkdir(parents=True)
+    overlay = "version: 1\nmappings: [ADT]\nchanges:\n  Encounter:\n    - {rule: visit-id, remove: yes}\n"
+    (place / "adt.yaml").write_text(overlay, encoding="utf-8")
+    assert problems(copied, ["baishi"]) == [
+        "facilities/baishi/adt.yaml:5: rule: every Encounter needs the id that 'visit-id' makes of "
+        "PV1-19, PV1-44, PV1-2, MSH-9: write the row with other fields, "
+        "{rule: visit-id, from: …, with: visit_id}, or take this line out"
+    ]
+
+
 def test_a_facility_changes_rows_by_their_id_and_nobody_else_notices(overlaid: Path) -> None:
     mappings = MappingSet.load(overlaid, ["baishi", "qingxi"])
     lines = pid(f5="王^小东", f8="M", f13="1", f14="2"), "ZPD|1|小^东"
