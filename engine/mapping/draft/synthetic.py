@@ -85,6 +85,8 @@ class _Maker:
             return _VALUES[datatype]
         if holds_codes(segment, number, column, self._each.structure):
             return self._plain(column.values.most_common(1)[0][0])
+        if segment.startswith("Z"):  # notes that are alike would become one
+            return f"{_WORD}{number}"
         return "TEST^测试^L" if datatype in ("CE", "CWE", "CNE") else _WORD
 
     def _datatype(self, segment: str, number: int) -> str:

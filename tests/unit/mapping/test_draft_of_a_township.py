@@ -101,6 +101,11 @@ def test_a_field_stands_below_what_its_group_becomes_else_what_a_group_inside_it
     assert "Patient:" not in appointments
 
 
+def test_fields_of_its_own_segments_differ_so_that_what_they_become_does(own: Path) -> None:
+    drafted = (own / "facilities/zhuling/rde_drafted.hl7").read_text(encoding="utf-8")
+    assert "ZRX|测试1|测试2\n" in drafted
+
+
 def test_numbers_of_visits_are_not_shown_as_codes(made: Draft, own: Path) -> None:
     shown = "".join(column.holds for survey in made.surveys for column in survey.columns)
     written = "".join(path.read_text(encoding="utf-8") for path in own.rglob("*") if path.is_file())
