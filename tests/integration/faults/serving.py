@@ -164,8 +164,9 @@ class Served:
         await until(f"the end of {role}", lambda: not _lives(process) and _at_most_one(threads))
 
     async def whole(self) -> None:
-        """Waits until the browser's port and every channel listen, whatever an earlier test did to them."""
-        for port in (urlsplit(self.run["http"]).port, *self.run["mllp"].values()):
+        """Waits until the browser's port, if it has one, and every channel listen, whatever an earlier test did."""
+        page = [urlsplit(self.run["http"]).port] if "http" in self.run else []
+        for port in (*page, *self.run["mllp"].values()):
             await until(f"port {port} listens", partial(_listens, port))
 
     async def revived(self, role: str) -> psutil.Process:
