@@ -6,9 +6,9 @@ The worklist information model of PS3.4 annex K. Only attributes that were asked
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, time
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -27,10 +27,13 @@ _LABELS = {"utf-8": UNICODE, "gb18030": CHINESE}
 
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
-_SPECIFIC_CHARACTER_SET = 0x00080005
+SPECIFIC_CHARACTER_SET = 0x00080005
 _NOT_IN_A_NAME = re.compile(r"[\\=\x00-\x1f\x7f]")
 _SEPARATES_COMPONENTS = re.compile(r"[\^ ]")
 _T = TypeVar("_T", date, time)
+
+Said: TypeAlias = "str | tuple[Mapping[str, Said], ...]"
+"""A text, or the items of a sequence by keyword."""
 
 
 def charset_of(identifier: Dataset) -> str:
@@ -69,7 +72,7 @@ def query_of(identifier: Dataset) -> StepQuery:
 def answer(identifier: Dataset, step: Step, calling_ae: str) -> Dataset:
     """One match: the attributes that the identifier asks for, in the charset it asks for."""
     charset = charset_of(identifier)
-    known = _everything(step, calling_ae, charset)
+    known = _data_set(said_of(step, calling_ae, charset))
     asked = _only_asked(identifier, known)
     if charset:
         asked.SpecificCharacterSet = charset
@@ -80,7 +83,7 @@ def _only_asked(identifier: Dataset, known: Dataset) -> Dataset:
     """Every key comes back, also those that were matched (PS3.4 K.2.2.1.2); empty where nothing is known."""
     asked = Dataset()
     for element in identifier:
-        if element.tag == _SPECIFIC_CHARACTER_SET or element.tag.element == 0:
+        if element.tag == SPECIFIC_CHARACTER_SET or element.tag.element == 0:
             continue
         if element.tag not in known:
             asked.add(DataElement(element.tag, element.VR, Items() if element.VR == "SQ" else None))
@@ -92,48 +95,58 @@ def _only_asked(identifier: Dataset, known: Dataset) -> Dataset:
     return asked
 
 
-def _everything(step: Step, calling_ae: str, charset: str) -> Dataset:
+def said_of(step: Step, calling_ae: str, charset: str) -> dict[str, Said]:
+    """Everything that is known of a step, by keyword. `charset` is empty where no Chinese can be shown."""
     scheduled = step.scheduled_at.astimezone(CHINA)
     text = step.procedure_text if charset else _ascii(step.procedure_text) or step.procedure_code
-    item = Dataset()
-    item.ScheduledStationAETitle = step.station_ae or calling_ae
-    item.ScheduledProcedureStepStartDate = scheduled.strftime("%Y%m%d")
-    item.ScheduledProcedureStepStartTime = scheduled.strftime("%H%M%S")
-    item.Modality = step.modality
-    item.ScheduledProcedureStepDescription = _limited(text, 64)
-    item.ScheduledProcedureStepID = step.accession
-    item.ScheduledProcedureStepStatus = "SCHEDULED"
-    item.ScheduledPerformingPhysicianName = ""
-    item.ScheduledStationName = ""
-    item.ScheduledProcedureStepLocation = ""
-    item.ScheduledProtocolCodeSequence = _codes(step, text)
+    item: dict[str, Said] = {
+        "ScheduledStationAETitle": step.station_ae or calling_ae,
+        "ScheduledProcedureStepStartDate": scheduled.strftime("%Y%m%d"),
+        "ScheduledProcedureStepStartTime": scheduled.strftime("%H%M%S"),
+        "Modality": step.modality,
+        "ScheduledProcedureStepDescription": _limited(text, 64),
+        "ScheduledProcedureStepID": step.accession,
+        "ScheduledProcedureStepStatus": "SCHEDULED",
+        "ScheduledPerformingPhysicianName": "",
+        "ScheduledStationName": "",
+        "ScheduledProcedureStepLocation": "",
+        "ScheduledProtocolCodeSequence": _codes(step, text),
+    }
+    return {
+        "ScheduledProcedureStepSequence": (item,),
+        "AccessionNumber": step.accession,
+        "StudyInstanceUID": step.study_uid,
+        "RequestedProcedureID": step.accession,
+        "RequestedProcedureDescription": _limited(text, 64),
+        "RequestedProcedureCodeSequence": _codes(step, text),
+        "PlacerOrderNumberImagingServiceRequest": _limited(step.placer, 64),
+        "RequestingPhysician": _person(step.requested_by, "", charset),
+        "PatientName": _person(step.patient_name, step.patient_name_latin, charset),
+        "PatientID": _limited(step.patient_id, 64),
+        "IssuerOfPatientID": _limited(step.issuer if charset else _ascii(step.issuer), 64),
+        "PatientBirthDate": step.birth_on.strftime("%Y%m%d") if step.birth_on else "",
+        "PatientSex": step.sex,
+        "BodyPartExamined": _limited(_ascii(step.body_part), 16),
+    }
 
-    known = Dataset()
-    known.ScheduledProcedureStepSequence = Items([item])
-    known.AccessionNumber = step.accession
-    known.StudyInstanceUID = step.study_uid
-    known.RequestedProcedureID = step.accession
-    known.RequestedProcedureDescription = _limited(text, 64)
-    known.RequestedProcedureCodeSequence = _codes(step, text)
-    known.PlacerOrderNumberImagingServiceRequest = _limited(step.placer, 64)
-    known.RequestingPhysician = _person(step.requested_by, "", charset)
-    known.PatientName = _person(step.patient_name, step.patient_name_latin, charset)
-    known.PatientID = _limited(step.patient_id, 64)
-    known.IssuerOfPatientID = _limited(step.issuer if charset else _ascii(step.issuer), 64)
-    known.PatientBirthDate = step.birth_on.strftime("%Y%m%d") if step.birth_on else ""
-    known.PatientSex = step.sex
-    known.BodyPartExamined = _limited(_ascii(step.body_part), 16)
-    return known
+
+def _data_set(said: Mapping[str, Said]) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in said.items():
+        setattr(dataset, keyword, value if isinstance(value, str) else Items(_data_set(item) for item in value))
+    return dataset
 
 
-def _codes(step: Step, text: str) -> Items:
+def _codes(step: Step, text: str) -> tuple[dict[str, Said], ...]:
     if not step.procedure_code:
-        return Items()
-    code = Dataset()
-    code.CodeValue = _limited(_ascii(step.procedure_code), 16)
-    code.CodingSchemeDesignator = "99LOCAL"
-    code.CodeMeaning = _limited(text or step.procedure_code, 64)
-    return Items([code])
+        return ()
+    return (
+        {
+            "CodeValue": _limited(_ascii(step.procedure_code), 16),
+            "CodingSchemeDesignator": "99LOCAL",
+            "CodeMeaning": _limited(text or step.procedure_code, 64),
+        },
+    )
 
 
 def _person(name: str, latin: str, charset: str) -> str:

@@ -1,13 +1,11 @@
 """How is an answer written whose attributes are all of the index? Straight to bytes, as `answers` and pydicom would.
 
-Nearly all queries ask for such attributes alone, and a data set made element by element costs ten times as long. What
-is in any way unusual, a value with a backslash or one that its VR cannot hold, is left to the longer way.
+Nearly all queries ask for such attributes alone. What is in any way unusual, a value with a backslash or one that its
+VR cannot hold, is left to the longer way.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Callable
 from functools import partial
 
@@ -18,28 +16,11 @@ from engine.store.imaging_search import LEVELS, Found, Level
 from pacs_gateway.query.answers import ONLINE, TEXT_LIMITS, UNICODE
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF, NEVER_MATCHED
 from pacs_gateway.query.models import UNIQUE_KEYS
+from pacs_gateway.query.usual import Unusual, code, header, is_text, padded, text
 from pacs_gateway.query.values import tags_of
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 
-_TEXT = frozenset({"LO", "SH", "PN"})
-_SPACES = re.compile(r"^ | $")
-_USUAL = {
-    "AE": re.compile(r"[!-\[\]-~]{1,16}"),
-    "AS": re.compile(r"\d{3}[DWMY]"),
-    "CS": re.compile(r"[A-Z0-9_]{1,16}"),
-    "DA": re.compile(r"\d{8}"),
-    "DT": re.compile(r"\d{8}(\d{6}(\.\d{1,6})?)?"),
-    "IS": re.compile(r"0|-?[1-9]\d{0,8}"),
-    "TM": re.compile(r"\d{6}(\.\d{1,6})?"),
-    "UI": re.compile(r"[0-9.]{1,64}"),
-}
-"""Values that are written as they stand, whoever writes them."""
-
 _Said = Callable[[Found], str]
-
-
-class Unusual(Exception):
-    """An answer that is to be written the longer way."""
 
 
 def is_plain(identifier: Dataset, transfer_syntax: str) -> bool:
@@ -64,15 +45,16 @@ class PlainAnswers:
         asked = {tag for tag in tags_of(identifier) if tag not in NEVER_MATCHED and tag & 0xFFFF}
         said = {**{tag: known.get(tag, _nothing) for tag in asked | {unique}}, **always}
         explicit = transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN
-        self._elements = [(tag, *_head(tag, explicit=explicit), said[tag]) for tag in sorted(said)]
-        self._size = struct.Struct("<H" if explicit else "<I")
+        self._elements = [
+            (tag, vr := dictionary_VR(tag), *header(tag, vr, explicit), said[tag]) for tag in sorted(said)
+        ]
 
     def write(self, found: Found) -> bytes:
         """The data set of one match. Raises Unusual."""
         written: list[bytes] = []
-        for tag, head, vr, say in self._elements:
+        for tag, vr, head, size, say in self._elements:
             value = _encoded(tag, vr, say(found))
-            written += (head, self._size.pack(len(value)), value)
+            written += (head, size.pack(len(value)), value)
         return b"".join(written)
 
 
@@ -102,25 +84,15 @@ def _known(level: Level) -> dict[int, _Said]:
 
 
 def _encoded(tag: int, vr: str, value: str) -> bytes:
-    if not value:
-        return b""
-    if vr in _TEXT:
-        value = value[: TEXT_LIMITS.get(vr)]
-        if "\\" in value or not value.isprintable() or _SPACES.search(value) or value.endswith("="):
+    if is_text(vr):
+        return text(vr, value[: TEXT_LIMITS.get(vr)], "utf-8")
+    if value == UNICODE:
+        return value.encode()
+    if tag == _MODALITIES and "\\" in value:
+        if not all(values := value.split("\\")):
             raise Unusual
-        raw = value.encode()
-    else:
-        values = value.split("\\") if tag == _MODALITIES else [value]
-        if value != UNICODE and not all(_USUAL[vr].fullmatch(one) for one in values):
-            raise Unusual
-        raw = value.encode("ascii", "strict")
-    return raw + (b"\0" if vr == "UI" else b" ") if len(raw) % 2 else raw
-
-
-def _head(tag: int, *, explicit: bool) -> tuple[bytes, str]:
-    """What stands before the length (PS3.5 §7.1.2, §7.1.3): every VR here has a short one."""
-    vr = dictionary_VR(tag)
-    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + (vr.encode() if explicit else b""), vr
+        return padded(vr, b"\\".join(code(vr, one).rstrip(b" ") for one in values))
+    return code(vr, value)
 
 
 def _attribute(name: str, found: Found) -> str:

@@ -17,7 +17,8 @@ from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malform
 from pacs_gateway.query.keys import Asked, asked_by
 from pacs_gateway.query.matching import satisfies
 from pacs_gateway.query.models import FIND, check_unique_keys, level_of
-from pacs_gateway.query.plain import PlainAnswers, Unusual, is_plain
+from pacs_gateway.query.plain import PlainAnswers, is_plain
+from pacs_gateway.query.usual import Unusual
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Answers, Operation, Request, response
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED

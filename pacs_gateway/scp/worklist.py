@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 
 from pydicom.dataset import Dataset
 
@@ -13,11 +14,13 @@ from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
 from pacs_gateway import status
 from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed
+from pacs_gateway.query.usual import Unusual
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Answers, Operation, Request, response
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
 from pacs_gateway.upper_layer.commands import CommandField
 from pacs_gateway.worklist import answer, query_of
+from pacs_gateway.worklist_answers import PlainSteps
 
 MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 
@@ -62,11 +65,12 @@ class _Finding:
         try:
             identifier = self._identifier.read()
             steps = await self._steps(_query_of(identifier))
+            plain = self._plain(identifier)
             for step in steps:
                 if answers.cancelled:
                     await answers.send(response(command, status.CANCELLED))
                     return
-                found = self._answer(identifier, step)
+                found = self._answer(plain, identifier, step)
                 await answers.send(response(command, status.PENDING, has_data_set=True), found)
         except HutongError as error:
             _log.warning("channel %s: refused a query of %s: %s", self._channel, self._request.peer, error.message)
@@ -88,7 +92,19 @@ class _Finding:
             raise StorageError("more matches than one answer holds: ask for less", code="too-many-matches")
         return steps
 
-    def _answer(self, identifier: Dataset, step: Step) -> bytes:
+    def _plain(self, identifier: Dataset) -> PlainSteps | None:
+        """None for an identifier whose answers are to be written the longer way."""
+        try:
+            return PlainSteps(identifier, self._request.caller.ae_title, self._request.transfer_syntax)
+        except Unusual:
+            return None
+        except UNREADABLE as error:
+            raise malformed() from error
+
+    def _answer(self, plain: PlainSteps | None, identifier: Dataset, step: Step) -> bytes:
+        if plain is not None:
+            with suppress(Unusual):
+                return plain.write(step)
         try:
             return encoded(answer(identifier, step, self._request.caller.ae_title), self._request.transfer_syntax)
         except UNREADABLE as error:

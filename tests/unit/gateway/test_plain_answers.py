@@ -14,7 +14,8 @@ from engine.store.imaging_search import Content, Found, Key, Level
 from pacs_gateway.query.answers import answer_of, known_of
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF
-from pacs_gateway.query.plain import PlainAnswers, Unusual, is_plain
+from pacs_gateway.query.plain import PlainAnswers, is_plain
+from pacs_gateway.query.usual import Unusual
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 AE = "HUTONG"
