@@ -64,8 +64,8 @@ async def _move_visit(work: Work, walk: Understood, act: Act) -> None:
         work.find(_unknown_visit(act), walk, act.of)
         return
     owner = (visit.get("subject") or {}).get("reference", "")
-    moved = {**visit, "subject": {"reference": act.to}}
-    if owner == act.to or "subject" not in work.newer.leave(walk.envelope.id, visit, moved):
+    late = work.late.get(walk.envelope.id)
+    if owner == act.to or (late is not None and "subject" in work.history.changed_since(late, act.of)):
         return
     if not await _is_of(work, owner, act.before):
         work.find(_somebody_elses(act), walk, act.of)

@@ -2,11 +2,13 @@
 
 A message that is processed again, or that nothing mapped for a month, says what was true when it was sent. Of each
 resource it changes the elements that no newer envelope and no person changed since; the others stay as they are.
+Whether its state or its time comes too late is asked of the record as it was when its turn came: what a newer message
+said of one result does not make what this one says of the others old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +22,8 @@ from engine.understanding import Understood
 
 Resource = dict[str, Any]
 _ALWAYS = frozenset({"resourceType", "id"})
+_WORKED_OUT = frozenset({"identifier", "link", "partOf"})
+"""Elements that hutong adds to what a message says: that the message does not say them takes nothing away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +50,142 @@ NOBODY: Mapping[UUID, Late] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
-    """For each late envelope and resource: the elements that something newer has changed."""
+class Withheld:
+    """What a late message says otherwise than the record and does not change, because something newer said it.
 
-    _changed: Mapping[tuple[UUID, str], frozenset[str]] = field(default_factory=dict)
+    elements  empty where nothing of the resource may be said: its state, or its time, is older
+    envelope  the newer message; where there is none, `actor` wrote it: a person, or hutong
+    """
+
+    reference: str
+    elements: tuple[str, ...] = ()
+    envelope: UUID | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Who said what of these resources before.
+
+    versions  of every resource that a late envelope speaks of, and of reports whose time is in doubt
+    spoken    what envelopes spoke of when they were recorded
+    """
+
+    versions: Mapping[str, Sequence[Version]] = field(default_factory=dict)
+    spoken: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    async def than(cls, connection: Connection, walks: Sequence[Understood], late: Mapping[UUID, Late]) -> Newer:
-        """Asked after the resources were read: whoever changes one of them meanwhile makes us begin again."""
+    async def of(
+        cls,
+        connection: Connection,
+        walks: Sequence[Understood],
+        late: Mapping[UUID, Late],
+        doubtful: Collection[str] = (),
+    ) -> History:
+        """Asked after the resources were read: whoever changes one of them meanwhile makes us begin again.
+
+        doubtful  reports of which an older version may have come
+        """
         behind = [walk for walk in walks if walk.envelope.id in late]
-        if not behind:
+        if not behind and not doubtful:
             return cls()
-        of_walk = {walk.envelope.id: [f"{r['resourceType']}/{r['id']}" for r in walk.resources] for walk in behind}
-        known = await versions.of(connection, {reference for told in of_walk.values() for reference in told})
-        return cls(
-            {
-                (envelope, reference): _changed_after(known.get(reference, ()), late[envelope].place)
-                for envelope, told in of_walk.items()
-                for reference in told
-            }
-        )
+        before = await versions.spoken_of(connection, [w.envelope.id for w in behind if late[w.envelope.id].replayed])
+        asked = {reference for walk in behind for reference in spoken_in(walk)}
+        known = await versions.of(connection, asked.union(doubtful, *before.values()))
+        writers = {
+            version.envelope
+            for reference, of_it in known.items()
+            if reference.startswith("DiagnosticReport/")
+            for version in of_it
+            if version.envelope is not None
+        }
+        return cls(known, before | await versions.spoken_of(connection, writers - before.keys()))
 
-    def leave(self, envelope: UUID, current: Resource | None, incoming: Resource) -> Resource:
-        """What `incoming` may still say of a resource. Identifiers are only ever added, so new ones of it are kept."""
-        changed = self._changed.get((envelope, f"{incoming['resourceType']}/{incoming['id']}"), frozenset())
-        if not changed or current is None:
-            return incoming
-        said = {element: value for element, value in incoming.items() if element in _ALWAYS or element not in changed}
-        if "identifier" in changed and incoming.get("identifier"):
-            said["identifier"] = _with_unknown(current.get("identifier", []), incoming["identifier"])
-        return said
+    def seen(self, envelope: UUID, late: Late, reference: str) -> Resource | None:
+        """The resource as it was when the envelope's turn came, before itself and anything newer."""
+        body: Resource | None = None
+        for version in self.versions.get(reference, ()):
+            if version.envelope == envelope or version.newer_than(late.place):
+                break
+            body = version.body
+        return body
+
+    def changed_since(self, late: Late, reference: str) -> dict[str, Version]:
+        """The elements that something newer has changed, with its last version that did."""
+        changed: dict[str, Version] = {}
+        for version, elements in _changes(self.versions.get(reference, ())):
+            if version.newer_than(late.place):
+                changed |= dict.fromkeys(elements, version)
+        return changed
+
+    def owned(self, envelope: UUID, reference: str) -> set[str]:
+        """The elements that nobody has changed since this envelope did, and that only a message can have said."""
+        last: dict[str, UUID | None] = {}
+        for version, elements in _changes(self.versions.get(reference, ())):
+            last |= dict.fromkeys(elements, version.envelope)
+        return {element for element, by in last.items() if by == envelope} - _ALWAYS - _WORKED_OUT
+
+    def only_of(self, envelope: UUID, reference: str) -> bool:
+        """Whether there is such a resource, and nobody but this envelope ever wrote it."""
+        known = self.versions.get(reference, ())
+        return bool(known) and all(version.envelope == envelope for version in known)
+
+    def said_at(self, walk: UUID, late: Late | None, result: str, report: str, stands: str) -> str:
+        """When the report was issued that last spoke of a result; `stands` is when the report on record was.
+
+        A correction says only the results that it corrects: what it leaves out was said by the version before.
+        """
+        if report not in self.versions:
+            return stands
+        for version in reversed(self.versions[report]):
+            if version.envelope == walk or (late is not None and version.newer_than(late.place)):
+                continue
+            spoken = self.spoken.get(version.envelope) if version.envelope is not None else None
+            if spoken is None or result in spoken:
+                return version.body.get("issued") or ""
+        return ""
 
 
-def _changed_after(known: Sequence[Version], place: UUID) -> frozenset[str]:
-    changed: set[str] = set()
+def spoken_in(walk: Understood) -> Iterator[str]:
+    """References of everything that a message states or acts on; what it merely mentions is left out."""
+    for resource in walk.resources:
+        reference = f"{resource['resourceType']}/{resource['id']}"
+        if reference not in walk.only_if_missing:
+            yield reference
+    for act in walk.acts:
+        yield from (reference for reference in (act.of, act.to) if "/" in reference)
+
+
+def may_say(current: Resource | None, incoming: Resource, changed: Mapping[str, Version]) -> Resource:
+    """What of `incoming` is nothing newer's. Identifiers are only ever added, so new ones of it are kept."""
+    if not changed or current is None:
+        return incoming
+    said = {element: value for element, value in incoming.items() if element in _ALWAYS or element not in changed}
+    if "identifier" in changed and incoming.get("identifier"):
+        said["identifier"] = _with_unknown(current.get("identifier", []), incoming["identifier"])
+    return said
+
+
+def withheld(current: Resource, wanted: Resource, changed: Mapping[str, Version]) -> list[Withheld]:
+    """What would be otherwise if nothing newer had been said; one for each who said it.
+
+    wanted  the resource as it would be then
+    """
+    reference = f"{current['resourceType']}/{current['id']}"
+    by: dict[tuple[UUID | None, str | None], list[str]] = {}
+    for element, version in changed.items():
+        if current.get(element) != wanted.get(element):
+            by.setdefault((version.envelope, version.actor), []).append(element)
+    return [Withheld(reference, tuple(sorted(elements)), *author) for author, elements in by.items()]
+
+
+def _changes(known: Sequence[Version]) -> Iterator[tuple[Version, set[str]]]:
+    """Each version with the elements in which it differs from the one before."""
     before: Resource = {}
     for version in known:
-        if version.newer_than(place):
-            elements = before.keys() | version.body.keys()
-            changed.update(element for element in elements if before.get(element) != version.body.get(element))
+        elements = before.keys() | version.body.keys()
+        yield version, {element for element in elements if before.get(element) != version.body.get(element)}
         before = version.body
-    return frozenset(changed)
 
 
 def _with_unknown(known: list[Resource], arrived: list[Resource]) -> list[Resource]:

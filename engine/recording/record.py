@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +17,12 @@ from engine.recording.change_visits import change_visits
 from engine.recording.follow_orders import follow_orders
 from engine.recording.identify import identify
 from engine.recording.join_people import join_people, joined_by
-from engine.recording.late import NOBODY, Late, Newer
+from engine.recording.late import NOBODY, History, Late
 from engine.recording.link_studies import link_studies
-from engine.recording.merge import merge
 from engine.recording.owe_imaging import owe_imaging
 from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
-from engine.recording.superseded import too_late
+from engine.recording.state_resources import doubtful, state_resources
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, reconcile_cases, worklist
 from engine.store.database import Connection
@@ -90,30 +90,17 @@ async def record(
 
 async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
     await work.book.load([_reference(resource) for walk in walks for resource in walk.resources])
-    work.newer = await Newer.than(work.connection, walks, work.late)
+    work.history = await History.of(work.connection, walks, work.late, set(doubtful(walks, work.book.get)))
     for walk in walks:
-        left = _too_late(work, walk)
-        for resource in walk.resources:
-            reference = _reference(resource)
-            current = work.book.get(reference)
-            if reference in left or (current is not None and reference in walk.only_if_missing):
-                continue
-            work.put(merge(current, work.newer.leave(walk.envelope.id, current, resource)), walk)
+        late = work.late.get(walk.envelope.id)
+        stated = state_resources(walk, late, work.history, work.book.get, partial(work.put, walk=walk))
+        for each in stated.too_late:
+            if each.finding is not None and not work.replayed(walk):
+                work.find(each.finding, walk, each.reference)
 
 
 def _reference(resource: dict[str, Any]) -> str:
     return f"{resource['resourceType']}/{resource['id']}"
-
-
-def _too_late(work: Work, walk: Understood) -> set[str]:
-    """References of what this message says too late; its findings are raised."""
-    stated = (resource for resource in walk.resources if _reference(resource) not in walk.only_if_missing)
-    left = set()
-    for late in too_late(stated, work.book.get):
-        left.add(late.reference)
-        if late.finding is not None and not work.replayed(walk):
-            work.find(late.finding, walk, late.reference)
-    return left
 
 
 async def _identify_patients(work: Work, joined: Collection[str]) -> None:

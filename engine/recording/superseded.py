@@ -11,6 +11,8 @@ from engine.recording.precedence import Late, order_too_late, result_too_late
 
 Resource = dict[str, Any]
 Current = Callable[[str], Resource | None]
+SaidAt = Callable[[str, str, str], str]
+"""When the report was issued that last spoke of a result; asked with both, and with when the one on record was."""
 
 _REPORT, _RESULT, _ORDER = "DiagnosticReport", "Observation", "ServiceRequest"
 _LOCATIONS = {_REPORT: "OBR-25", _RESULT: "OBX-11", _ORDER: "ORC-5"}
@@ -24,7 +26,9 @@ class TooLate:
     finding: Finding | None
 
 
-def too_late(resources: Iterable[Resource], current: Current) -> Iterator[TooLate]:
+def too_late(
+    resources: Iterable[Resource], current: Current, said_at: SaidAt = lambda _result, _report, stands: stands
+) -> Iterator[TooLate]:
     """What of one message comes too late after what is on record.
 
     current  gives what is on record before this message, by reference
@@ -50,6 +54,9 @@ def too_late(resources: Iterable[Resource], current: Current) -> Iterator[TooLat
         if known is None:
             continue
         report_before, report = reported.get(reference, (None, None))
+        if report is not None and report_before is not None:
+            issued = said_at(reference, f"{_REPORT}/{report['id']}", report_before.get("issued") or "")
+            report_before = {**report_before, "issued": issued}
         if late := _late(known, resource, report_before, report):
             told = report is not None and f"{_REPORT}/{report['id']}" in late_reports
             yield TooLate(reference, None if told else _finding(late, kind))
@@ -66,9 +73,10 @@ def _late(known: Resource | None, incoming: Resource, before: Resource | None, r
 
 
 def _finding(late: Late, kind: str) -> Finding:
-    what = {_REPORT: "report, with its results,", _RESULT: "result", _ORDER: "order"}[kind]
+    what = {_REPORT: "report", _RESULT: "result", _ORDER: "order"}[kind]
     if late is Late.PRELIMINARY:
-        text = f"A {what} that is not final yet came after the final one; it was not recorded."
+        text = f"A {what} that is not final yet came after the final one; it was not recorded"
     else:
-        text = f"An older version of this {what} came after a newer one; it was not recorded."
+        text = f"An older version of this {what} came after a newer one; it was not recorded"
+    text += ", nor were its results that something newer says." if kind == _REPORT else "."
     return Finding(late, text, Severity.INFORMATION, _LOCATIONS[kind])

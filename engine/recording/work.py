@@ -11,7 +11,7 @@ from uuid import UUID
 from engine.config import Community
 from engine.finding import Finding
 from engine.recording.book import Book
-from engine.recording.late import Late, Newer
+from engine.recording.late import History, Late
 from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -29,7 +29,7 @@ class Work:
     late            envelopes whose turn was before others that are recorded already
     steps           by ServiceRequest id
     linked_studies  references of studies that were linked to their orders
-    newer           what newer envelopes changed, where one of these is late
+    history         who said what before, where one of these is late
     moved_orders    ids of orders that went to another patient with their visit
     cases           what about a study a person should decide, by the study; nothing where everything is clear
     decided         studies of which people said something
@@ -48,7 +48,7 @@ class Work:
     cases: dict[StudyKey, set[str]] = field(default_factory=dict)
     decided: list[StudyKey] = field(default_factory=list)
     opened_orders: list[tuple[Understood, str]] = field(default_factory=list)
-    newer: Newer = field(default_factory=Newer)
+    history: History = field(default_factory=History)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:

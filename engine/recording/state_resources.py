@@ -1,0 +1,112 @@
+"""What do the resources that a message states become on the record? The same for a recording and for a look ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from engine.recording.late import History, Late, Withheld, may_say, withheld
+from engine.recording.merge import merge
+from engine.recording.precedence import Late as Precedence
+from engine.recording.precedence import compared, result_too_late
+from engine.recording.superseded import TooLate, too_late
+from engine.understanding import Understood
+
+Resource = dict[str, Any]
+Get = Callable[[str], Resource | None]
+Put = Callable[[Resource], None]
+
+_OF_A_STATE = ("DiagnosticReport", "Observation")
+
+
+@dataclass(slots=True)
+class Stated:
+    """What of a message was not recorded: it came too late, or something newer had been said."""
+
+    too_late: list[TooLate] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
+
+
+def doubtful(walks: Sequence[Understood], get: Get) -> Iterator[str]:
+    """Reports on record that are newer than what came: their results may be older than that."""
+    for walk in walks:
+        for resource in walk.resources:
+            if resource["resourceType"] == "DiagnosticReport":
+                known = get(_reference(resource)) or {}
+                if compared(resource.get("issued") or "", known.get("issued") or "") < 0:
+                    yield _reference(resource)
+
+
+def state_resources(walk: Understood, late: Late | None, history: History, get: Get, put: Put) -> Stated:
+    """Puts everything that this message may say. `get` gives what is on record, with what was put before."""
+    stated = Stated()
+    envelope = walk.envelope.id
+    said = [resource for resource in walk.resources if _reference(resource) not in walk.only_if_missing]
+    seen = get if late is None else partial(history.seen, envelope, late)
+    stated.too_late = list(too_late(said, seen, partial(history.said_at, envelope, late)))
+    left = {each.reference for each in stated.too_late}
+    for resource in walk.resources:
+        reference = _reference(resource)
+        current = get(reference)
+        if current is not None and reference in walk.only_if_missing:
+            continue
+        if late is None:
+            if reference not in left:
+                put(merge(current, resource))
+            continue
+        if reference not in left and _is_unsettled_again(current, resource, late, history):
+            left.add(reference)
+        if reference not in left:
+            _put_late(current, resource, late, history, put, stated)
+        elif current is not None and merge(current, resource) != current:
+            stated.withheld.append(_left_whole(walk, late, history, reference))
+    if late is not None and late.replayed:
+        _take_back(walk, history, left, get, put)
+    return stated
+
+
+def _put_late(
+    current: Resource | None, resource: Resource, late: Late, history: History, put: Put, stated: Stated
+) -> None:
+    changed = history.changed_since(late, _reference(resource))
+    after = merge(current, may_say(current, resource, changed))
+    if changed and current is not None:
+        stated.withheld += withheld(after, merge(current, resource), changed)
+    put(after)
+
+
+def _is_unsettled_again(current: Resource | None, resource: Resource, late: Late, history: History) -> bool:
+    """What is not final says nothing of what something newer has settled."""
+    if current is None or resource["resourceType"] not in _OF_A_STATE:
+        return False
+    states = current.get("status") or "", resource.get("status") or ""
+    unsettled = result_too_late(*states) is Precedence.PRELIMINARY
+    return unsettled and "status" in history.changed_since(late, _reference(resource))
+
+
+def _left_whole(walk: Understood, late: Late, history: History, reference: str) -> Withheld:
+    """By whoever wrote the last version that is not the message's own."""
+    others = [v for v in history.versions.get(reference, ()) if v.envelope is None or v.envelope != walk.envelope.id]
+    last = others[-1] if others else None
+    return Withheld(reference, (), last.envelope if last else None, last.actor if last else None)
+
+
+def _take_back(walk: Understood, history: History, left: set[str], get: Get, put: Put) -> None:
+    """What this message was the last to say, and by today's mapping says no more, goes."""
+    says: dict[str, set[str]] = {}
+    for resource in walk.resources:
+        says.setdefault(_reference(resource), set()).update(resource)
+    changed_by_act = {reference for act in walk.acts for reference in (act.of, act.to)}
+    for reference, elements in says.items():
+        current = get(reference)
+        if current is None or reference in left | changed_by_act | walk.only_if_missing:
+            continue
+        gone = history.owned(walk.envelope.id, reference) - elements
+        if gone & current.keys():
+            put({element: value for element, value in current.items() if element not in gone})
+
+
+def _reference(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"

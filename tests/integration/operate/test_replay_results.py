@@ -1,0 +1,187 @@
+"""A table or a rule is changed and messages are processed again: each resource is what its last word says."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import mappings as mapping_files
+from engine.clock import now
+from engine.config import Community
+from engine.mapping import MappingSet
+from engine.pipeline import Pipeline
+from engine.provenance import MESSAGE, provenance
+from engine.store import provenance as recorded
+from engine.store import records
+from tests.integration.engine.conftest import Hub
+from tests.integration.engine.messages import register
+from tests.integration.operate.conftest import ask, changed
+
+SHIPPED = Path(mapping_files.__file__).parent
+CHANNEL = "baishi-his"
+INTERPRETATION = "tables/interpretation.csv"
+CRITICAL_WAS = "危急,A,Abnormal,http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation,"
+CRITICAL_IS = "危急,H,High,http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation,"
+GENDER = "  - {rule: pid-8,  from: PID-8,  to: gender, table: sex, dir: both}\n"
+
+Observed = tuple[str, str, str, str]
+"""OBX-3.1, OBX-5, OBX-8, OBX-11."""
+
+
+def report(*results: Observed, status: str = "F", at: str = "20261121111800", control_id: str = "U5") -> bytes:
+    """A laboratory's report of which a later message may correct some results."""
+    lines = [
+        f"MSH|^~\\&|LIS|BSXWSY|HUTONG|HUB|{at}||ORU^R01|{control_id}|P|2.4",
+        "PID|1||BS0001^^^BSHIS^MR||石^秀英||19630512|F",
+        "ORC|RE|JY7|BG7",
+        f"OBR|1|JY7|BG7|SH^生化全套^L|||20261121095000|||||||||D01^周^大夫||||||{at}||LAB|{status}",
+        *(
+            f"OBX|{number}|NM|{code}^{code}^L||{value}|mmol/L|3.5-5.3|{flag}|||{state}|||20261121111500"
+            for number, (code, value, flag, state) in enumerate(results, start=1)
+        ),
+    ]
+    return ("\r".join(lines) + "\r").encode("gb18030")
+
+
+WHOLE = report(("GLU", "22.6", "危急", "F"), ("UREA", "9.8", "H", "F"), ("K", "6.8", "HH", "F"))
+CORRECTION = report(("K", "4.6", "N", "C"), status="C", at="20261121140000", control_id="U6")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the mappings in which a township's own word for critical is abnormal."""
+    shutil.copytree(SHIPPED, tmp_path / "mappings", ignore=shutil.ignore_patterns("*.hl7", "requirements"))
+    table = tmp_path / "mappings" / INTERPRETATION
+    text = table.read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if not line.startswith("危急,")]
+    table.write_text("\n".join([*kept, CRITICAL_WAS, ""]), encoding="utf-8")
+    return tmp_path / "mappings"
+
+
+def mapped_by(hub: Hub, community: Community, folder: Path) -> MappingSet:
+    """From now on the hub understands by these mappings."""
+    mappings = MappingSet.load(folder, list(community.facilities))
+    hub.pipeline = Pipeline(hub.url, community, mappings, now, hub.ids)
+    return mappings
+
+
+async def again(hub: Hub, it: httpx.AsyncClient, **choice: Any) -> None:
+    await ask(it, "/api/replay", reason="表已修改", **choice)
+    await hub.run()
+
+
+async def result_of(hub: Hub, code: str) -> dict[str, Any]:
+    (found,) = [o for o in await hub.resources("Observation") if o["code"]["coding"][0]["code"] == code]
+    return found
+
+
+def flag_of(result: dict[str, Any]) -> str:
+    flag: str = result["interpretation"][0]["coding"][0]["code"]
+    return flag
+
+
+async def test_a_correction_of_one_result_does_not_stop_a_changed_table_for_the_others(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    await hub.send(CHANNEL, WHOLE)
+    await hub.send(CHANNEL, CORRECTION)
+    await hub.run()
+    assert flag_of(await result_of(hub, "GLU")) == "A"
+    potassium, (report_before,) = await result_of(hub, "K"), await hub.resources("DiagnosticReport")
+    changed(folder, INTERPRETATION, CRITICAL_WAS, CRITICAL_IS)
+    mappings = mapped_by(hub, community, folder)
+    await again(hub, it, everything=True)
+    glucose = await result_of(hub, "GLU")
+    assert flag_of(glucose) == "H"
+    assert await result_of(hub, "K") == potassium, "what the correction said stays"
+    assert await hub.resources("DiagnosticReport") == [report_before]
+    assert await hub.open_findings() == [], "a replay raises nothing anew"
+    rows = {r["id"]: r["version"] for r in await hub.pool.fetch("select id, version from resource")}
+    assert rows[glucose["id"]] == 2
+    async with hub.pool.acquire() as connection:
+        versions = await recorded.versions(connection, "Observation", glucose["id"], 10)
+    told = provenance(f"Observation/{glucose['id']}", versions, community, mappings, "interpretation[0].coding[0].code")
+    (origin,) = told.origins
+    assert (origin.said_by, origin.version, [s.rule for s in origin.sources]) == (MESSAGE, 2, ["obx-8"])
+    written = await hub.pool.fetchval("select count(*) from resource_history")
+    await again(hub, it, everything=True)
+    assert await hub.pool.fetchval("select count(*) from resource_history") == written
+
+
+async def test_an_older_version_that_comes_late_still_says_the_results_that_nothing_newer_spoke_of(hub: Hub) -> None:
+    """First 11:18, then the correction of one result of 14:00, then what was amended at 12:00 arrives."""
+    await hub.send(CHANNEL, WHOLE)
+    await hub.send(CHANNEL, CORRECTION)
+    amended = report(
+        ("GLU", "21.0", "H", "C"), ("K", "6.0", "HH", "C"), status="C", at="20261121120000", control_id="U7"
+    )
+    await hub.send(CHANNEL, amended)
+    await hub.run()
+    assert (await result_of(hub, "GLU"))["valueQuantity"]["value"] == 21
+    assert str((await result_of(hub, "K"))["valueQuantity"]["value"]) == "4.6"
+    (kept,) = await hub.resources("DiagnosticReport")
+    assert kept["issued"].startswith("2026-11-21T14:00")
+
+
+async def test_a_newer_report_that_only_repeats_a_result_keeps_an_older_one_out(hub: Hub) -> None:
+    await hub.send(CHANNEL, report(("GLU", "22.6", "H", "F"), control_id="U1"))
+    await hub.send(CHANNEL, report(("GLU", "22.6", "H", "F"), at="20261121140000", control_id="U2"))
+    await hub.send(CHANNEL, report(("GLU", "99", "H", "F"), at="20261121120000", control_id="U3"))
+    await hub.run()
+    assert str((await result_of(hub, "GLU"))["valueQuantity"]["value"]) == "22.6"
+
+
+async def test_what_was_preliminary_never_comes_back_over_what_is_final(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    preliminary = report(("GLU", "22.6", "危急", "P"), status="P", control_id="U1")
+    await hub.send(CHANNEL, preliminary)
+    await hub.send(CHANNEL, report(("GLU", "5.0", "N", "F"), at="20261121120000", control_id="U2"))
+    late = report(("GLU", "23.0", "危急", "P"), status="P", at="20261121130000", control_id="U3")
+    await hub.send(CHANNEL, late)
+    await hub.run()
+    before = await hub.resources("Observation") + await hub.resources("DiagnosticReport")
+    changed(folder, INTERPRETATION, CRITICAL_WAS, CRITICAL_IS)
+    mapped_by(hub, community, folder)
+    for control_id in ("U1", "U3", "U2"):
+        await again(hub, it, control_id=control_id)
+        assert await hub.resources("Observation") + await hub.resources("DiagnosticReport") == before
+
+
+async def test_what_a_message_alone_said_and_says_no_more_disappears(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    await hub.send(CHANNEL, register())
+    await hub.run()
+    (before,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    changed(folder, "hl7v2/parts/patient.yaml", GENDER, "")
+    mapped_by(hub, community, folder)
+    await again(hub, it, everything=True)
+    (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    assert before["gender"] == "female"
+    assert after == {element: value for element, value in before.items() if element != "gender"}
+
+
+async def test_what_a_person_said_since_does_not_disappear_with_its_rule(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    await hub.send(CHANNEL, register())
+    await hub.run()
+    (patient,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    async with hub.pool.acquire() as connection:
+        change = records.Change({**patient, "gender": "male"}, actor="wang")
+        await records.put_many(connection, [change], now() + timedelta(seconds=1))
+    changed(folder, "hl7v2/parts/patient.yaml", GENDER, "")
+    mapped_by(hub, community, folder)
+    await again(hub, it, everything=True)
+    (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    assert after["gender"] == "male"
