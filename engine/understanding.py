@@ -127,6 +127,7 @@ def _understand_message(
         facility_name=facility.name,
         channel=envelope.channel,
         received_at=envelope.received_at,
+        calls_itself=frozenset((facility.code, facility.name, *(facility.msh4 or (message.header.value(4).strip(),)))),
     )
     try:
         mapped = mapping.apply(message, context, with_sources=with_sources)

@@ -18,12 +18,16 @@ Frozen: parts are shared between resources and messages, so whoever wants anothe
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known of a message before it is read: who sent it, by which channel, and when it came."""
+    """What is known of a message before it is read: who sent it, by which channel, and when it came.
+
+    calls_itself  the names by which its facility may mean itself in a field: the ones that MSH-4 may hold
+    """
 
     facility: str
     facility_name: str
     channel: str
     received_at: datetime
+    calls_itself: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

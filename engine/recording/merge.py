@@ -6,9 +6,11 @@ from typing import Any
 
 from engine.identifiers import ID_CARD
 from engine.identity.personal import NOT_TO_MATCH_ON
+from engine.recording.visit_parts import OF_A_VISIT
 
 Resource = dict[str, Any]
 
+_VISIT = "Encounter"
 _WHOLE = "final"
 """A report in this state says all of its results; a correction names those it corrects."""
 
@@ -16,13 +18,13 @@ _WHOLE = "final"
 def merge(current: Resource | None, incoming: Resource) -> Resource:
     """The resource after `incoming`: absent elements stay, an element of None (HL7 v2 `""`) is deleted.
 
-    Identifiers are gathered, never dropped, and so are the results of a report that is corrected or not final yet;
-    every other element is taken whole from `incoming`. A person has one 居民身份证 number: when another one comes, the
-    one known before is kept as `old`, and matches nobody any more.
+    Identifiers are gathered, never dropped, and so are the results of a report that is corrected or not final yet and
+    what is known of a visit (`visit_parts`); every other element is taken whole from `incoming`. A person has one
+    居民身份证 number: when another one comes, the one known before is kept as `old`, and matches nobody any more.
     """
     if current is None:
-        return {element: value for element, value in incoming.items() if value is not None}
-    merged = dict(current)
+        return {element: _said(value) for element, value in incoming.items() if value is not None}
+    merged, visit = dict(current), incoming.get("resourceType") == _VISIT
     for element, value in incoming.items():
         if value is None:
             merged.pop(element, None)
@@ -32,9 +34,18 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
             continue  # what only tells of a document's state never takes the document away
         elif element == "result" and element in current and incoming.get("status") != _WHOLE:
             merged[element] = [*current[element], *(each for each in value if each not in current[element])]
+        elif visit and current.get(element) and element in OF_A_VISIT:
+            merged[element] = _said(OF_A_VISIT[element](current[element], value))
         else:
-            merged[element] = value
+            merged[element] = _said(value)
     return merged
+
+
+def _said(value: Any) -> Any:
+    """An element without those of its parts that the sender deletes."""
+    if isinstance(value, dict) and None in value.values():
+        return {part: said for part, said in value.items() if said is not None}
+    return value
 
 
 def _holds_data(content: Any) -> bool:

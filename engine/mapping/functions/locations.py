@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from engine.identifiers import facility_system, organization_id, resource_id
+from engine.mapping.functions.events import event_of
+from engine.mapping.functions.times import read_moment
 from engine.mapping.mapped import Resource
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -12,8 +14,12 @@ from engine.mapping.scope import Scope
 LIMIT_REMEMBERED = 4096
 PREADMIT = "P"
 """HL7 table 0004: the patient is expected."""
+FINISHED = "finished"
+WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
+"""What a visit is that was called off or deleted, even where it had ended."""
 _PHYSICAL_TYPE = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 _DESCRIPTION = 8
+_SITE = 3
 _KIND = 5
 _NURSING_UNIT = "N"
 """HL7 table 0305."""
@@ -28,7 +34,7 @@ class _Level(NamedTuple):
 
 
 _LEVELS = (
-    _Level(3, "si", "Site"),
+    _Level(_SITE, "si", "Site"),
     _Level(6, "bu", "Building"),
     _Level(7, "lvl", "Level"),
     _Level(0, "", ""),
@@ -49,17 +55,18 @@ class Locations:
 
     def __init__(self, options: Options) -> None:
         self._facility = options.facility
-        self._known: dict[str, Placed] = {}
+        self._known: dict[tuple[str, frozenset[str]], Placed] = {}
 
     def read(self, raw: str, scope: Scope) -> Resource | None:
-        placed = self._known.get(raw)
+        key = raw, scope.context.calls_itself
+        placed = self._known.get(key)
         if placed is None:
             found = self._placed(scope.components(raw), scope)
             if found is None:
                 return None
             if len(self._known) >= LIMIT_REMEMBERED:
                 self._known.clear()
-            self._known[raw] = placed = found
+            self._known[key] = placed = found
         reference, locations = placed
         for name, location in locations:
             scope.mentioned.setdefault(name, location)
@@ -74,8 +81,10 @@ class Locations:
         made: list[tuple[str, Resource]] = []
         path: list[str] = []
         for level in named:
-            path += [str(level.at + 1), parts[level.at]]
-            identity = resource_id("Location", self._facility, *path)
+            own = [str(level.at + 1), parts[level.at]]
+            identity = resource_id("Location", self._facility, *path, *own)
+            if level.at != _SITE or parts[_SITE] not in scope.context.calls_itself:
+                path += own  # a bed is the same bed whether or not the sender adds whose it is
             location: Resource = {
                 "resourceType": "Location",
                 "id": identity,
@@ -129,7 +138,7 @@ _CLASSIFICATION = {
 
 @function(parts={"location": 1})
 def temporary_place(options: Options) -> Apply:
-    """Where the patient is for a while (PL in PV1-11); `as` says active or completed."""
+    """Where the patient was for a while (PL in PV1-43); `as` is its status."""
     read = place(options)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -139,17 +148,47 @@ def temporary_place(options: Options) -> Apply:
     return apply
 
 
-@function(2)
+@function(4)
 def assigned_place(options: Options) -> Apply:
-    """Where the patient is (PV1-3): active, and planned while the patient is only expected (PV1-2)."""
-    here, expected = (place(Options(options.facility, options.tables, status)) for status in ("active", "planned"))
+    """Where the patient is (PV1-3): active; planned while only expected; completed, with its end, once discharged."""
+    return _Now(options).read
 
-    def apply(raw: str, patient_class: str, scope: Scope) -> dict[str, Any] | None:
-        read = expected if scope.first(patient_class).upper() == PREADMIT else here
-        found: dict[str, Any] | None = read(raw.split("~", 1)[0], scope) if raw else None
-        return found
+
+@function(4)
+def temporary_place_now(options: Options) -> Apply:
+    """Where the patient is for a while (PV1-11); the rest as for assigned_place."""
+    now = _Now(options)
+
+    def apply(raw: str, patient_class: str, message_type: str, discharged: str, scope: Scope) -> Resource | None:
+        found = now.read(raw, patient_class, message_type, discharged, scope)
+        return {"extension": [_CLASSIFICATION], **found} if found is not None else None
 
     return apply
+
+
+class _Now:
+    """Says where the patient is, as far as the visit goes: somebody who was discharged is there no more."""
+
+    __slots__ = ("_events", "_locations")
+
+    def __init__(self, options: Options) -> None:
+        self._locations, self._events = Locations(options), options.tables["visit_events"]
+
+    def read(self, raw: str, patient_class: str, message_type: str, discharged: str, scope: Scope) -> Resource | None:
+        """From a place (PL), PV1-2, MSH-9 and PV1-45. A visit that was called off says nothing of how long."""
+        location = self._locations.read(raw.split("~", 1)[0], scope) if raw else None
+        if location is None:
+            return None
+        event = self._events.find(event_of(message_type, scope))
+        state = event["code"] if event is not None else ""
+        if state in WITHDRAWN:
+            return {"location": location}
+        if discharged or state == FINISHED:
+            ended = read_moment(scope.first(discharged), scope).date_time if discharged else ""
+            over = {"location": location, "status": "completed"}
+            return {**over, "period": {"end": ended}} if ended else over
+        expected = scope.first(patient_class).upper() == PREADMIT
+        return {"location": location, "status": "planned" if expected else "active"}
 
 
 @function(parts={"display": 1})

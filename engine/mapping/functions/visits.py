@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.identifiers import facility_system
 from engine.mapping.functions.codes import coding_of, looked_up, single_blanks
-from engine.mapping.functions.locations import PREADMIT
+from engine.mapping.functions.locations import FINISHED, PREADMIT, WITHDRAWN
 from engine.mapping.functions.patients import typed
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
@@ -14,8 +14,6 @@ from engine.mapping.scope import Scope
 _UPDATE = "A08"
 UNKNOWN_CLASS = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK", "display": "unknown"}
 """FHIR asks for a class; this says that there is none."""
-_WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
-"""What a visit is that was called off or deleted, even where it had ended."""
 
 
 @function(3, table=True)
@@ -30,8 +28,8 @@ def visit_status(options: Options) -> Apply:
         parts = scope.components(message_type)
         row = looked_up(table, parts[1] if len(parts) > 1 else "", scope)
         status = row["code"] if row is not None else "unknown"
-        if scope.first(discharged) and status not in _WITHDRAWN:
-            return "finished"
+        if scope.first(discharged) and status not in WITHDRAWN:
+            return FINISHED
         undecided = status == "unknown" or parts[1:2] == [_UPDATE]
         return "planned" if undecided and scope.first(patient_class).upper() == PREADMIT else status
 

@@ -12,6 +12,18 @@ _COMPONENT = {"si": 3, "bu": 6, "lvl": 7, "wa": 0, "ro": 1, "bd": 2}
 _KIND, _DESCRIPTION = 5, 8
 _LONGEST_CHAIN = 6
 _ASSIGNED = ("active", "planned")
+_LEFT = "completed"
+
+
+def _is_where_it_ended(value: Any, back: Back) -> bool:
+    """Whether the patient was there until the visit ended; any other place that was left was left before."""
+    ended = value.get("period", {}).get("end")
+    return bool(ended) and any(visit.get("period", {}).get("end") == ended for visit in back.of_type("Encounter"))
+
+
+def _is_assigned(value: Any, back: Back) -> bool:
+    status = value.get("status")
+    return status in _ASSIGNED or (status == _LEFT and _is_where_it_ended(value, back))
 
 
 def place_parts(reference: Any, back: Back) -> tuple[str, ...] | None:
@@ -39,7 +51,7 @@ def place_parts(reference: Any, back: Back) -> tuple[str, ...] | None:
 @puts("place")
 def write_place(options: Options) -> Put:
     def put(value: Any, back: Back) -> Field | None:
-        if options.argument and value.get("status", "") != options.argument:
+        if options.argument and (value.get("status", "") != options.argument or _is_where_it_ended(value, back)):
             return None
         return place_parts(value.get("location", {}), back)
 
@@ -49,12 +61,22 @@ def write_place(options: Options) -> Put:
 @puts("assigned_place")
 def write_assigned_place(options: Options) -> Put:
     def put(value: Any, back: Back) -> dict[int, Field] | None:
-        if value.get("status") not in _ASSIGNED or "extension" in value:
-            return None
-        found = place_parts(value.get("location", {}), back)
-        return {0: found} if found is not None else None
+        return _assigned(value, back) if "extension" not in value else None
 
     return put
+
+
+@puts("temporary_place_now")
+def write_temporary_place_now(options: Options) -> Put:
+    def put(value: Any, back: Back) -> dict[int, Field] | None:
+        return _assigned(value, back) if "extension" in value else None
+
+    return put
+
+
+def _assigned(value: Any, back: Back) -> dict[int, Field] | None:
+    found = place_parts(value.get("location", {}), back) if _is_assigned(value, back) else None
+    return {0: found} if found is not None else None
 
 
 @puts("temporary_place")
