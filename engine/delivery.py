@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from traceback import format_tb
 
 from engine import centres
@@ -63,7 +63,7 @@ class Couriers:
             # Asked again and again, because a statement that waits would keep old rows from being vacuumed meanwhile.
             while not await outbox.lead(connection):  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_SECS)
-            await stranded.tell(connection, self._community.endpoints, self._clock())
+            await stranded.tell(connection, self._community.destinations, self._clock())
             wake = {name: asyncio.Event() for name in self._community.mllp_endpoints}
 
             def owed(*_: object) -> None:
@@ -204,16 +204,12 @@ class _Courier:
         at = self._clock()
         async with self._turn, self._connection.transaction():
             if error.disposition is Disposition.RETRY:
-                next_attempt_at = at + self._pause(due.attempts)
+                next_attempt_at = at + self._endpoint.retry.pause(due.attempts)
                 await outbox.postponed(self._connection, due, error.code, error.message, next_attempt_at, at)
             else:
                 await outbox.refused(self._connection, due, error.code, error.message, at)
                 await findings.raise_many(self._connection, [_refused(due, error)], at)
         logger.warning("delivery %s to %s: %s", due.id, due.endpoint, error.code)
-
-    def _pause(self, attempts: int) -> timedelta:
-        retry = self._endpoint.retry
-        return timedelta(seconds=min(retry.max_secs, retry.first_secs * retry.factor ** min(attempts, 64)))
 
 
 def _places(error: Exception) -> str:

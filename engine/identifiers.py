@@ -31,6 +31,7 @@ PERSONAL_SYSTEMS = frozenset({ID_CARD, HEALTH_CARD})
 """Systems whose values belong to one person whichever facility wrote them; only these match patients exactly."""
 
 
+_AE_DESTINATION = "ae:"
 _UID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+", re.ASCII)
 LIMIT_UID = 64
 """Characters of a UID (DICOM PS3.5 §9.1)."""
@@ -39,6 +40,16 @@ LIMIT_UID = 64
 def is_uid(text: str) -> bool:
     """Whether a text is a DICOM UID: numbers with dots between, none with a zero before it (PS3.5 §9.1)."""
     return len(text) <= LIMIT_UID and _UID.fullmatch(text) is not None
+
+
+def ae_destination(channel: str, ae_title: str) -> str:
+    """What deliveries to an application entity of a channel are owed to. No endpoint's name has a colon."""
+    return f"{_AE_DESTINATION}{channel}/{ae_title}"
+
+
+def title_of(destination: str) -> str:
+    """The AE title of an application entity of a channel."""
+    return destination.partition("/")[2]
 
 
 def resource_id(resource_type: str, facility: str, *parts: str) -> str:

@@ -15,7 +15,8 @@ from engine.clock import Clock
 from engine.store import availability, imaging, notifications
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.imaging import Instance
-from engine.store.notifications import Operation, Owed
+from engine.store.notifications import Notification, Operation, Owed
+from engine.studies import study_id
 from pacs_gateway.background import Background
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.scp.availability import AVAILABILITY
@@ -81,8 +82,9 @@ class Announcer:
         instances = [one for one in await imaging.study_instances(connection, study_uid, facility) if not one.conflict]
         notice = notice_of(study_uid, instances, self._ae_title)
         uid = f"2.25.{uuid4().int}"
+        message = Notification(Operation.CREATE, AVAILABILITY, uid, IMPLICIT_VR_LITTLE_ENDIAN, notice)
         owed = [
-            Owed(name, Operation.CREATE, AVAILABILITY, uid, IMPLICIT_VR_LITTLE_ENDIAN, notice, f"Study/{study_uid}")
+            Owed(name, message, study_uid, f"ImagingStudy/{study_id(facility, study_uid)}", "availability_of")
             for name in listeners
         ]
         await notifications.owe(connection, owed, self._clock())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from engine.config import DicomChannel, DicomEndpoint, Retry
-from engine.store import notifications
+from engine.identifiers import ae_destination
 from pacs_gateway.notifying import Destination
 from pacs_gateway.scu.peer import Peer
 
@@ -31,18 +31,17 @@ def audience_of(
 ) -> Audience:
     """The entities of a channel, where they listen, and every endpoint; `contexts` are of the endpoints with TLS."""
     callers = {
-        notifications.entry(channel.name, entry.ae_title): Destination(
+        ae_destination(channel.name, entry.ae_title): Destination(
             Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs), channel.ae_title, Retry()
         )
         for entry in channel.ae_entries
         if entry.address is not None and entry.port is not None
     }
-    named = {notifications.endpoint(name): endpoint for name, endpoint in endpoints.items()}
-    called = {name: _destination(endpoint, contexts.get(endpoint.name)) for name, endpoint in named.items()}
+    called = {name: _destination(endpoint, contexts.get(name)) for name, endpoint in endpoints.items()}
     return Audience(
         callers | called,
-        {name: endpoint.performed_steps_of for name, endpoint in named.items() if endpoint.performed_steps_of},
-        {name: endpoint.availability_of for name, endpoint in named.items() if endpoint.availability_of},
+        {name: endpoint.performed_steps_of for name, endpoint in endpoints.items() if endpoint.performed_steps_of},
+        {name: endpoint.availability_of for name, endpoint in endpoints.items() if endpoint.availability_of},
     )
 
 

@@ -15,16 +15,20 @@ from pydicom.sequence import Sequence as Items
 from engine.clock import Clock
 from engine.errors import DeliveryError, HutongError, NotFoundError, StorageError
 from engine.finding import Finding
-from engine.store import commitments, findings, imaging, notifications
+from engine.identifiers import title_of
+from engine.store import commitments, findings, imaging, notifications, outbox
 from engine.store.announcements import Announced, Source, announce
 from engine.store.commitments import KEPT, Commitment, Named
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.imaging import Instance
 from engine.store.imaging_search import Content
-from engine.store.notifications import Operation, Owed
+from engine.store.notifications import Notification, Operation, Owed
+from engine.store.outbox import Due
 from engine.store.statements import as_sent
+from engine.studies import study_id
 from pacs_gateway import status
+from pacs_gateway.heard import Answer
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.query.objects import StoredDataSet
@@ -121,15 +125,11 @@ class Committer:
             )
         outcomes = await self._outcomes(commitment, rows)
         kind, report = result_of(commitment, outcomes)
+        message = Notification(
+            Operation.EVENT_REPORT, COMMITMENT, WELL_KNOWN_INSTANCE, IMPLICIT_VR_LITTLE_ENDIAN, report, kind
+        )
         owed = Owed(
-            commitment.other,
-            Operation.EVENT_REPORT,
-            COMMITMENT,
-            WELL_KNOWN_INSTANCE,
-            IMPLICIT_VR_LITTLE_ENDIAN,
-            report,
-            f"Commitment/{commitment.transaction_uid}",
-            kind,
+            commitment.other, message, commitment.transaction_uid, _study_of(commitment, rows), "storage-commitment"
         )
         at = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
@@ -137,16 +137,16 @@ class Committer:
                 return
             await self._announce(connection, commitment, at)
             due_at = at + timedelta(seconds=GRACE_SECS) if line is not None else at
-            (notification,) = await notifications.owe(connection, [owed], at, due_at)
+            (due,) = await notifications.owe(connection, [owed], at, due_at)
             await findings.raise_many(connection, self._damaged(commitment, outcomes), at)
         if line is not None:
-            await self._report(line, owed, notification)
+            await self._report(line, message, due)
         self._on_owed()
 
     async def _announce(self, connection: Connection, commitment: Commitment, at: datetime) -> None:
         """Who asks for it has it, or had it. Said now, because what was stored a moment ago is in the index by now, and
         tells of which study the others are."""
-        asking = notifications.title_of(commitment.other)
+        asking = title_of(commitment.other)
         await announce(
             connection,
             channel=self._channel,
@@ -158,29 +158,32 @@ class Committer:
             at=at,
         )
 
-    async def _report(self, line: Line, owed: Owed, notification: int) -> None:
+    async def _report(self, line: Line, message: Notification, due: Due) -> None:
         """Over the association of the request, where it still stands (PS3.4 J.3.3.1.2); else a courier does."""
         values: dict[Element, int | str] = {
-            Element.AFFECTED_SOP_CLASS_UID: owed.sop_class,
-            Element.AFFECTED_SOP_INSTANCE_UID: owed.sop_uid,
-            Element.EVENT_TYPE_ID: owed.number,
+            Element.AFFECTED_SOP_CLASS_UID: message.sop_class,
+            Element.AFFECTED_SOP_INSTANCE_UID: message.sop_uid,
+            Element.EVENT_TYPE_ID: message.number,
         }
+        why, words = "", ""
         try:
             async with asyncio.timeout(ANSWER_SECS):
-                answer = await line.report(values, owed.data_set)
-            why = "" if answer == status.SUCCESS else f"status {answer:04X}"
+                answer = Answer(message.operation, await line.report(values, message.data_set))
+            if not answer.accepted:
+                why, words = answer.code, answer.words
         except DeliveryError as error:
-            why = error.code
+            why, words = error.code, error.message
         except TimeoutError:
             why = "no-answer"
-        async with self._pool.acquire() as connection:
+        at = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
             if not why:
-                await notifications.delivered(connection, notification, self._clock())
+                await outbox.delivered(connection, due, answer.receipt, at)
                 return
-            await notifications.postponed(connection, notification, why, self._clock())
-            if owed.destination not in self._reachable:
-                raised = Raised(_unreachable(owed.destination), None, owed.destination, self._channel)
-                await findings.raise_many(connection, [raised], self._clock())
+            await outbox.postponed(connection, due, why, words, at, at)
+            if due.endpoint not in self._reachable:
+                raised = Raised(_unreachable(due.endpoint), None, due.endpoint, self._channel)
+                await findings.raise_many(connection, [raised], at)
 
     async def _outcomes(self, commitment: Commitment, rows: Sequence[Instance]) -> list[int]:
         """In the order of the request. Raises StorageError when it cannot be told now."""
@@ -234,6 +237,14 @@ def _unreachable(destination: str) -> Finding:
         "address and port: the results wait here. Add both, and restart.",
         once=destination,
     )
+
+
+def _study_of(commitment: Commitment, rows: Sequence[Instance]) -> str | None:
+    """The study that a request is about; none where it is of several, or of nothing that is here."""
+    studies = {row.study_uid for row in rows}
+    if len(studies) != 1:
+        return None
+    return f"ImagingStudy/{study_id(commitment.facility, studies.pop())}"
 
 
 def result_of(commitment: Commitment, outcomes: Sequence[int]) -> tuple[int, bytes]:

@@ -12,7 +12,8 @@ from pydicom.sequence import Sequence as Items
 from engine.store import commitments, notifications
 from engine.store.commitments import Named
 from engine.store.database import Connection
-from engine.store.notifications import Operation, Owed
+from engine.store.notifications import Notification, Operation, Owed
+from engine.studies import study_id
 from pacs_gateway.committing import COMMITMENT, WELL_KNOWN_INSTANCE
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.scp.commitment import REQUEST_COMMITMENT
@@ -27,8 +28,7 @@ async def entrust(connection: Connection, endpoint: str, study_uid: str, facilit
 
     How many instances it is asked for: those for which no earlier question is open or was answered well.
     """
-    destination = notifications.endpoint(endpoint)
-    taken = await commitments.unentrusted(connection, endpoint, destination, study_uid, facility)
+    taken = await commitments.unentrusted(connection, endpoint, study_uid, facility)
     for first in range(0, len(taken), TOGETHER):
         some = taken[first : first + TOGETHER]
         transaction_uid = f"2.25.{uuid4().int}"
@@ -37,21 +37,21 @@ async def entrust(connection: Connection, endpoint: str, study_uid: str, facilit
             transaction_uid=transaction_uid,
             channel="",
             facility=facility,
-            other=destination,
+            other=endpoint,
             instances=some,
             at=at,
             by_us=True,
         )
-        owed = Owed(
-            destination,
+        message = Notification(
             Operation.ACTION,
             COMMITMENT,
             WELL_KNOWN_INSTANCE,
             IMPLICIT_VR_LITTLE_ENDIAN,
             _request(transaction_uid, some),
-            f"Commitment/{transaction_uid}",
             REQUEST_COMMITMENT,
         )
+        about = f"ImagingStudy/{study_id(facility, study_uid)}"
+        owed = Owed(endpoint, message, transaction_uid, about, "commits")
         await notifications.owe(connection, [owed], at)
     return len(taken)
 

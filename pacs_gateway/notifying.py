@@ -18,13 +18,14 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.config import Retry
-from engine.errors import DeliveryError, HutongError
-from engine.finding import Finding
-from engine.store import findings, notifications
+from engine.errors import DeliveryError, HutongError, ParseError
+from engine.finding import Finding, Severity
+from engine.store import findings, notifications, outbox
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.findings import Raised
-from engine.store.notifications import Due, Operation, Owed
-from pacs_gateway import status
+from engine.store.notifications import Notification, Operation
+from engine.store.outbox import Due
+from pacs_gateway.heard import Answer
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.scp.normalized import DATA_SET_LIMIT
 from pacs_gateway.scu.peer import PLAIN, Peer, Proposal
@@ -50,8 +51,6 @@ _FIELDS = {
 _AFFECTED = (Element.AFFECTED_SOP_CLASS_UID, Element.AFFECTED_SOP_INSTANCE_UID)
 _REQUESTED = (Element.REQUESTED_SOP_CLASS_UID, Element.REQUESTED_SOP_INSTANCE_UID)
 _NUMBERED = {Operation.ACTION: Element.ACTION_TYPE_ID, Operation.EVENT_REPORT: Element.EVENT_TYPE_ID}
-_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})
-"""Accepted, if not to the letter (PS3.7 annex C)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,73 +138,73 @@ class Notifier:
         if due is None:
             return False
         try:
-            why = await tell(destination, due.owed)
+            answer = await tell(destination, notifications.read(due.payload))
         except DeliveryError as error:
-            await self._postpone(due, destination, error.code)
-            return True
-        if why is None:
-            async with self._pool.acquire() as connection:
-                await notifications.delivered(connection, due.id, self._clock())
-        elif due.attempts + 1 < REFUSALS:
-            await self._postpone(due, destination, why)
+            await self._postpone(due, destination, error.code, error.message)
+        except ParseError as error:
+            await self._refuse(due, error.code, error.message)
         else:
-            await self._give_up(due, why)
+            await self._answered(due, destination, answer)
         return True
 
-    async def _postpone(self, due: Due, destination: Destination, why: str) -> None:
-        if due.attempts == 0:
-            _log.warning("%s: not told yet: %s", due.owed.destination, why)
-        retry = destination.retry
-        pause = min(retry.first_secs * retry.factor ** min(due.attempts, 64), retry.max_secs)
+    async def _answered(self, due: Due, destination: Destination, answer: Answer) -> None:
+        if answer.accepted:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await outbox.delivered(connection, due, answer.receipt, self._clock())
+            return
         async with self._pool.acquire() as connection:
-            await notifications.postponed(connection, due.id, why, self._clock() + timedelta(seconds=pause))
+            refusals = await notifications.refusals(connection, due.id)
+        if refusals + 1 < REFUSALS:
+            await self._postpone(due, destination, answer.code, answer.words)
+        else:
+            await self._refuse(due, answer.code, answer.words)
 
-    async def _give_up(self, due: Due, why: str) -> None:
-        found = Finding(
-            "notification-refused",
-            f"{due.owed.destination} refused it {REFUSALS} times ({why}); it is not sent again. Mend the cause there.",
-        )
+    async def _postpone(self, due: Due, destination: Destination, code: str, detail: str) -> None:
+        if due.attempts == 0:
+            _log.warning("%s: not told yet: %s", due.endpoint, code)
+        at = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
-            await notifications.refused(connection, due.id, why)
-            await findings.raise_many(connection, [Raised(found, None, due.owed.about)], self._clock())
+            next_attempt_at = at + destination.retry.pause(due.attempts)
+            await outbox.postponed(connection, due, code, detail, next_attempt_at, at)
+
+    async def _refuse(self, due: Due, code: str, detail: str) -> None:
+        """Out of the order, so that what stands behind it has its turn; a person sends it again, or gives it up."""
+        found = Finding(
+            "delivery-refused",
+            f"{due.endpoint} does not take delivery {due.id} ({code}). Mend the cause there, then send it again.",
+            Severity.ERROR,
+        )
+        at = self._clock()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await outbox.refused(connection, due, code, detail, at)
+            await findings.raise_many(connection, [Raised(found, None, f"Delivery/{due.id}")], at)
 
 
-async def tell(destination: Destination, owed: Owed) -> str | None:
-    """Tells it over an association of our own; why it was not accepted, None when it was.
-
-    Raises DeliveryError when there was no answer.
-    """
-    as_provider = owed.operation is Operation.EVENT_REPORT
-    syntaxes = tuple(dict.fromkeys((owed.transfer_syntax, *PLAIN)))
-    proposal = Proposal(owed.sop_class, syntaxes, as_provider=as_provider)
+async def tell(destination: Destination, message: Notification) -> Answer:
+    """Tells it over an association of our own. Raises DeliveryError when there was no answer."""
+    as_provider = message.operation is Operation.EVENT_REPORT
+    syntaxes = tuple(dict.fromkeys((message.transfer_syntax, *PLAIN)))
+    proposal = Proposal(message.sop_class, syntaxes, as_provider=as_provider)
     async with opened(destination.peer, destination.calling_ae, [proposal]) as requestor:
-        answer = await requestor.ask(owed.sop_class, _command(owed), _data_set(owed, requestor))
-    return _judged(owed, answer.status)
+        response = await requestor.ask(message.sop_class, _command(message), _data_set(message, requestor))
+    return Answer(message.operation, response.status)
 
 
-def _command(owed: Owed) -> CommandSet:
-    affected = owed.operation in (Operation.CREATE, Operation.EVENT_REPORT)
+def _command(message: Notification) -> CommandSet:
+    affected = message.operation in (Operation.CREATE, Operation.EVENT_REPORT)
     sop_class, sop_uid = _AFFECTED if affected else _REQUESTED
-    values: dict[Element, int | str] = {Element.MESSAGE_ID: 1, sop_class: owed.sop_class, sop_uid: owed.sop_uid}
-    if owed.operation in _NUMBERED:
-        values[_NUMBERED[owed.operation]] = owed.number
-    return CommandSet.of(_FIELDS[owed.operation], values, has_data_set=True)
+    values: dict[Element, int | str] = {Element.MESSAGE_ID: 1, sop_class: message.sop_class, sop_uid: message.sop_uid}
+    if message.operation in _NUMBERED:
+        values[_NUMBERED[message.operation]] = message.number
+    return CommandSet.of(_FIELDS[message.operation], values, has_data_set=True)
 
 
-def _data_set(owed: Owed, requestor: Requestor) -> bytes:
+def _data_set(message: Notification, requestor: Requestor) -> bytes:
     """As it came, where the peer takes that encoding; else written anew. Raises DeliveryError."""
-    taken = requestor.taken_as(owed.sop_class)
-    if not taken or owed.transfer_syntax in taken:
-        return owed.data_set
+    taken = requestor.taken_as(message.sop_class)
+    if not taken or message.transfer_syntax in taken:
+        return message.data_set
     try:
-        return encoded(decoded(owed.data_set, owed.transfer_syntax, DATA_SET_LIMIT), taken[0])
+        return encoded(decoded(message.data_set, message.transfer_syntax, DATA_SET_LIMIT), taken[0])
     except (*UNREADABLE, HutongError) as error:
         raise DeliveryError("it cannot be written in the encoding that the peer takes", code="not-encodable") from error
-
-
-def _judged(owed: Owed, answer: int) -> str | None:
-    if answer == status.SUCCESS or answer in _WARNINGS:
-        return None
-    if owed.operation is Operation.CREATE and answer == status.DUPLICATE_SOP_INSTANCE:
-        return None  # an earlier attempt arrived, and its answer did not
-    return f"status {answer:04X}"

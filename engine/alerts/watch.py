@@ -134,7 +134,7 @@ class Watch:
             channels=channels,
             backlog=backlog,
             growth=tuple(self._growth),
-            endpoints=await watching.endpoints_seen(connection, list(self._community.endpoints)),
+            endpoints=await watching.endpoints_seen(connection, self._community.destinations),
             refused=await watching.refused_seen(connection),
             held=await watching.held_seen(connection),
             errors=await watching.errors_seen(connection, TOLD_AS_DEAD_LETTERS),

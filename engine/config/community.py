@@ -19,6 +19,7 @@ from engine.config.objects import DiskObjects, ObjectsPlace
 from engine.config.transport import Allowed, CertificateName, ListenerTls
 from engine.config.values import AeTitle, Charset, MessageType, Modality, Name, Port, Secs, Text
 from engine.config.windows import Window
+from engine.identifiers import ae_destination
 
 DICOM_PORT = 11112
 MLLP_LIMIT_BYTES = 16 * 1024 * 1024
@@ -329,6 +330,16 @@ class Community(Model):
     @property
     def hutong_endpoints(self) -> dict[str, HutongEndpoint]:
         return {name: one for name, one in self.endpoints.items() if isinstance(one, HutongEndpoint)}
+
+    @property
+    def destinations(self) -> list[str]:
+        """Everybody whom something may be owed: endpoints, and whoever calls an imaging channel under a known title."""
+        entries = [
+            ae_destination(channel.name, entry.ae_title)
+            for channel in self.dicom_channels
+            for entry in channel.ae_entries
+        ]
+        return [*self.endpoints, *entries]
 
     @property
     def mllp_channels(self) -> tuple[MllpChannel, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,6 +14,9 @@ from engine.config.secret import SecretReference
 from engine.config.transport import EndpointTls
 from engine.config.values import AeTitle, Charset, HdText, MllpAddress, Name, Secs, Text
 from engine.config.windows import Window
+
+_MOST_DOUBLINGS = 64
+"""Beyond it a float would overflow, and every pause is the longest by then."""
 
 
 class Retry(Model):
@@ -27,6 +31,10 @@ class Retry(Model):
         if self.max_secs < self.first_secs:
             raise ValueError("expected max_secs to be at least first_secs")
         return self
+
+    def pause(self, attempts: int) -> timedelta:
+        """How long to wait after an attempt; `attempts` were made before it."""
+        return timedelta(seconds=min(self.max_secs, self.first_secs * self.factor ** min(attempts, _MOST_DOUBLINGS)))
 
 
 class MllpEndpoint(Model):

@@ -106,22 +106,19 @@ async def asked_by_us(connection: Connection, transaction_uid: str) -> Commitmen
     return await find(connection, number) if number is not None else None
 
 
-async def unentrusted(
-    connection: Connection, endpoint: str, destination: str, study_uid: str, facility: str
-) -> list[Named]:
+async def unentrusted(connection: Connection, endpoint: str, study_uid: str, facility: str) -> list[Named]:
     """The instances of a study that an endpoint has taken, those apart that it keeps or is being asked to keep."""
     rows = await connection.fetch(
         """
         select distinct i.sop_uid, i.sop_class from sent_instance s
         join instance i on i.sop_uid = s.sop_uid and i.facility = s.facility and i.sha256 = s.sha256
-        where s.endpoint = $1 and s.study_uid = $3 and s.facility = $4 and s.taken
+        where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.taken
           and not exists (
             select from commitment_instance asked join commitment c on c.id = asked.commitment
-            where asked.sop_uid = i.sop_uid and c.other = $2 and c.by_us and coalesce(asked.outcome, 0) = 0)
+            where asked.sop_uid = i.sop_uid and c.other = $1 and c.by_us and coalesce(asked.outcome, 0) = 0)
         order by i.sop_uid
         """,
         endpoint,
-        destination,
         study_uid,
         facility,
     )

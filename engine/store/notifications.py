@@ -1,4 +1,4 @@
-"""What are other application entities owed to hear, and who heard it? Messages of N-services, kept until accepted."""
+"""What are application entities owed to hear? Messages of N-services, in the outbox until they are accepted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
+import msgspec
+
+from engine.errors import ParseError
 from engine.store.database import Connection
+from engine.store.outbox import CHANNEL, Due
 
-CHANNEL = "hutong_notification"
-"""The notification of PostgreSQL sent, at commit, when something new is owed."""
+_COLUMNS = "id, endpoint, control_id, payload, about, attempts, next_attempt_at"
 
 
 class Operation(StrEnum):
@@ -20,139 +24,128 @@ class Operation(StrEnum):
     EVENT_REPORT = "n-event-report"
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """One message that is owed.
+class Notification(msgspec.Struct, frozen=True):
+    """One message, as it is sent; the payload of its delivery.
 
-    destination  `ae:CHANNEL/TITLE` or `endpoint:NAME`; each is told in order
-    number       action or event type, where the operation has one
-    about        what it tells of: `Commitment/…`, `PerformedStep/…`, `Study/…`
+    number  action or event type, where the operation has one
     """
 
-    destination: str
     operation: Operation
     sop_class: str
     sop_uid: str
     transfer_syntax: str
     data_set: bytes
-    about: str
     number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A message whose turn it is, by its number; `attempts` were made before."""
+class Owed:
+    """One message that is owed.
 
-    id: int
-    attempts: int
-    owed: Owed
+    destination  an endpoint by its name, or an `ae_destination`; each is told in order
+    control_id   the UID by which people look for it: of the step, the study or the transaction
+    about        the resource it tells of, where it is of one
+    route        why it is owed: the key of the configuration, or the service that promises it
+    """
 
-
-def entry(channel: str, ae_title: str) -> str:
-    """The destination that an application entity of a channel is."""
-    return f"ae:{channel}/{ae_title}"
-
-
-def title_of(destination: str) -> str:
-    """The AE title of an application entity of a channel."""
-    return destination.partition("/")[2]
+    destination: str
+    message: Notification
+    control_id: str
+    about: str | None
+    route: str
 
 
-def endpoint(name: str) -> str:
-    return f"endpoint:{name}"
+def read(payload: bytes) -> Notification:
+    """Raises ParseError."""
+    try:
+        return msgspec.json.decode(payload, type=Notification)
+    except msgspec.MsgspecError as error:
+        raise ParseError(f"no notification: {error}", code="payload-unreadable") from error
 
 
-async def owe(connection: Connection, owed: Sequence[Owed], at: datetime, due_at: datetime | None = None) -> list[int]:
-    """Adds messages in the caller's transaction; their numbers."""
-    numbers = [
-        await connection.fetchval(
-            """
-            insert into notification (destination, operation, sop_class, sop_uid, number, transfer_syntax, data_set,
-                                      about, created_at, next_attempt_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id
+async def owe(connection: Connection, owed: Sequence[Owed], at: datetime, due_at: datetime | None = None) -> list[Due]:
+    """Adds messages in the caller's transaction, each with its attempts before it: none."""
+    added = []
+    for one in owed:
+        row = await connection.fetchrow(
+            f"""
+            insert into delivery (id, endpoint, control_id, payload, next_attempt_at, created_at, about, route,
+                                  notifies)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, true) returning {_COLUMNS}
             """,
+            await _next_id(connection, one.destination, at),
             one.destination,
-            one.operation,
-            one.sop_class,
-            one.sop_uid,
-            one.number,
-            one.transfer_syntax,
-            one.data_set,
-            one.about,
-            at,
+            one.control_id,
+            msgspec.json.encode(one.message),
             due_at or at,
+            at,
+            one.about,
+            one.route,
         )
-        for one in owed
-    ]
-    if numbers:
+        added.append(Due(**row))
+    if added:
         await connection.execute("select pg_notify($1, '')", CHANNEL)
-    return numbers
+    return added
 
 
 async def claim(connection: Connection, destination: str, at: datetime, until: datetime) -> Due | None:
     """The oldest message that a destination is owed, if it is due; nobody else gets it before `until`."""
     async with connection.transaction():
         row = await connection.fetchrow(
-            """
-            select id, next_attempt_at, attempts, destination, operation, sop_class, sop_uid, transfer_syntax, data_set,
-                   about, number
-            from notification where destination = $1 and state = 'owed' order by id limit 1 for update
+            f"""
+            select {_COLUMNS} from delivery
+            where endpoint = $1 and state = 'owed' and notifies order by id limit 1 for update
             """,
             destination,
         )
         if row is None or row["next_attempt_at"] > at:
             return None
-        await connection.execute("update notification set next_attempt_at = $2 where id = $1", row["id"], until)
-    owed = Owed(
-        row["destination"],
-        Operation(row["operation"]),
-        row["sop_class"],
-        row["sop_uid"],
-        row["transfer_syntax"],
-        bytes(row["data_set"]),
-        row["about"],
-        row["number"],
-    )
-    return Due(row["id"], row["attempts"], owed)
+        await connection.execute("update delivery set next_attempt_at = $2 where id = $1", row["id"], until)
+    return Due(**row)
 
 
 async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[str, datetime]:
     """Those of them that are owed something, each with when it may next be told."""
     rows = await connection.fetch(
         """
-        select distinct on (destination) destination, next_attempt_at from notification
-        where state = 'owed' and destination = any($1::text[]) order by destination, id
+        select name, oldest.next_attempt_at from unnest($1::text[]) name cross join lateral (
+            select next_attempt_at from delivery
+            where endpoint = name and state = 'owed' and notifies order by id limit 1
+        ) oldest
         """,
         list(destinations),
     )
-    return {row["destination"]: row["next_attempt_at"] for row in rows}
+    return {row["name"]: row["next_attempt_at"] for row in rows}
 
 
-async def delivered(connection: Connection, number: int, at: datetime) -> None:
-    """Closes a message that was accepted."""
-    await connection.execute(
+async def refusals(connection: Connection, delivery: UUID) -> int:
+    """How often a message was answered with a failure; what was given up and is owed again begins anew."""
+    count: int = await connection.fetchval(
         """
-        update notification set state = 'delivered', attempts = attempts + 1, delivered_at = $2, last_error = null
-        where id = $1 and state = 'owed'
+        select count(*) from delivery_attempt
+        where delivery = $1 and outcome like 'status-%' and at > coalesce(
+            (select max(at) from audit where subject = $2 and action = 'retry-delivery'), '-infinity')
         """,
-        number,
-        at,
+        delivery,
+        f"Delivery/{delivery}",
     )
+    return count
 
 
-async def postponed(connection: Connection, number: int, error: str, next_attempt_at: datetime) -> None:
-    await connection.execute(
-        "update notification set attempts = attempts + 1, last_error = $2, next_attempt_at = $3 where id = $1",
-        number,
-        error,
-        next_attempt_at,
+async def _next_id(connection: Connection, destination: str, at: datetime) -> UUID:
+    """A UUIDv7 after all that the destination is owed, whichever process owed it and whatever its clock said.
+
+    Its last 62 bits are a number of a sequence, so two within a millisecond keep their order.
+    """
+    row = await connection.fetchrow(
+        """
+        select nextval('notification_place') as place,
+               (select id from delivery where endpoint = $1 and state = 'owed' and notifies
+                order by id desc limit 1) as newest
+        """,
+        destination,
     )
-
-
-async def refused(connection: Connection, number: int, error: str) -> None:
-    """Takes a message that the other side refuses for good out of the order."""
-    await connection.execute(
-        "update notification set state = 'refused', attempts = attempts + 1, last_error = $2 where id = $1",
-        number,
-        error,
-    )
+    millisecond = int(at.timestamp() * 1000)
+    if row["newest"] is not None:
+        millisecond = max(millisecond, row["newest"].int >> 80)
+    return UUID(int=(millisecond << 80) | (0x7 << 76) | (0b10 << 62) | row["place"])

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 from engine.clock import Clock
 from engine.errors import ParseError, StorageError
 from engine.finding import Finding
-from engine.store import commitments, findings, notifications
+from engine.identifiers import ae_destination
+from engine.store import commitments, findings
 from engine.store.commitments import KEPT, Named
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
@@ -70,7 +71,7 @@ class CommitmentRequests:
                     transaction_uid=transaction_uid,
                     channel=self._channel,
                     facility=caller.facility,
-                    other=notifications.entry(self._channel, caller.ae_title),
+                    other=ae_destination(self._channel, caller.ae_title),
                     instances=instances,
                     at=at,
                 )

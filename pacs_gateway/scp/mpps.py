@@ -10,12 +10,13 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.errors import ParseError, StorageError
+from engine.identifiers import ae_destination
 from engine.steps import IN_PROGRESS, PerformedStep
 from engine.store import notifications, performed_steps
 from engine.store.announcements import Announced, Source, announce
 from engine.store.database import FAILED, Connection, end_if_cancelled
+from engine.store.notifications import Notification, Owed
 from engine.store.notifications import Operation as Sent
-from engine.store.notifications import Owed
 from engine.store.performed_steps import Message
 from pacs_gateway.normalized import is_uid
 from pacs_gateway.performed import Referenced, Told, changed, created, linked, numbers_of
@@ -108,13 +109,13 @@ class Steps:
                 said=_announced(step, referenced),
                 at=at,
             )
-        own = notifications.entry(self.channel, said_by)
+        own = ae_destination(self.channel, said_by)
+        sent = Notification(operation, PERFORMED_STEP, step.uid, message.transfer_syntax, message.data_set)
         owed = [
-            Owed(destination, operation, PERFORMED_STEP, step.uid, message.transfer_syntax, message.data_set,
-                 f"PerformedStep/{step.uid}")
+            Owed(destination, sent, step.uid, step.reference, "performed_steps_of")
             for destination, facilities in self._followers.items()
             if step.facility in facilities and destination != own
-        ]  # fmt: skip
+        ]
         await notifications.owe(connection, owed, at)
 
     async def _committed(self, work: Callable[[Connection], Awaitable[None]]) -> None:

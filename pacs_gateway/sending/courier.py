@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from traceback import format_tb
 from typing import Protocol
 
@@ -22,7 +22,6 @@ from engine.store.outbox import Due
 from pacs_gateway.sending.outcome import Outcome, Turns
 
 IDLE_SECS = 1.0
-_MOST_DOUBLINGS = 64
 _OF_THE_SYSTEM = frozenset({"unreachable", "rejected", "no-answer", "out-of-resources"})
 """Codes of errors that any other delivery would meet too."""
 
@@ -124,7 +123,7 @@ class Courier:
         async with self._turns.transaction() as connection:
             await findings.raise_many(connection, outcome.raised, at)
             if outcome.again is not None:
-                pause = self._pause(0 if outcome.progress else due.attempts)
+                pause = self._endpoint.retry.pause(0 if outcome.progress else due.attempts)
                 await outbox.postponed(connection, due, outcome.again.code, outcome.again.message, at + pause, at)
             elif outcome.refused:
                 await outbox.refused(connection, due, "objects-refused", outcome.refused, at)
@@ -139,14 +138,10 @@ class Courier:
             self._failures = 0
             self._rests_until = None
         else:
-            self._rests_until = at + self._pause(0 if outcome.progress else self._failures)
+            self._rests_until = at + self._endpoint.retry.pause(0 if outcome.progress else self._failures)
             self._failures += 1
         if outcome.again is not None:
             _log.warning("delivery %s to %s: %s", due.id, due.endpoint, outcome.again.code)
-
-    def _pause(self, attempts: int) -> timedelta:
-        retry = self._endpoint.retry
-        return timedelta(seconds=min(retry.max_secs, retry.first_secs * retry.factor ** min(attempts, _MOST_DOUBLINGS)))
 
 
 def _refused(due: PrioritisedDue, why: str) -> Raised:

@@ -10,7 +10,17 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from engine.api.caller import Caller, CurrentCaller
-from engine.api.console.acts import Bulk, Code, CodeQuery, Done, Name, NameQuery, Operator, Why, refuse_everything
+from engine.api.console.acts import (
+    Bulk,
+    Code,
+    CodeQuery,
+    Destination,
+    DestinationQuery,
+    Done,
+    Operator,
+    Why,
+    refuse_everything,
+)
 from engine.api.console.paging import Cursor, Limit, id_of
 from engine.api.services import Hub, Services
 from engine.codecs import acknowledgment, text
@@ -81,7 +91,7 @@ class DeliveryBulk(Bulk):
     """Which ones: every key that is given must fit. `error` is the code of the last attempt's error."""
 
     deliveries: Annotated[list[UUID], Field(max_length=10_000)] | None = None
-    endpoint: Name | None = None
+    endpoint: Destination | None = None
     state: Literal["owed", "refused", "given-up"] | None = None
     error: Code | None = None
     older_than_hours: Hours | None = None
@@ -92,7 +102,7 @@ async def list_deliveries(
     hub: Hub,
     caller: CurrentCaller,
     state: State | None = None,
-    endpoint: NameQuery = None,
+    endpoint: DestinationQuery = None,
     error: CodeQuery = None,
     older_than_hours: Annotated[Hours | None, Query()] = None,
     after: Cursor = None,
@@ -113,7 +123,7 @@ async def backlog(hub: Hub, _: CurrentCaller) -> list[EndpointBacklog]:
     return [
         EndpointBacklog(
             endpoint=line.endpoint,
-            configured=line.endpoint in hub.config.endpoints,
+            configured=line.endpoint in hub.config.destinations,
             owed=line.owed,
             refused=line.refused,
             oldest_owed_at=line.oldest_owed_at,
@@ -144,7 +154,7 @@ async def give_up_deliveries(body: DeliveryBulk, hub: Hub, caller: Operator) -> 
             counts = await delivery_list.count(connection, choice)
             return Done(count=counts.get("owed", 0) + counts.get("refused", 0), dry_run=True)
         count = await delivery_list.give_up(connection, choice, caller.name, body.reason, hub.clock())
-        await stranded.tell(connection, hub.config.endpoints, hub.clock())
+        await stranded.tell(connection, hub.config.destinations, hub.clock())
     return Done(count=count, dry_run=False)
 
 
@@ -163,7 +173,7 @@ async def give_up_delivery(delivery: UUID, body: Why, hub: Hub, caller: Operator
     async with hub.pool.acquire() as connection, connection.transaction():
         await delivery_list.refuse_delivered(connection, delivery)
         count = await delivery_list.give_up(connection, Choice([delivery]), caller.name, body.reason, hub.clock())
-        await stranded.tell(connection, hub.config.endpoints, hub.clock())
+        await stranded.tell(connection, hub.config.destinations, hub.clock())
     return Done(count=count, dry_run=False)
 
 

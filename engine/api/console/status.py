@@ -37,7 +37,11 @@ async def hub_status(hub: Hub, _: CurrentCaller) -> Status:
             hub=hub.config.name,
             at=at,
             channels=await status.channels(connection, list(hub.config.channels), at.astimezone(CHINA).date()),
-            endpoints=await status.endpoints(connection, list(hub.config.endpoints)),
+            endpoints=[
+                line
+                for line in await status.endpoints(connection, hub.config.destinations)
+                if line.endpoint in hub.config.endpoints or line.owed or line.refused
+            ],
             inbox=await status.inbox(connection),
             alerts=[
                 shown(incident, at)

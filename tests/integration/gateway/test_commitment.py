@@ -19,7 +19,8 @@ from pynetdicom.association import Association
 
 from engine import clock
 from engine.config import AeEntry
-from engine.store import commitments, notifications
+from engine.identifiers import ae_destination
+from engine.store import commitments
 from engine.store.commitments import Named
 from pacs_gateway import committing, notifying
 from pacs_gateway.gateway import Gateway
@@ -135,7 +136,7 @@ async def over(modality: Modality, port: int, *others: str) -> AsyncIterator[Ass
 
 
 async def owed(pool: asyncpg.Pool) -> list[str]:
-    return [row["state"] for row in await pool.fetch("select state from notification order by id")]
+    return [row["state"] for row in await pool.fetch("select state from delivery order by id")]
 
 
 async def test_what_is_here_is_committed_over_the_association_on_which_it_was_asked(
@@ -248,7 +249,7 @@ async def test_a_result_that_was_taken_before_a_kill_is_settled_and_told_after_i
             transaction_uid=TRANSACTION,
             channel="imaging",
             facility="baishi",
-            other=notifications.entry("imaging", "DR_BAISHI"),
+            other=ae_destination("imaging", "DR_BAISHI"),
             instances=[Named(uid, CR)],
             at=clock.now(),
         )
@@ -276,7 +277,7 @@ async def test_a_request_that_was_answered_is_settled_after_its_gateway_was_kill
         await process.wait()
     await asyncio.to_thread(association.abort)
     modality.answers = 0x0000
-    await pool.execute("update notification set next_attempt_at = now()")  # the dead process had it for half a minute
+    await pool.execute("update delivery set next_attempt_at = now()")  # the dead process had it for half a minute
     port = await asyncio.to_thread(modality.listen)
     await start(ae_entries=(AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=port),))
     await has_come(modality.heard)
@@ -296,7 +297,7 @@ async def test_a_result_waits_for_a_peer_that_is_away_and_for_one_that_does_not_
     assert await asyncio.to_thread(ask, association, asked([("1.2.3.404", CR)])) == 0
 
     async def tried() -> bool:
-        row = await pool.fetchrow("select attempts, last_error from notification")
+        row = await pool.fetchrow("select attempts, last_error from delivery")
         return row is not None and row["last_error"] == "unreachable"
 
     await until(tried)
@@ -314,7 +315,7 @@ async def test_a_peer_whose_entry_says_no_address_is_told_of_once(
         await has_come(modality.on_own, 2)
 
         async def postponed() -> bool:
-            return bool(await pool.fetchval("select count(*) = 2 from notification where last_error is not null"))
+            return bool(await pool.fetchval("select count(*) = 2 from delivery where last_error is not null"))
 
         await until(postponed)
 
@@ -380,7 +381,7 @@ async def test_the_result_of_what_we_asked_is_kept_and_a_refusal_is_told(start: 
             transaction_uid=TRANSACTION,
             channel="",
             facility="baishi",
-            other=notifications.endpoint("archive"),
+            other="archive",
             instances=[Named("1.2.3.1", CR), Named("1.2.3.2", CR)],
             at=clock.now(),
             by_us=True,

@@ -352,7 +352,7 @@ async def test_an_endpoint_is_told_of_the_steps_of_the_facilities_it_is_to_hear_
         await asyncio.to_thread(change, gateway.port, ended())
 
         async def all_told() -> bool:
-            return not await pool.fetchval("select count(*) from notification where state = 'owed'")
+            return not await pool.fetchval("select count(*) from delivery where state = 'owed'")
 
         await until(all_told)
     finally:

@@ -56,7 +56,8 @@ export function deliveriesPage() {
 
   function row(line) {
     const latest = line.latest_attempts[line.latest_attempts.length - 1];
-    const about = line.envelope ? h("a", { class: "mono", href: `#/trace/${line.envelope}`, text: line.control_id }) : h("span", { class: "mono", text: line.control_id });
+    const known = line.envelope ?? (line.about && line.control_id);
+    const about = known ? h("a", { class: "mono", href: `#/trace/${encodeURIComponent(known)}`, text: line.control_id }) : h("span", { class: "mono", text: line.control_id });
     return h(
       "tr",
       {},
