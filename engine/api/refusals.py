@@ -48,6 +48,8 @@ _BY_CODE: Mapping[str, tuple[int, str]] = {
     "too-long": (413, "too-long"),
     "not-acceptable": (406, "not-supported"),
     "unsupported-media-type": (415, "not-supported"),
+    "not-renderable": (406, "not-supported"),
+    "decoder-died": (500, "exception"),
     "version-conflict": (409, "conflict"),
     "already-settled": (409, "conflict"),
 }

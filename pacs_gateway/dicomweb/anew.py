@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
+from pacs_gateway.apart import Apart, Limits
 from pacs_gateway.dicomweb.accepting import Accepted
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.part10 import IMPLEMENTATION_VERSION_NAME, data_set_offset, header
@@ -27,15 +28,18 @@ TARGETS = (
     "1.2.840.10008.1.2.5",
 )
 """Without loss: Explicit VR Little Endian, JPEG-LS, JPEG 2000 and RLE."""
+LIMITS = Limits(processor_secs=120, wall_secs=300.0, memory_bytes=3 * 1024**3)
+"""Somebody waits for it."""
 _AT_ONCE = 2
 _META_BYTES = 512
 
 
 class Anew:
-    """Encodes in processes of its own, which begin with the first object; so does the loading of what they need."""
+    """Encodes where it may die of it; what that needs is loaded with the first object."""
 
-    def __init__(self, looking: Looking) -> None:
+    def __init__(self, looking: Looking, apart: Apart) -> None:
         self._looking = looking
+        self._apart = apart
         self._workshop: Workshop | None = None
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -48,7 +52,7 @@ class Anew:
         from pacs_gateway.sending.workshop import Workshop
 
         if self._workshop is None:
-            self._workshop = Workshop()
+            self._workshop = Workshop(self._apart, LIMITS)
         async with self._turns:
             data = await asyncio.to_thread(self._data_set, held)
             try:
@@ -62,10 +66,6 @@ class Anew:
             sender=IMPLEMENTATION_VERSION_NAME,
         )
         return head + data
-
-    async def close(self) -> None:
-        if self._workshop is not None:
-            await self._workshop.close()
 
     def _data_set(self, held: Held) -> bytes:
         with self._looking.open(held) as file:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from engine.errors import ParseError
 from engine.store.imaging_reading import Held
 from engine.store.statements import edition
+from pacs_gateway.apart import Apart, Died, Limits
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.kept import Kept
@@ -22,11 +24,14 @@ from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.dicomweb.paths import Place
 from pacs_gateway.rendering.choices import JPEG, PNG, SVG, Asked, Layout, Viewport, Window
 
+if TYPE_CHECKING:
+    from pacs_gateway.rendering.drawing import Drawing
+
 THUMBNAIL = Viewport(128, 128)
 LARGEST_SIDE = 8192
 """Of a viewport that is asked for."""
-_RENDERINGS = 2
-"""At once: decoding a radiograph fills a core and takes a hundred megabytes for a moment."""
+LIMITS = Limits(processor_secs=30, wall_secs=120.0, memory_bytes=3 * 1024**3)
+"""Of one picture. A radiograph takes half a second and a hundred megabytes; the largest mammogram a gigabyte."""
 _TRIED = 3
 """Objects of a series that are tried for a thumbnail, from its middle: the first may be a report."""
 _QUALITY = 80
@@ -40,25 +45,23 @@ _FORMAT = b"1"
 class Pictures:
     """`objects` is the object folder; thumbnails in `objects/thumbnails` may be deleted at any time."""
 
-    def __init__(self, looking: Looking, objects: Path) -> None:
+    def __init__(self, looking: Looking, objects: Path, apart: Apart, limits: Limits = LIMITS) -> None:
         self._looking = looking
         self._kept = Kept(objects / "thumbnails")
-        self._turns = asyncio.Semaphore(_RENDERINGS)
+        self._apart = apart
+        self._limits = limits
 
     async def rendered(self, place: Place, request: Request) -> Response:
         """PNG or JPEG of a frame, SVG of an ECG; or 304.
 
-        Raises HTTPException 406 for what shows nothing, ParseError for choices that are none.
+        Raises ParseError for choices that are none, `not-renderable` for what shows nothing, and `decoder-died`.
         """
         asked = _asked(place, request)
         (held,) = await self._looking.find(caller_of(request), place.wanted)
         etag = _etag(held, repr(asked).encode())
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=_headers(etag))
-        try:
-            content, media_type = await self._drawn(held, asked)
-        except ParseError as error:
-            raise HTTPException(406, error.message) from error
+        content, media_type = await self._drawn(held, asked)
         return _answer(content, media_type, etag)
 
     async def thumbnail(self, place: Place, request: Request) -> Response:
@@ -91,16 +94,19 @@ class Pictures:
 
     async def _drawn(self, held: Held, asked: Asked) -> tuple[bytes, str]:
         tags = await self._looking.tags_of(held)
-        async with self._turns:
-            return await asyncio.to_thread(self._draw, held, tags, asked)
-
-    def _draw(self, held: Held, tags: dict[str, str], asked: Asked) -> tuple[bytes, str]:
-        # Loaded with the first picture: the decoders take 60 MB that a hub where nobody looks does not need.
-        from pacs_gateway.rendering.drawing import draw
-
-        with self._looking.open(held) as file:
-            drawing = draw(file, held.charset, tags, asked)
+        try:
+            drawing = await self._apart.done(
+                self._limits, _draw, held.charset, tags, asked, opened=partial(self._looking.open, held)
+            )
+        except Died as error:
+            raise ParseError(f"no picture can be made of the object: {error}", code="decoder-died") from error
         return drawing.content, drawing.media_type
+
+
+def _draw(file: BinaryIO, charset: str, tags: dict[str, str], asked: Asked) -> Drawing:
+    from pacs_gateway.rendering.drawing import draw  # the decoders take 60 MB, and only the process that draws has them
+
+    return draw(file, charset, tags, asked)
 
 
 _SUFFIXES = {JPEG: ".jpg", SVG: ".svg"}

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from engine import clock
 from engine.ports import ObjectStore
 from engine.store.imaging_search import Level
+from pacs_gateway.apart import Apart
 from pacs_gateway.dicomweb import instances, searching
 from pacs_gateway.dicomweb.anew import Anew
 from pacs_gateway.dicomweb.capabilities import capabilities
@@ -59,8 +60,9 @@ class DicomWeb:
         self._looking = Looking(pool, objects, now)
         self._documents = Documents(self._looking, objects.folder)
         self._values = Values(self._looking)
-        self._anew = Anew(self._looking)
-        self._pictures = Pictures(self._looking, objects.folder)
+        self._apart = Apart()
+        self._anew = Anew(self._looking, self._apart)
+        self._pictures = Pictures(self._looking, objects.folder, self._apart)
         self._storing = Storing(posted, self._looking) if posted is not None else None
         self._read: Mapping[tuple[int, tuple[str, ...]], _Transaction] = {
             (0, ("studies",)): self._searches(Level.STUDY),
@@ -85,7 +87,7 @@ class DicomWeb:
 
     async def close(self) -> None:
         """Ends what it began; to be called when nothing is asked of it any more."""
-        await self._anew.close()
+        await self._apart.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive))

@@ -48,10 +48,10 @@ def drawn(file: BinaryIO, frame: int = 0, window: Window | None = None) -> Image
 
     Raises ParseError `not-renderable` when the object has no such frame or no codec here decodes it.
     """
-    file.seek(0)
-    header = pydicom.dcmread(file, stop_before_pixels=True)
-    _refuse_unreasonable(header, frame)
     try:
+        file.seek(0)
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        _refuse_unreasonable(header, frame)
         shown = _shown(header, _decoded(file, header, frame), frame, window)
         return _with_square_pixels(Image.fromarray(shown), header, frame)
     except (

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from pacs_gateway.apart import Apart
 from pacs_gateway.gateway import Gateway
-from pacs_gateway.rendering import picture
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import real
 from tests.integration.gateway.serving import Somebody, application, client_of
@@ -36,7 +36,7 @@ async def test_a_study_a_series_an_instance_and_a_frame_have_a_small_picture_tha
     small = Image.open(io.BytesIO(pictures[0].content))
     assert (small.format, max(small.size)) == ("JPEG", 128)
     assert len({one.content for one in pictures}) == 1
-    monkeypatch.setattr(picture, "drawn", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(Apart, "done", lambda *_, **__: pytest.fail("drawn again"))
     assert (await browser.get(f"{path}/thumbnail")).content == pictures[0].content
     again = await browser.get(f"{path}/thumbnail", headers={"if-none-match": pictures[0].headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
