@@ -13,18 +13,18 @@ import asyncpg
 from engine.answering import order_answers
 from engine.answering.replies import Ended, Replies
 from engine.clock import Clock
-from engine.codecs import hl7v2
+from engine.codecs import fhir_json, hl7v2
 from engine.codecs.er7_header import Header
 from engine.config import Community, Hl7Channel
 from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
-from engine.recording import Late, Recorded, record
+from engine.recording import Late, Recorded, Replayed, record
 from engine.store import demographics, findings, inbox, journal
 from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
-from engine.store.inbox import Claimed, Outcome
+from engine.store.inbox import Claimed, Outcome, ReplayEnd
 from engine.store.records import VersionConflict
 from engine.understanding import ORDER_ANSWER, Understood, held_by, understand
 
@@ -256,7 +256,8 @@ class Pipeline:
         raised = [Raised(finding, one.envelope.id, channel=one.envelope.channel)]
         told = await findings.not_told_before(connection, raised, {one.envelope.id})
         await findings.raise_many(connection, told, at)
-        await inbox.leave(connection, [one.envelope.id])
+        end = ReplayEnd(one.run, fhir_json.dumps({"refused": reason.code}).decode())
+        await inbox.refuse_replay(connection, one.envelope.id, end, one.asked)
 
     async def _processed(
         self, connection: Connection, one: Claimed, walk: Understood, recorded: Recorded, at: datetime
@@ -278,6 +279,7 @@ class Pipeline:
             reply,
             replayed=one.replayed,
             asked=one.asked,
+            replay=_end_of(one, recorded.replays.get(envelope.id)),
         )
 
     def _owes_elsewhere(self, envelope: Envelope) -> bool:
@@ -296,6 +298,10 @@ class Pipeline:
     def _charset(self, envelope: Envelope) -> str | None:
         channel = self._community.channels.get(envelope.channel)
         return channel.charset if isinstance(channel, Hl7Channel) else None
+
+
+def _end_of(one: Claimed, replayed: Replayed | None) -> ReplayEnd | None:
+    return ReplayEnd(one.run, fhir_json.dumps(replayed.as_json()).decode()) if replayed is not None else None
 
 
 def _refusal(findings: Sequence[Finding]) -> HutongError:

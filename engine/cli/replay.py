@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from engine.cli.acting import AsJson, Channel, Data, Mapping, MessageType, Url, Yes, confirm, console, ids_of
 from engine.cli.hub import Hub, find_hub
+from engine.cli.replay_told import tell
 from engine.clock import CHINA, now
 from engine.errors import ConfigurationError
 
@@ -69,8 +70,9 @@ def replay(
 ) -> None:
     """Processes journaled messages again by today's mappings, in their old places in the order of each patient.
 
-    What something newer has changed since stays as it is, so replaying twice changes nothing more. Nothing is sent
-    again without --redeliver.
+    What something newer has changed since stays as it is, so replaying twice changes nothing more. At the end it says
+    what was recorded anew, what was left to something newer, and what is as it was. Nothing is sent again without
+    --redeliver.
 
     With --against DIR nothing is processed and nothing is written: the messages of the last days (--days, 7 when left
     out) are understood by the running configuration and by DIR, and the differences are shown, field by field. Exit
@@ -108,14 +110,16 @@ def replay(
     hub = find_hub(data, url)
     counted = hub.post("/api/replay", reason=reason or "counted", dry_run=True, **choice)
     by_type = ", ".join(f"{number} {kind or 'without a type'}" for kind, number in counted["by_type"].items())
-    console.print(f"{counted['count']} messages{': ' if by_type else ''}{by_type}", markup=False)
+    if not as_json or dry_run:
+        console.print(f"{counted['count']} messages{': ' if by_type else ''}{by_type}", markup=False)
     if dry_run or not counted["count"]:
         return
     if not reason:
         raise ConfigurationError("hutong replay needs --reason TEXT")
     if counted["count"] > ASKED_FROM:
         confirm(f"process {counted['count']} messages again?", yes)
-    _replay(hub, counted["count"], reason, choice)
+    if run := _replay(hub, counted["count"], reason, choice):
+        tell(hub, run, as_json=as_json)
 
 
 def _times(since: str | None, until: str | None, days: float | None) -> tuple[datetime | None, datetime | None]:
@@ -136,29 +140,25 @@ def _time(option: str, text: str | None) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=CHINA)
 
 
-def _replay(hub: Hub, total: int, reason: str, choice: dict[str, Any]) -> None:
-    """Portion by portion: each is queued whole or not at all, so whoever stops this can begin it again."""
+def _replay(hub: Hub, total: int, reason: str, choice: dict[str, Any]) -> str:
+    """Portion by portion: each is queued whole or not at all, so whoever stops this can begin it again.
+
+    Returns the run under which the hub tells what came of it.
+    """
     queue = _Queue(hub)
-    after, queued = None, 0
+    after: str | None = None
+    queued, run = 0, ""
     with _progress() as progress:
         bar = progress.add_task("processed again", total=total)
         while True:
-            told = hub.post("/api/replay", reason=reason, after=after, **choice)
+            told = hub.post("/api/replay", reason=reason, after=after, run=run or None, **choice)
             queued += told["count"]
-            after = told["next"]
+            after, run = told["next"], str(told["run"])
             for waiting in queue.drained_to(0 if after is None else _FEW_LEFT):
                 progress.update(bar, completed=queued - waiting, total=max(total, queued))
             if after is None:
                 break
-    left = hub.get("/api/replay")["waiting"]
-    refused = hub.get("/api/findings", code="replay-refused", limit="1")["open"].get("replay-refused", 0)
-    console.print(f"processed again: {queued - left}")
-    if left:
-        console.print(f"{left} wait behind messages that are held (hutong held), and run when those are settled")
-    if refused:
-        console.print(
-            f"{refused} could not be understood today and stay as they were: hutong findings --code replay-refused"
-        )
+    return run
 
 
 class _Queue:

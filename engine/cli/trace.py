@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from engine.cli.hub import Hub, find_hub
+from engine.cli.replay_told import came_to
 from engine.clock import CHINA
 from engine.errors import AccessError, ConfigurationError, NotFoundError
 
@@ -140,7 +141,9 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
         if envelope[key]:
             tree.add(escape(f"{words} {envelope[key]}"))
     if envelope["replayed_at"]:
-        tree.add(f"processed again at {_at(envelope['replayed_at'])}")
+        again = tree.add(f"processed again at {_at(envelope['replayed_at'])}")
+        if envelope["replay"]:
+            again.add(escape(came_to(envelope["replay"])))
     if envelope["asked_by"] and not envelope["acts"]:  # a correction: what was done was done with the one before it
         why = f": {envelope['asked_why']}" if envelope["asked_why"] else ""
         tree.add(escape(f"by {envelope['asked_by']}{why}"))

@@ -2,5 +2,6 @@
 
 from engine.recording.late import Late
 from engine.recording.record import Recorded, record
+from engine.recording.replayed import Replayed
 
-__all__ = ["Late", "Recorded", "record"]
+__all__ = ["Late", "Recorded", "Replayed", "record"]

@@ -94,6 +94,10 @@ class Book:
     def changed(self, reference: str) -> bool:
         return bool(self._pages[reference].new)
 
+    def wrote(self, reference: str, envelope: UUID) -> bool:
+        """Whether a new version is this envelope's."""
+        return any(version.envelope == envelope for version in self._pages[reference].new)
+
     def said_at(self, reference: str) -> tuple[datetime, UUID]:
         """When what a resource says was said: when the envelope of its last version came, whenever that was processed.
 

@@ -25,6 +25,8 @@ _ALWAYS = frozenset({"resourceType", "id"})
 _WORKED_OUT = frozenset({"identifier", "link", "partOf"})
 """Elements that hutong adds to what a message says: that the message does not say them takes nothing away."""
 
+_HUTONGS_OWN = ("Task/", "ImagingStudy/")
+
 
 @dataclass(frozen=True, slots=True)
 class Late:
@@ -129,6 +131,15 @@ class History:
         """Whether there is such a resource, and nobody but this envelope ever wrote it."""
         known = self.versions.get(reference, ())
         return bool(known) and all(version.envelope == envelope for version in known)
+
+    def said_no_more(self, walk: Understood, told: Collection[str]) -> list[str]:
+        """Of what this message wrote before, what nobody else ever said and it does not speak of any more.
+
+        What it moved, or what hutong worked out because of it, is somebody else's too.
+        """
+        envelope = walk.envelope.id
+        gone = self.spoken.get(envelope, frozenset[str]()).difference(told, walk.only_if_missing)
+        return sorted(each for each in gone if not each.startswith(_HUTONGS_OWN) and self.only_of(envelope, each))
 
     def said_at(self, walk: UUID, late: Late | None, result: str, report: str, stands: str) -> str:
         """When the report was issued that last spoke of a result; `stands` is when the report on record was.

@@ -14,6 +14,7 @@ from engine.config import Community
 from engine.envelope import EnvelopeIds, Kind
 from engine.recording.book import Book
 from engine.recording.change_visits import change_visits
+from engine.recording.complete_orders import complete_orders
 from engine.recording.follow_orders import follow_orders
 from engine.recording.identify import identify
 from engine.recording.join_people import join_people, joined_by
@@ -22,6 +23,7 @@ from engine.recording.link_studies import link_studies
 from engine.recording.owe_imaging import owe_imaging
 from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
+from engine.recording.replayed import Replayed, of_what_stays, replayed
 from engine.recording.state_resources import doubtful, state_resources
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, reconcile_cases, worklist
@@ -32,9 +34,10 @@ from engine.understanding import Understood
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was written, for each envelope: `Patient/…@3`."""
+    """What was written, for each envelope: `Patient/…@3`; and what those that were replayed came to."""
 
     resources: dict[UUID, list[str]] = field(default_factory=dict)
+    replays: dict[UUID, Replayed] = field(default_factory=dict)
 
 
 async def record(
@@ -52,6 +55,7 @@ async def record(
     """
     work = Work(connection, community, Book(connection), at, late)
     await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
+    await complete_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await follow_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await link_studies(work, [walk for walk in walks if walk.manifest is not None])
@@ -61,6 +65,8 @@ async def record(
     await _identify_patients(work, joined_by(walks))
     await join_people(work, walks)
     _raise_own_findings(work, walks)
+    replays = {walk.envelope.id: replayed(work, walk) for walk in walks if work.replayed(walk)}
+    _raise_what_stays(work, walks, replays)
 
     await work.book.write(at)
     await worklist.put(connection, list(work.steps.values()))
@@ -76,7 +82,7 @@ async def record(
     owing = [walk for walk in walks if walk.envelope.id not in late or late[walk.envelope.id].owes]
     await outbox.owe(connection, _owed(owing, community, ids, at), at)
     await owe_imaging(work, owing, ids)
-    recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks})
+    recorded = Recorded({walk.envelope.id: work.written_for(walk.envelope.id) for walk in walks}, replays)
     await audit.write(
         connection,
         [
@@ -94,6 +100,7 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
     for walk in walks:
         late = work.late.get(walk.envelope.id)
         stated = state_resources(walk, late, work.history, work.book.get, partial(work.put, walk=walk))
+        work.withheld[walk.envelope.id] = stated.withheld
         for each in stated.too_late:
             if each.finding is not None and not work.replayed(walk):
                 work.find(each.finding, walk, each.reference)
@@ -114,6 +121,13 @@ def _raise_own_findings(work: Work, walks: Sequence[Understood]) -> None:
     for walk in walks:
         for finding in walk.findings:
             work.find(finding, walk, f"{walk.envelope.facility} {finding.once}" if finding.once else None)
+
+
+def _raise_what_stays(work: Work, walks: Sequence[Understood], replays: Mapping[UUID, Replayed]) -> None:
+    for walk in walks:
+        if walk.envelope.id in replays:
+            for finding in of_what_stays(walk, replays[walk.envelope.id].stays):
+                work.find(finding, walk, f"{walk.envelope.facility} {finding.once}")
 
 
 def _owed(walks: Sequence[Understood], community: Community, ids: EnvelopeIds, at: datetime) -> list[outbox.Owed]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from engine.config import Community
 from engine.finding import Finding
 from engine.recording.book import Book
-from engine.recording.late import History, Late
+from engine.recording.late import History, Late, Withheld
 from engine.store import worklist
 from engine.store.database import Connection
 from engine.store.findings import Raised
@@ -30,6 +30,7 @@ class Work:
     steps           by ServiceRequest id
     linked_studies  references of studies that were linked to their orders
     history         who said what before, where one of these is late
+    withheld        what a late envelope says and does not change, because something newer says otherwise
     moved_orders    ids of orders that went to another patient with their visit
     cases           what about a study a person should decide, by the study; nothing where everything is clear
     decided         studies of which people said something
@@ -49,6 +50,7 @@ class Work:
     decided: list[StudyKey] = field(default_factory=list)
     opened_orders: list[tuple[Understood, str]] = field(default_factory=list)
     history: History = field(default_factory=History)
+    withheld: dict[UUID, list[Withheld]] = field(default_factory=dict)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:
@@ -78,6 +80,10 @@ class Work:
 
     def find(self, finding: Finding, walk: Understood, about: str | None = None) -> None:
         self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel))
+
+    def touched(self, envelope: UUID) -> dict[str, None]:
+        """References of what an envelope wrote or confirmed."""
+        return dict(self._touched.get(envelope, {}))
 
     def written_for(self, envelope: UUID) -> list[str]:
         """The resources an envelope wrote or confirmed, with their versions."""

@@ -19,7 +19,7 @@ CHANNEL = "hutong_outcome"
 _CLAIM = """
 select i.envelope, i.attempts, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_type, j.control_id,
        j.sha256, j.payload, i.lanes, length(j.acknowledgment) = 0 and not i.replayed as awaited,
-       i.place, i.replayed, i.redeliver, i.asked_by, i.asked_why
+       i.place, i.replayed, i.redeliver, i.replay_run, i.asked_by, i.asked_why
 from inbox i join journal j on j.id = i.envelope
 where i.state = 'accepted' and (i.next_attempt_at is null or i.next_attempt_at <= $2)
   and (select true from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place limit 1) is null
@@ -58,6 +58,7 @@ class Claimed:
     place      its place in its lanes: its id, or that of the envelope it was corrected from
     replayed   it was processed before
     redeliver  with `replayed`: what it owes is owed once more
+    run        with `replayed`: the run of replaying that asked for it
     asked      the person who lets it run now; None where it runs in its turn. Later ones may be recorded already
     """
 
@@ -67,7 +68,16 @@ class Claimed:
     place: UUID
     replayed: bool
     redeliver: bool
+    run: UUID | None
     asked: Asked | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayEnd:
+    """What processing a message again came to, as JSON, and which run asked for it."""
+
+    run: UUID | None
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ class Outcome:
     state     processed; or refused: the sender was told so and keeps the message
     replayed  it has an outcome already, which this one brings up to date
     asked     the person who let it run, where one did
+    replay    what a replay came to, and which run asked for it
     """
 
     envelope: UUID
@@ -87,6 +98,7 @@ class Outcome:
     reply: bytes | None = None
     replayed: bool = False
     asked: Asked | None = None
+    replay: ReplayEnd | None = None
 
 
 async def claim(connection: Connection, limit: int, at: datetime) -> list[Claimed]:
@@ -115,6 +127,7 @@ async def claim(connection: Connection, limit: int, at: datetime) -> list[Claime
             row["place"],
             row["replayed"],
             row["redeliver"],
+            row["replay_run"],
             Asked(row["asked_by"], row["asked_why"]) if row["asked_by"] is not None else None,
         )
         for row in rows
@@ -151,14 +164,28 @@ async def _finish_replayed(connection: Connection, outcomes: Sequence[Outcome], 
     await connection.executemany(
         """
         update outcome set state = $2, replayed_at = $3, mapping = $4, resources = to_jsonb($5::text[]), unmapped = $6,
-                           replayed_by = $7
+                           replayed_by = $7, replay_run = $8, replay = $9::jsonb
         where envelope = $1
         """,
         [
             (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.asked.by if o.asked else None)
+            + ((o.replay.run, o.replay.told) if o.replay else (None, None))
             for o in outcomes
         ],
     )
+
+
+async def refuse_replay(connection: Connection, envelope: UUID, end: ReplayEnd, asked: Asked | None) -> None:
+    """Takes a replay out of the inbox that came to nothing: how the envelope ended before stays."""
+    await connection.execute(
+        "update outcome set replay_run = $2, replay = $3::jsonb, replayed_by = coalesce($4, replayed_by) "
+        "where envelope = $1",
+        envelope,
+        end.run,
+        end.told,
+        asked.by if asked else None,
+    )
+    await leave(connection, [envelope])
 
 
 async def leave(connection: Connection, envelopes: Sequence[UUID]) -> None:

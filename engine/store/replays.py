@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from engine.envelope import Kind, first_id_at
@@ -31,8 +33,8 @@ _CHOSEN = f"""
 
 _QUEUE = """
 with queued as (
-    insert into inbox (envelope, lanes, taken_place, place, replayed, redeliver, asked_by, asked_why)
-    values ($1::uuid, $2::text[], $3::uuid, coalesce($3::uuid, $1::uuid), true, $4, $5, $6) on conflict do nothing
+    insert into inbox (envelope, lanes, taken_place, place, replayed, redeliver, asked_by, asked_why, replay_run)
+    values ($1::uuid, $2::text[], $3::uuid, coalesce($3::uuid, $1::uuid), true, $4, $5, $6, $7) on conflict do nothing
     returning envelope, taken_place, place
 )
 insert into lane (key, envelope, taken_place, place)
@@ -126,11 +128,11 @@ async def portion(
 
 
 async def queue(
-    connection: Connection, again: Sequence[Again], by: str, why: str, at: datetime, *, redeliver: bool
+    connection: Connection, again: Sequence[Again], by: str, why: str, at: datetime, *, redeliver: bool, run: UUID
 ) -> None:
     """Puts these into the inbox in their old places, in the caller's transaction."""
     await connection.executemany(
-        _QUEUE, [(one.ended.id, list(one.lanes), one.ended.taken_place, redeliver, by, why) for one in again]
+        _QUEUE, [(one.ended.id, list(one.lanes), one.ended.taken_place, redeliver, by, why, run) for one in again]
     )
     acts = [
         audit.Audited(by, "replay", f"Envelope/{one.ended.id}", {"reason": why, "redeliver": redeliver})
@@ -138,6 +140,92 @@ async def queue(
     ]
     await audit.write(connection, acts, at)
     await journal.tell(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run of replaying came to so far; every message is in exactly one of these, every resource too.
+
+    waiting    messages that are queued still: behind a held one, or not yet run
+    refused    messages that cannot be understood today
+    changed    messages that changed something of the record; unchanged: those that changed nothing
+    written    resources of which a new version was recorded
+    left       resources that stay, because something newer says otherwise
+    left_in    messages with such a resource, or with such an element of one that they changed
+    same       resources that are as they were
+    stays      resources that are said no more and stay on record
+    """
+
+    waiting: int
+    refused: int
+    changed: int
+    unchanged: int
+    written: int
+    left: int
+    left_in: int
+    same: int
+    stays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What replaying one message came to. `replay` as engine/recording/replayed.py writes it, or `refused`: a code."""
+
+    envelope: UUID
+    message_type: str
+    control_id: str
+    replay: dict[str, Any]
+
+
+_CHANGED = "jsonb_array_length(coalesce(o.replay -> 'changed', '[]')) > 0"
+_LEFT = "jsonb_array_length(coalesce(o.replay -> 'left', '[]')) > 0"
+_STAYS = "jsonb_array_length(coalesce(o.replay -> 'stays', '[]')) > 0"
+
+
+async def told(connection: Connection, run: UUID) -> Told:
+    """What a run came to so far."""
+    row = await connection.fetchrow(
+        f"""
+        select count(*) filter (where o.replay ? 'refused') as refused,
+               count(*) filter (where {_CHANGED}) as changed,
+               count(*) filter (where not o.replay ? 'refused' and not {_CHANGED}) as unchanged,
+               coalesce(sum(jsonb_array_length(coalesce(o.replay -> 'changed', '[]'))), 0)::bigint as written,
+               coalesce(sum(whole.number), 0)::bigint as left,
+               count(*) filter (where {_LEFT}) as left_in,
+               coalesce(sum((o.replay ->> 'same')::int), 0)::bigint as same,
+               coalesce(sum(jsonb_array_length(coalesce(o.replay -> 'stays', '[]'))), 0)::bigint as stays
+        from outcome o cross join lateral (
+            select count(distinct each ->> 'reference') as number
+            from jsonb_array_elements(coalesce(o.replay -> 'left', '[]')) each
+            where not exists (
+                select from jsonb_array_elements_text(o.replay -> 'changed') label
+                where split_part(label, '@', 1) = each ->> 'reference')
+        ) whole
+        where o.replay_run = $1 and o.replay is not null
+          and not exists (select from inbox i where i.envelope = o.envelope and i.replay_run = $1)
+        """,
+        run,
+    )
+    queued: int = await connection.fetchval("select count(*) from inbox where replay_run = $1", run)
+    return Told(waiting=queued, **dict(row))
+
+
+async def came(connection: Connection, run: UUID, after: UUID | None, limit: int, *, all_of_them: bool) -> list[Came]:
+    """Message by message in the order they arrived; without `all_of_them` only where something is to be told."""
+    rows = await connection.fetch(
+        f"""
+        select o.envelope, j.message_type, j.control_id, o.replay::text as replay
+        from outcome o join journal j on j.id = o.envelope
+        where o.replay_run = $1 and o.replay is not null and ($2::uuid is null or o.envelope > $2)
+          and ($4 or o.replay ? 'refused' or {_CHANGED} or {_LEFT} or {_STAYS})
+        order by o.envelope limit $3
+        """,
+        run,
+        after,
+        limit,
+        all_of_them,
+    )
+    return [Came(r["envelope"], r["message_type"], r["control_id"], json.loads(r["replay"])) for r in rows]
 
 
 async def waiting(connection: Connection) -> int:

@@ -21,7 +21,7 @@ select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_typ
        coalesce(o.reply, nullif(j.acknowledgment, ''::bytea)) as acknowledgment,
        coalesce(i.state, o.state, 'accepted') as state,
        coalesce(i.asked_by, o.replayed_by, o.actor) as asked_by, coalesce(i.asked_why, o.reason) as asked_why,
-       o.replayed_at, r.replaces,
+       o.replayed_at, o.replay::text as replay, r.replaces,
        (select newer.envelope from replacement newer where newer.replaces = j.id) as replaced_by,
        coalesce(i.attempts, 0) as attempts, i.next_attempt_at,
        o.finished_at, o.mapping, o.resources, coalesce(o.unmapped, '{{}}') as unmapped,
@@ -47,6 +47,7 @@ class WalkRow:
     resources       what it wrote: `Patient/…@3`
     unmapped        fields that held something no rule took
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
+    replay          what processing it again came to the last time, as engine/recording/replayed.py writes it
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     waits_for       earlier unfinished envelopes that share a lane, the first few
     waiting_behind  how many later ones wait for it
@@ -73,6 +74,7 @@ class WalkRow:
     asked_by: str | None
     asked_why: str | None
     replayed_at: datetime | None
+    replay: dict[str, Any] | None
     replaces: UUID | None
     replaced_by: UUID | None
     waits_for: list[UUID]
@@ -106,4 +108,5 @@ async def payloads(connection: Connection, envelopes: Sequence[UUID], largest: i
 
 def _of_row(row: Any) -> WalkRow:
     values = dict(row)
-    return WalkRow(**values | {"resources": json.loads(values["resources"] or "[]")})
+    replay = json.loads(values["replay"]) if values["replay"] else None
+    return WalkRow(**values | {"resources": json.loads(values["resources"] or "[]"), "replay": replay})

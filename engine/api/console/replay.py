@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from engine.api.console.acts import Bulk, Code, MessageType, Name, Operator, refuse_everything, types_of_mapping
+from engine.api.console.paging import Limit
 from engine.api.services import Hub, Services
 from engine.codecs import hl7v2
 from engine.config import Hl7Channel
@@ -16,7 +17,7 @@ from engine.errors import ParseError
 from engine.identifiers import lane
 from engine.lanes import lanes_of
 from engine.store import replays
-from engine.store.replays import Again, Choice, Ended
+from engine.store.replays import Again, Came, Choice, Ended, Told
 
 router = APIRouter(prefix="/api/replay", tags=["console"])
 
@@ -37,6 +38,7 @@ class Replay(Bulk):
     skipped       also those that a person skipped
     redeliver     what they owe by the routes of today is owed once more; otherwise nothing is sent again
     after         `next` of the portion before
+    run           `run` of the portion before: what they all came to is told together
     """
 
     since: AwareDatetime | None = None
@@ -51,14 +53,19 @@ class Replay(Bulk):
     skipped: bool = False
     redeliver: bool = False
     after: UUID | None = None
+    run: UUID | None = None
 
 
 class Queued(BaseModel):
-    """`count` were queued now, or would be in all with `dry_run`; `next` is null after the last portion."""
+    """`count` were queued now, or would be in all with `dry_run`; `next` is null after the last portion.
+
+    run  under which `/api/replay/{run}` tells what came of it; null with `dry_run`
+    """
 
     count: int
     by_type: dict[str, int]
     next: UUID | None
+    run: UUID | None
     dry_run: bool
 
 
@@ -77,16 +84,40 @@ async def replay_waiting(hub: Hub, _: Operator) -> Waiting:
 @router.post("")
 async def replay_portion(body: Replay, hub: Hub, caller: Operator) -> Queued:
     """Queues the next portion, all of it or nothing. What nothing newer has changed is recorded anew; where that is
-    equal to what is recorded, no version is made."""
+    equal to what is recorded, no version is made. What came of it: `/api/replay/{run}`."""
+    run = body.run or uuid4()
     choice = _choice(hub, body)
     async with hub.pool.acquire() as connection, connection.transaction():
         if body.dry_run:
             by_type = await replays.count(connection, choice)
-            return Queued(count=sum(by_type.values()), by_type=by_type, next=None, dry_run=True)
+            return Queued(count=sum(by_type.values()), by_type=by_type, next=None, run=None, dry_run=True)
         found = await replays.portion(connection, choice, body.after, PORTION, PORTION_BYTES)
         again = [Again(ended, _lanes(hub, ended)) for ended in found]
-        await replays.queue(connection, again, caller.name, body.reason, hub.clock(), redeliver=body.redeliver)
-    return Queued(count=len(found), by_type={}, next=found[-1].id if found else None, dry_run=False)
+        at = hub.clock()
+        await replays.queue(connection, again, caller.name, body.reason, at, redeliver=body.redeliver, run=run)
+    return Queued(count=len(found), by_type={}, next=found[-1].id if found else None, run=run, dry_run=False)
+
+
+@router.get("/{run}")
+async def replay_told(run: UUID, hub: Hub, _: Operator) -> Told:
+    """What a run came to so far. A message that another run has replayed since is told of there."""
+    async with hub.pool.acquire() as connection:
+        return await replays.told(connection, run)
+
+
+@router.get("/{run}/messages")
+async def replayed_messages(
+    run: UUID,
+    hub: Hub,
+    _: Operator,
+    after: UUID | None = None,
+    limit: Limit = 100,
+    everything: Annotated[bool, Query(alias="all")] = False,
+) -> list[Came]:
+    """Message by message in the order they arrived: those that changed something, left something to what is newer,
+    or cannot be understood today; with `all` the others too."""
+    async with hub.pool.acquire() as connection:
+        return await replays.came(connection, run, after, limit, all_of_them=everything)
 
 
 def _choice(hub: Services, body: Replay) -> Choice:

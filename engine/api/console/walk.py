@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -62,6 +63,7 @@ class EnvelopeWalk(BaseModel):
     waiting_behind  how many later ones wait for this one
     acts            what people did with it, and the reasons they gave, the first act first
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
+    replay          what processing it again came to: versions it changed, what was left to whom, how many are the same
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     unmapped        fields that held something no rule took
     payload         null for whoever may not read payloads, where it is too large to show here, and in a long answer
@@ -89,6 +91,7 @@ class EnvelopeWalk(BaseModel):
     asked_why: str | None
     acts: list[Act]
     replayed_at: datetime | None
+    replay: dict[str, Any] | None
     replaces: UUID | None
     replaced_by: UUID | None
     waits_for: list[UUID]
@@ -172,6 +175,7 @@ def _walk(
         asked_why=row.asked_why,
         acts=acts,
         replayed_at=row.replayed_at,
+        replay=row.replay,
         replaces=row.replaces,
         replaced_by=row.replaced_by,
         waits_for=row.waits_for,

@@ -185,3 +185,55 @@ async def test_what_a_person_said_since_does_not_disappear_with_its_rule(
     await again(hub, it, everything=True)
     (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
     assert after["gender"] == "male"
+
+
+async def test_a_replay_says_what_it_changed_what_it_left_to_whom_and_what_is_as_it_was(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    flagged = report(("GLU", "22.6", "危急", "F"), ("UREA", "9.8", "H", "F"), ("K", "6.8", "危急", "F"))
+    await hub.send(CHANNEL, flagged)
+    await hub.send(CHANNEL, CORRECTION)
+    await hub.run()
+    newer = await hub.pool.fetchval("select id from journal where control_id = 'U6'")
+    glucose, potassium = (await result_of(hub, "GLU"))["id"], (await result_of(hub, "K"))["id"]
+    (report_id,) = [each["id"] for each in await hub.resources("DiagnosticReport")]
+    changed(folder, INTERPRETATION, CRITICAL_WAS, CRITICAL_IS)
+    mapped_by(hub, community, folder)
+    queued = await ask(it, "/api/replay", reason="x", everything=True)
+    assert (await it.get(f"/api/replay/{queued['run']}")).json()["waiting"] == 2
+    await hub.run()
+    told = (await it.get(f"/api/replay/{queued['run']}")).json()
+    stated = told.pop("same")
+    assert stated > 0
+    numbers = {"waiting": 0, "refused": 0, "changed": 1, "unchanged": 1, "written": 1, "left": 2, "left_in": 1}
+    assert told == {**numbers, "stays": 0}
+    (message,) = (await it.get(f"/api/replay/{queued['run']}/messages")).json()
+    assert (message["message_type"], message["control_id"]) == ("ORU^R01", "U5")
+    assert message["replay"]["changed"] == [f"Observation/{glucose}@2"]
+    left = {each["reference"]: each for each in message["replay"]["left"]}
+    assert {each["envelope"] for each in left.values()} == {str(newer)}
+    assert left.keys() == {f"Observation/{potassium}", f"DiagnosticReport/{report_id}"}
+    assert "interpretation" in left[f"Observation/{potassium}"]["elements"]
+    everything = (await it.get(f"/api/replay/{queued['run']}/messages", params={"all": "true"})).json()
+    assert [each["control_id"] for each in everything] == ["U5", "U6"]
+
+
+async def test_a_resource_that_is_said_no_more_stays_and_is_told_of_once(
+    hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
+) -> None:
+    mapped_by(hub, community, folder)
+    for number in (1, 2):
+        with_specimen = WHOLE.replace(b"|||||||||D01", "||||||||SER^血清|D01".encode("gb18030"))
+        await hub.send(CHANNEL, with_specimen.replace(b"G7", b"G%d" % number).replace(b"|U5|", b"|S%d|" % number))
+    await hub.run()
+    before = await hub.resources("Specimen")
+    assert len(before) == 2
+    changed(folder, "hl7v2/ORU_R01/mapping.yaml", "  - {resource: Specimen, for: order, part: specimen_source}\n", "")
+    mapped_by(hub, community, folder)
+    queued = await ask(it, "/api/replay", reason="x", everything=True)
+    await hub.run()
+    assert await hub.resources("Specimen") == before
+    told = (await it.get(f"/api/replay/{queued['run']}")).json()
+    assert (told["stays"], told["changed"]) == (2, 2), "its results name it no more"
+    assert await hub.open_findings() == ["said-no-more"]

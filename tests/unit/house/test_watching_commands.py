@@ -28,7 +28,7 @@ ENVELOPE: dict[str, Any] = {
     "id": "e1", "message_type": "ADT^A04", "control_id": "C1", "state": "processed", "steps": [], "waits_for": [],
     "waiting_behind": 0, "resources": [], "unmapped": [], "findings": [], "deliveries": [], "payload_bytes": 9,
     "sha256": "ab", "payload": {"charset": "gb18030", "doubtful": True}, "asked_by": "wang", "asked_why": "[更正]",
-    "replaces": "e0", "replaced_by": None, "replayed_at": None, "acts": [],
+    "replaces": "e0", "replaced_by": None, "replayed_at": None, "replay": None, "acts": [],
 }  # fmt: skip
 MAPPED = {
     "mapping_changed": True, "mapping_today": "ADT@2", "more": False,
@@ -96,13 +96,16 @@ def test_times_are_those_of_the_clock_on_the_wall(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     step = {"step": "received", "at": "2026-11-21T23:27:12.561699Z", "note": "63 bytes", "state": "done"}
-    envelope = {**ENVELOPE, "steps": [step], "asked_why": None, "replayed_at": "2026-11-21T23:31:35Z"}
+    came = {"changed": ["Observation/o@2"], "left": [], "same": 3, "stays": []}
+    again = {"replayed_at": "2026-11-21T23:31:35Z", "replay": came}
+    envelope = {**ENVELOPE, "steps": [step], "asked_why": None, **again}
     lists: dict[str, list[Any]] = {key: [] for key in ("resources", "deliveries", "findings", "worklist", "studies")}
     known = {"word": "C1", "envelopes": [envelope], "more": False, **lists}
     _, said = run(monkeypatch, capsys, Answers(trace=known), "trace", "C1")
     lines = [line.strip("│├└─ ") for line in said.splitlines()]
     assert "✓ received 2026-11-22 07:27:12 63 bytes" in lines
     assert "processed again at 2026-11-22 07:31:35" in lines
+    assert "1 changed (1 Observation); 3 as they were" in lines
     assert "by wang" in lines
 
 
