@@ -38,6 +38,7 @@ from pacs_gateway.scp.find import Find
 from pacs_gateway.scp.get import Get
 from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.mpps import Create, Set, Steps
+from pacs_gateway.scp.mpps_get import GetStep
 from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
@@ -163,6 +164,7 @@ class Gateway:
                 Move(self._channel, self._archive),
                 Create(self._steps),
                 Set(self._steps),
+                GetStep(name, self._pool),
                 CommitmentRequests(name, self._pool, self._committer, self._clock),
                 CommitmentResults(name, self._pool, self._clock),
                 AvailabilityNotices(name, self._pool, self._clock),

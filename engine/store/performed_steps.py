@@ -98,6 +98,29 @@ async def change(connection: Connection, step: PerformedStep, message: Message, 
     await _perform(connection, step.orders)
 
 
+async def messages(connection: Connection, uid: str, facility: str) -> int:
+    """How many messages told of a step of a facility; 0 where there is none."""
+    count: int = await connection.fetchval(
+        "select count(*) from performed_step_message where uid = $1 and facility = $2", uid, facility
+    )
+    return count
+
+
+async def message(connection: Connection, uid: str, facility: str, place: int) -> Message:
+    """What was said of a step, the first at place 0."""
+    row = await connection.fetchrow(
+        """
+        select s.channel, m.peer, m.transfer_syntax, m.data_set
+        from performed_step_message m join performed_step s using (uid, facility)
+        where m.uid = $1 and m.facility = $2 order by m.revision offset $3 limit 1
+        """,
+        uid,
+        facility,
+        place,
+    )
+    return Message(row["channel"], row["peer"], row["transfer_syntax"], bytes(row["data_set"]))
+
+
 async def judge_studies(connection: Connection, step: PerformedStep, at: datetime) -> None:
     """Has the studies of a step that told of no other objects judged again: it may have ended."""
     await connection.execute(

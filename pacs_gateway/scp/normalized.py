@@ -58,14 +58,9 @@ class Normalized:
             await asyncio.to_thread(top_level, self._sent.data, self._request.transfer_syntax, frozenset())
             values = await self._perform(self._request, self._sent, answers)
         except HutongError as error:
-            peer = self._request.peer
-            _log.warning("channel %s: refused a request of %s: %s", self._channel, peer, error.message)
-            values = {Element.ERROR_COMMENT: status.comment_of(error)}
-            if isinstance(error, Refusal):
-                values |= error.values
-            await answers.send(_response(self._request.command, status.normalized_status_of(error), values))
+            await answers.send(refusal(self._channel, self._request, error))
             return
-        await answers.send(_response(self._request.command, status.SUCCESS, values))
+        await answers.send(response_to(self._request.command, status.SUCCESS, values))
 
 
 class Refusal(ParseError):
@@ -84,7 +79,17 @@ async def understood(work: Callable[[], _T]) -> _T:
         raise malformed("the data set cannot be read") from error
 
 
-def _response(request: CommandSet, told: int, values: Values) -> CommandSet:
+def refusal(channel: str, request: Request, error: HutongError) -> CommandSet:
+    """The response that says why a request is not done, which is logged too."""
+    _log.warning("channel %s: refused a request of %s: %s", channel, request.peer, error.message)
+    values: dict[Element, int | str] = {Element.ERROR_COMMENT: status.comment_of(error)}
+    if isinstance(error, Refusal):
+        values |= error.values
+    return response_to(request.command, status.normalized_status_of(error), values)
+
+
+def response_to(request: CommandSet, told: int, values: Values, *, has_data_set: bool = False) -> CommandSet:
+    """The response to a request, which says again what it was about."""
     echoed: dict[Element, int | str] = {
         Element.MESSAGE_ID_BEING_RESPONDED_TO: request.number(Element.MESSAGE_ID),
         Element.STATUS: told,
@@ -94,4 +99,4 @@ def _response(request: CommandSet, told: int, values: Values) -> CommandSet:
         if found is not None:
             echoed[element] = request.text(found)
     echoed |= {element: request.number(element) for element in _NUMBERS if request.has(element)}
-    return CommandSet.of(request.field | 0x8000, {**echoed, **values})
+    return CommandSet.of(request.field | 0x8000, {**echoed, **values}, has_data_set=has_data_set)

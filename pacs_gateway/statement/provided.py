@@ -9,6 +9,7 @@ from pacs_gateway.query.models import PATIENT_ROOT, STUDY_ROOT
 from pacs_gateway.scp.availability import AVAILABILITY
 from pacs_gateway.scp.echo import VERIFICATION
 from pacs_gateway.scp.mpps import PERFORMED_STEP
+from pacs_gateway.scp.mpps_get import PERFORMED_STEP_RETRIEVE
 from pacs_gateway.scp.worklist import MODALITY_WORKLIST_FIND
 from pacs_gateway.storage_classes import STORAGE_CLASSES
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES, UNCOMPRESSED
@@ -48,6 +49,13 @@ SERVICES: tuple[Class, ...] = (
         "Modality Performed Procedure Step",
         PERFORMED_STEP,
         "N-CREATE, N-SET",
+        UNCOMPRESSED,
+    ),
+    Class(
+        "Modality Performed Procedure Step",
+        "Modality Performed Procedure Step Retrieve",
+        PERFORMED_STEP_RETRIEVE,
+        "N-GET",
         UNCOMPRESSED,
     ),
     Class("Storage Commitment", "Storage Commitment Push Model", COMMITMENT, "N-ACTION, N-EVENT-REPORT", UNCOMPRESSED),

@@ -143,6 +143,13 @@ def _behaviour() -> Iterator[Block]:
                 "titles of 2.2 alone; a caller is given what its facility stored.",
             ),
             (
+                "Performed steps",
+                "N-GET answers with everything that was said of a step of the caller's facility, in ISO_IR 192: of the "
+                "last N-SET, but of whom and when it was created. 0001: it has not all that was asked for; 0107: "
+                "something asked for is no attribute, named in the answer; 0112: the facility has no such step. "
+                "Modality Performed Procedure Step Notification is not supported.",
+            ),
+            (
                 "Worklist",
                 "Scheduled steps of the caller's facility. Answered in ISO_IR 192 or GB18030 where it is asked for, "
                 "else names are in pinyin.",
