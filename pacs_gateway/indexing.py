@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -58,15 +58,14 @@ class Index:
         self._pool = pool
         self._channel = channel
         self._on_committed = on_committed
-        self._waiting: list[Indexed] = []
-        self._naming: set[asyncio.Task[None]] = set()
+        self._waiting: list[Kept] = []
         self._arrived = asyncio.Event()
         self._emptied = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_behind(self) -> bool:
-        return len(self._waiting) + len(self._naming) >= WAITING_LIMIT
+        return len(self._waiting) >= WAITING_LIMIT
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"dicom index {self._channel}")
@@ -76,10 +75,8 @@ class Index:
         if self._task is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_SECS):
-                await asyncio.gather(*self._naming)
-                async with self._emptied:
-                    await self._emptied.wait_for(lambda: not self._waiting)
+            async with asyncio.timeout(CLOSE_SECS), self._emptied:
+                await self._emptied.wait_for(lambda: not self._waiting)
         except TimeoutError:
             _log.warning("channel %s: objects wait in the spool for their index rows", self._channel)
         self._task.cancel()
@@ -88,17 +85,14 @@ class Index:
 
     async def settled(self) -> None:
         """Waits for the rows of what was added until now, but not for a database that is away."""
-        if self._naming:
-            await asyncio.wait(set(self._naming), timeout=SETTLE_SECS)
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECS), self._emptied:
                 await self._emptied.wait_for(lambda: not self._waiting)
 
-    def add(self, kept: Kept, digest: Awaitable[bytes]) -> None:
-        """Queues an object's row, once its digest is known."""
-        naming = asyncio.create_task(self._name(kept, digest))
-        self._naming.add(naming)
-        naming.add_done_callback(self._naming.discard)
+    def add(self, kept: Kept) -> None:
+        """Queues an object's row, which is made when it is written: a sender waits meanwhile."""
+        self._waiting.append(kept)
+        self._arrived.set()
 
     async def known(self, contents: Sequence[tuple[str, str, bytes]]) -> dict[tuple[str, str, bytes], Instance]:
         """The rows that are there, of (SOP Instance UID, facility, SHA-256). Raises StorageError."""
@@ -118,21 +112,11 @@ class Index:
             end_if_cancelled()
             raise StorageError(f"the index cannot be completed: {type(error).__name__}") from error
 
-    async def _name(self, kept: Kept, digest: Awaitable[bytes]) -> None:
-        try:
-            sha256 = await digest
-            kept.segment.name(kept.head, sha256)
-        except StorageError as error:
-            _log.error("an object stays in the spool without an index row until the next start: %s", error.message)
-            return
-        self._waiting.append(Indexed(kept, row_of(kept, sha256)))
-        self._arrived.set()
-
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
             await asyncio.sleep(GATHER_SECS)
-            batch = self._waiting[:BATCH_LIMIT]
+            batch = [Indexed(kept, row_of(kept)) for kept in self._waiting[:BATCH_LIMIT]]
             try:
                 committed = await self._record(batch)
             except FAILED as error:
@@ -165,7 +149,7 @@ class Index:
             await imaging.record(connection, self._channel, [indexed.row for indexed in batch])
 
 
-def row_of(kept: Kept, sha256: bytes) -> Instance:
+def row_of(kept: Kept) -> Instance:
     """The index row of an object."""
     head, identity = kept.head, identity_of(kept.raw)
     found = identity.charset
@@ -175,14 +159,14 @@ def row_of(kept: Kept, sha256: bytes) -> Instance:
         "doubtful": found.doubtful,
         "findings": {finding.code: finding.text for finding in identity.findings},
     }
-    key = location(head.facility, identity.study_uid, sha256)
+    key = location(head.facility, identity.study_uid, head.sha256)
     if found.repair:
         charset |= {"declared": UNICODE, "used": UTF_8, "sent": said}
         key = location_of(key, {}, UTF_8, read_as=found.used)
     return Instance(
         sop_uid=identity.sop_uid,
         facility=head.facility,
-        sha256=sha256,
+        sha256=head.sha256,
         study_uid=identity.study_uid,
         series_uid=identity.series_uid,
         sop_class=identity.sop_class,

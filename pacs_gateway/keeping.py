@@ -49,9 +49,9 @@ class Keeping:
         self._spool = Spool(objects, channel, draw)
         self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
         self._index = Index(pool, channel, self._committed)
-        self._flushing = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
+        self._settling = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
         self._hashing = ThreadPoolExecutor(HASHES, thread_name_prefix=f"dicom hash {channel}")
-        self.reception = SpoolReception(self._spool, self._index, self._flushing, self._hashing, clock)
+        self.reception = SpoolReception(self._spool, self._index, self._settling, self._hashing, clock)
 
     async def start(self) -> None:
         """Settles what earlier processes left; then `reception` may be used.
@@ -71,7 +71,7 @@ class Keeping:
         """After the last object was answered. What is not done yet is left to the next start."""
         await self._index.close()
         await self._shelver.close()
-        await asyncio.to_thread(self._flushing.shutdown)
+        await asyncio.to_thread(self._settling.shutdown)
         await asyncio.to_thread(self._hashing.shutdown)
         self._spool.close()
 

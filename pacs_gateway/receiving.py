@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from engine.clock import Clock
@@ -48,21 +48,21 @@ class Follower(Protocol):
         """Whether so much waits already that nothing more should be taken."""
         ...
 
-    def add(self, kept: Kept, digest: Awaitable[bytes]) -> None: ...
+    def add(self, kept: Kept) -> None: ...
 
 
 class SpoolReception:
     """Takes objects into a spool.
 
-    flushing  threads that wait for the disk and then hash; as many flushes run at once, and the kernel has the device
-              do one for all that wait
+    settling  threads that hash what of an object is not hashed yet and then wait for the disk; as many flushes run at
+              once, and the kernel has the device do one for all that wait
     hashing   threads that hash large objects while they arrive
     """
 
-    def __init__(self, spool: Spool, follower: Follower, flushing: Executor, hashing: Executor, clock: Clock) -> None:
+    def __init__(self, spool: Spool, follower: Follower, settling: Executor, hashing: Executor, clock: Clock) -> None:
         self._spool = spool
         self._follower = follower
-        self._flushing = flushing
+        self._settling = settling
         self._hashing = hashing
         self._clock = clock
 
@@ -73,32 +73,26 @@ class SpoolReception:
         segment = self._spool.lend()
         return ArrivingObject(announced, segment, Digest(segment, segment.end + PAGE, self._hashing), self)
 
-    def settle(self, segment: Segment, digest: Digest, to: int) -> tuple[asyncio.Future[None], asyncio.Future[bytes]]:
-        """Has a thread flush a segment and then hash what of an object is not hashed yet: when each of it is done.
+    def settle(
+        self, segment: Segment, digest: Digest, to: int, described: Callable[[bytes], Head]
+    ) -> asyncio.Future[Head]:
+        """Has a thread hash, seal and flush an object that is written up to a place; `described` gives its head.
 
-        One thread for both, because handing something to a thread costs as much as hashing 100 KB.
+        One thread for all of it, because handing something to a thread costs as much as hashing 100 KB.
         """
-        loop = asyncio.get_running_loop()
-        flushed: asyncio.Future[None] = loop.create_future()
 
-        def work() -> bytes:
-            try:
-                segment.flush()
-            except StorageError as error:
-                loop.call_soon_threadsafe(_tell, flushed, error)
-                raise
-            loop.call_soon_threadsafe(_tell, flushed, None)
-            return digest.whole(to)
+        def work() -> Head:
+            return _settled(segment, described(digest.whole(to)))
 
-        return flushed, loop.run_in_executor(self._flushing, work)
+        return asyncio.get_running_loop().run_in_executor(self._settling, work)
 
     def now(self) -> int:
         """Microseconds since 1970."""
         return (self._clock() - _EPOCH) // _MICROSECOND
 
-    def keep(self, segment: Segment, head: Head, raw: Mapping[int, bytes], digest: Awaitable[bytes]) -> None:
+    def keep(self, segment: Segment, head: Head, raw: Mapping[int, bytes]) -> None:
         self._spool.keep(segment, head)
-        self._follower.add(Kept(segment, head, raw), digest)
+        self._follower.add(Kept(segment, head, raw))
 
     def give_back(self, segment: Segment, reached: int) -> None:
         self._spool.give_back(segment, reached)
@@ -115,17 +109,13 @@ class ArrivingObject:
         self._walk = identifying(announced.transfer_syntax_uid)
         self._place = segment.end
         self._at = segment.end + PAGE
-        self._crc = 0
 
     def write(self, pieces: Sequence[memoryview]) -> None:
         """Raises ParseError as soon as it is seen to be no data set, StorageError when the disk is full."""
-        crc = self._crc
         for piece in pieces:
-            crc = zlib.crc32(piece, crc)
             self._walk.feed(piece)
-        self._crc = crc
         self._at += self._segment.write(pieces, self._at)
-        self._digest.grown(self._at)
+        self._digest.grown(pieces, self._at)
 
     async def finish(self) -> None:
         """On return the object is durable, and will be indexed whatever happens to this process.
@@ -135,32 +125,23 @@ class ArrivingObject:
         """
         try:
             raw = self._walk.end()
-            head = self._head(uids_of(raw))
-            self._segment.seal(head)
+            uids = uids_of(raw)
+            _as_announced(self._announced, uids)
+            head = await self._reception.settle(self._segment, self._digest, self._at, partial(self._head, uids))
         except HutongError:
             self.abandon()
             raise
-        flushed, digest = self._reception.settle(self._segment, self._digest, self._at)
-        try:
-            await flushed
-        except StorageError as error:
-            _log.error("the spool did not flush, its segment is not written any more: %s", error.message)
-            digest.add_done_callback(lambda done: done.exception())  # it ends with the same error
-            self._segment.strike(head)
-            self.abandon()
-            raise
-        self._reception.keep(self._segment, head, raw, digest)
+        self._reception.keep(self._segment, head, raw)
 
     def abandon(self) -> None:
         self._digest.when_idle(lambda: self._reception.give_back(self._segment, self._at))
 
-    def _head(self, uids: Uids) -> Head:
+    def _head(self, uids: Uids, sha256: bytes) -> Head:
         announced = self._announced
-        _as_announced(announced, uids)
         return Head(
             place=self._place,
             length=self._at - self._place - PAGE,
-            crc=self._crc,
+            sha256=sha256,
             received_at=self._reception.now(),
             sop_class=uids.sop_class,
             sop_uid=uids.sop_uid,
@@ -176,13 +157,17 @@ class ArrivingObject:
         )
 
 
-def _tell(flushed: asyncio.Future[None], error: StorageError | None) -> None:
-    if flushed.done():
-        return  # whoever waited for it has gone
-    if error is None:
-        flushed.set_result(None)
-    else:
-        flushed.set_exception(error)
+def _settled(segment: Segment, head: Head) -> Head:
+    """Blocking. A head whose object is durable. Raises StorageError; then nothing of it can be found."""
+    try:
+        segment.seal(head)
+        segment.flush()
+        segment.name(head)
+    except StorageError as error:
+        _log.error("the spool did not take an object: %s", error.message)
+        segment.strike(head)
+        raise
+    return head
 
 
 def _as_announced(announced: Announced, uids: Uids) -> None:

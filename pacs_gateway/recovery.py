@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from engine.errors import ParseError
 from pacs_gateway.identify import identifying
@@ -59,15 +60,14 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
 def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
     """Objects that are whole, with their rows, and the segments of those that are not, once for each.
 
-    An object has its name only once it was flushed and hashed: if it is not whole then, somebody has to know.
+    An object has its name only once it was flushed: if it is not whole then, somebody has to know.
     """
     whole: list[Indexed] = []
     torn: list[Segment] = []
     for segment, head in left:
         try:
-            raw, sha256 = _whole(segment, head)
-            kept = Kept(segment, head, raw)
-            whole.append(Indexed(kept, row_of(kept, sha256)))
+            kept = _whole(segment, head)
+            whole.append(Indexed(kept, row_of(kept)))
         except (NoRecordError, ParseError):
             if _names([(segment, head)]):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
@@ -75,12 +75,12 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
                 _log.warning("an object that was never answered is dropped from the spool: it is not whole")
                 torn.append(segment)
         else:
-            segment.name(head, sha256)
+            segment.name(kept.head)
     return whole, torn
 
 
-def _whole(segment: Segment, head: Head) -> tuple[Mapping[int, bytes], bytes]:
-    """The identifying elements and the SHA-256 of an object.
+def _whole(segment: Segment, head: Head) -> Kept:
+    """An object and its identifying elements.
 
     Raises NoRecordError and ParseError when its data set is not what it was when its head was written.
     """
@@ -97,6 +97,7 @@ def _whole(segment: Segment, head: Head) -> tuple[Mapping[int, bytes], bytes]:
         crc = zlib.crc32(piece, crc)
         walk.feed(piece)
         left, at = left - taken, at + taken
-    if crc != head.crc:
+    sha256 = digest.digest()
+    if sha256 != head.sha256 if head.sha256 else crc != head.crc:
         raise NoRecordError
-    return walk.end(), digest.digest()
+    return Kept(segment, replace(head, sha256=sha256), walk.end())

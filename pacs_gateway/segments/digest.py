@@ -1,7 +1,8 @@
-"""What is the SHA-256 of an arriving object? Worked out beside the event loop, from the pages it has just left.
+"""What is the SHA-256 of an arriving object? Worked out while it arrives.
 
-hashlib and the kernel both let other threads run meanwhile. A large object is hashed while the rest of it arrives; what
-is left then, by the thread that has just flushed it, while the next one arrives.
+The beginning is hashed as it comes, in the receive buffer that is still in the processor's cache: to read it back in
+another thread would cost more than it frees. What goes on for long must not hold up other associations: the rest of a
+large object is read back from the page cache and hashed beside the event loop, hashlib and the kernel let others run.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import asyncio
 import errno
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from engine.errors import StorageError
 from pacs_gateway.segments.segment import Segment
 
+AT_ONCE_BYTES = 1024 * 1024
+"""The beginning of an object. Most objects that come in numbers are smaller."""
 STEP_BYTES = 2 * 1024 * 1024
-"""Smaller objects are hashed at once: handing a part to another thread costs as much as hashing 100 KB."""
+"""Handed to another thread together: each time costs as much as hashing 100 KB."""
 BUFFER_BYTES = 1024 * 1024
 
 _buffers = threading.local()
@@ -30,13 +33,18 @@ class Digest:
         self._segment = segment
         self._pool = pool
         self._hash = hashlib.sha256()
+        self._at_once_to = start + AT_ONCE_BYTES
         self._done_to = start
         self._turn = threading.Lock()
         self._job: asyncio.Future[None] | None = None
 
-    def grown(self, to: int) -> None:
-        """The stretch reaches to a place now."""
-        if to - self._done_to >= STEP_BYTES and (self._job is None or self._job.done()):
+    def grown(self, pieces: Sequence[memoryview], to: int) -> None:
+        """These were written into the stretch, which reaches to a place now."""
+        if to <= self._at_once_to:
+            for piece in pieces:
+                self._hash.update(piece)
+            self._done_to = to
+        elif to - self._done_to >= STEP_BYTES and (self._job is None or self._job.done()):
             self._job = asyncio.get_running_loop().run_in_executor(self._pool, self._hash_to, to)
             self._job.add_done_callback(_seen)
 
@@ -59,9 +67,9 @@ class Digest:
             self._job.add_done_callback(lambda _: then())
 
     def _hash_to(self, to: int) -> None:
-        buffer = _buffer()
         with self._turn:
             while self._done_to < to:
+                buffer = _buffer()
                 taken = self._segment.read(buffer[: to - self._done_to], self._done_to)
                 if not taken:
                     raise OSError(errno.EIO, "the segment is shorter than what was written into it")

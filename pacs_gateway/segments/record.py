@@ -13,14 +13,15 @@ The head:
     8     16  generation of the segment; old heads, and heads that a sender hides in its pixels, have another one
     24    8   place of the head in the segment
     32    8   length of the data set
-    40    4   CRC-32 of the data set
+    40    4   nothing; in heads of an earlier release the CRC-32 of the data set
     44    8   received_at, microseconds since 1970
     52    2   length of the texts
     54    2   length of the file head
     56    4   CRC-32 of the whole page, this field and the name taken as zeros
     60        texts: SOP class, SOP instance, transfer syntax, facility, peer; UTF-8, each behind its length in 2 bytes
-    2560  52  the name: SHA-256 of the data set with a CRC-32 and its own magic; written later, not flushed, worked out
-              again where it is missing
+    2560  44  the name: SHA-256 of the data set with a CRC-32 and its own magic; written once the flush has returned,
+              and not flushed itself: whom readers find by it was flushed
+    2604  32  SHA-256 of the data set; in heads of an earlier release nothing
     …4096     file head: preamble and file meta information, right before the data set, so that a file of PS3.10 is
               one stretch of the segment
 
@@ -38,12 +39,15 @@ GENERATION_BYTES = 16
 NAME_AT = 2560
 
 _SEGMENT_MAGIC = b"HTSEG\0\0\1"
-_HEAD_MAGIC = b"HTOBJ\0\0\1"
+_HEAD_MAGIC = b"HTOBJ\0\0\2"
+_EARLIER_HEAD_MAGIC = b"HTOBJ\0\0\1"
 _NAME_MAGIC = b"HTNAME\0\1"
 _SEGMENT = struct.Struct("<8s16sI")
 _HEAD = struct.Struct("<8s16sQQIqHHI")
 _CRC_AT = 56
 _NAME = struct.Struct("<8s32sI")
+_SHA256_AT = NAME_AT + _NAME.size
+_SHA256_END = _SHA256_AT + 32
 _TEXT_LENGTH = struct.Struct("<H")
 _CRC = struct.Struct("<I")
 
@@ -57,15 +61,16 @@ class Head:
     """What is known of a record before its data set is read.
 
     place        where the head is in the segment
-    crc          CRC-32 of the data set
+    sha256       of the data set; empty in a head that an earlier release wrote
     received_at  microseconds since 1970, UTC
     peer         `AET@host:port`
     file_head    what stands before the data set in a file
+    crc          CRC-32 of the data set, in a head that an earlier release wrote
     """
 
     place: int
     length: int
-    crc: int
+    sha256: bytes
     received_at: int
     sop_class: str
     sop_uid: str
@@ -73,6 +78,7 @@ class Head:
     facility: str
     peer: str
     file_head: bytes
+    crc: int = 0
 
     @property
     def data_at(self) -> int:
@@ -122,7 +128,7 @@ def head_page(head: Head, generation: bytes) -> bytes:
             text.encode() for text in (head.sop_class, head.sop_uid, head.transfer_syntax, head.facility, head.peer)
         )
     )
-    if _HEAD.size + len(texts) > NAME_AT or len(head.file_head) > PAGE - NAME_AT - _NAME.size:
+    if _HEAD.size + len(texts) > NAME_AT or len(head.file_head) > PAGE - _SHA256_END:
         raise NoRecordError
     page = bytearray(PAGE)
     _HEAD.pack_into(
@@ -132,13 +138,14 @@ def head_page(head: Head, generation: bytes) -> bytes:
         generation,
         head.place,
         head.length,
-        head.crc,
+        0,
         head.received_at,
         len(texts),
         len(head.file_head),
         0,
     )
     page[_HEAD.size : _HEAD.size + len(texts)] = texts
+    page[_SHA256_AT:_SHA256_END] = head.sha256
     page[PAGE - len(head.file_head) :] = head.file_head
     _CRC.pack_into(page, _CRC_AT, zlib.crc32(page))
     return bytes(page)
@@ -146,8 +153,9 @@ def head_page(head: Head, generation: bytes) -> bytes:
 
 def head_of(page: bytes, generation: bytes, place: int) -> Head:
     """The head that stands in a page at a place of a segment. Raises NoRecordError when none does."""
-    if len(page) != PAGE or page[:8] != _HEAD_MAGIC:
+    if len(page) != PAGE or page[:8] not in (_HEAD_MAGIC, _EARLIER_HEAD_MAGIC):
         raise NoRecordError
+    is_earlier = page[:8] == _EARLIER_HEAD_MAGIC
     _, written_by, written_at, length, crc, received_at, texts_length, file_head_length, checksum = _HEAD.unpack_from(
         page
     )
@@ -160,7 +168,7 @@ def head_of(page: bytes, generation: bytes, place: int) -> Head:
     return Head(
         place=place,
         length=length,
-        crc=crc,
+        sha256=b"" if is_earlier else page[_SHA256_AT:_SHA256_END],
         received_at=received_at,
         sop_class=sop_class,
         sop_uid=sop_uid,
@@ -168,11 +176,12 @@ def head_of(page: bytes, generation: bytes, place: int) -> Head:
         facility=facility,
         peer=peer,
         file_head=page[PAGE - file_head_length :],
+        crc=crc if is_earlier else 0,
     )
 
 
 def name(generation: bytes, place: int, sha256: bytes) -> bytes:
-    """What is written at NAME_AT of a head once the data set has been hashed."""
+    """What is written at NAME_AT of a head that has been flushed."""
     return _NAME.pack(_NAME_MAGIC, sha256, _name_crc(generation, place, sha256))
 
 

@@ -111,9 +111,9 @@ class Segment:
         except OSError:
             return  # the object was refused and its segment is broken; should it be found again, it is whole
 
-    def name(self, head: Head, sha256: bytes) -> None:
-        """Names an object by its content, so that a reader finds it. Raises StorageError."""
-        self.write((name(self.generation, head.place, sha256),), head.place + NAME_AT)
+    def name(self, head: Head) -> None:
+        """Names an object that was flushed by its content, so that a reader finds it. Raises StorageError."""
+        self.write((name(self.generation, head.place, head.sha256),), head.place + NAME_AT)
 
     def sha256(self, head: Head) -> bytes:
         """What an object was named. Blocking. Raises NoRecordError when it has not been."""

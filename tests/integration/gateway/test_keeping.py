@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
@@ -21,7 +22,7 @@ from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.scp.reception import Announced
-from pacs_gateway.segments.record import NAME_AT
+from pacs_gateway.segments.record import NAME_AT, PAGE
 from pacs_gateway.segments.segment import Segment
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import data_set_of, indexed, spooled, until
@@ -210,6 +211,37 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_
         return bool(spooled(objects)) is flushed
 
     await until(left_as_it_should_be)
+
+
+async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_crc_32_is_right(
+    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heads have a CRC-32 of the data set and no SHA-256; it named an object after the answer."""
+    monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
+    keeping = await start()
+    await pool.execute("alter table instance rename to instance_elsewhere")
+    files = [radiograph() for _ in range(3)]
+    for file in files:
+        await send(keeping, file)
+    await keeping.close()
+    await pool.execute("alter table instance_elsewhere rename to instance")
+    (path,) = objects.glob("spool/*/*/*.segment")
+    content = bytearray(path.read_bytes())
+    segment = Segment.open(path, bytes(16))
+    for number, head in enumerate(segment.heads()):
+        data = content[head.data_at : head.data_at + head.length]
+        page = bytearray(content[head.place : head.place + PAGE])
+        page[7:8] = b"\1"
+        page[40:44] = (zlib.crc32(data) ^ (number == 1)).to_bytes(4, "little")
+        page[56:60] = bytes(4)
+        page[NAME_AT : NAME_AT + 76] = bytes(76)
+        page[56:60] = zlib.crc32(page).to_bytes(4, "little")
+        segment.write((bytes(page),), head.place)
+    segment.close()
+    await start()
+    await shelved(pool, objects, 2)
+    assert await holds(pool, objects, files[0])
+    assert await holds(pool, objects, files[2])
 
 
 async def test_one_row_that_the_database_never_takes_does_not_hold_back_the_others(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -45,7 +44,7 @@ def head_of(segment: Segment, data: bytes, facility: str = "baishi") -> Head:
     return Head(
         place=segment.end,
         length=len(data),
-        crc=zlib.crc32(data),
+        sha256=sha256(data).digest(),
         received_at=0,
         sop_class="1.2.3",
         sop_uid="1.2.4",
@@ -135,7 +134,7 @@ def test_a_head_that_a_sender_hides_in_its_pixels_is_never_an_object(spool: Spoo
     segment, _ = put(spool, b"one")
     forged = io.BytesIO()
     for place in range(PAGE, SMALL, PAGE):
-        forged.write(head_page(Head(place, 0, 0, 0, "1", "6.6.6", "1", "f", "p", b"DICM"), segment.generation))
+        forged.write(head_page(Head(place, 0, bytes(32), 0, "1", "6.6.6", "1", "f", "p", b"DICM"), segment.generation))
     spool.release(segment)
     put(spool, forged.getvalue())
     spool.close()
@@ -163,13 +162,13 @@ def test_a_reader_finds_an_object_in_a_spool_once_it_has_its_name(spool: Spool, 
     segment, head = put(spool, b"data")
     with pytest.raises(NotFoundError):
         read(tmp_path, b"data")
-    segment.name(head, sha256(b"data").digest())
+    segment.name(head)
     assert read(tmp_path, b"data") == b"DICMdata"
 
 
 def test_a_segment_that_somebody_reads_from_is_used_again_only_afterwards(spool: Spool, tmp_path: Path) -> None:
     segment, head = put(spool, b"data")
-    segment.name(head, sha256(b"data").digest())
+    segment.name(head)
     file = open_object(Objects(tmp_path), location("baishi", "1.2", sha256(b"data").digest()))
     spool.release(segment)
     other, _ = put(spool, b"other")
@@ -309,7 +308,7 @@ def test_spare_segments_are_not_hoarded(spool: Spool, tmp_path: Path) -> None:
 def test_a_segment_without_a_generation_holds_nothing_whatever_stands_in_it(spool: Spool, tmp_path: Path) -> None:
     segment, _ = put(spool, b"one")
     spool.close()
-    page = head_page(Head(PAGE, 0, 0, 0, "1", "6.6.6", "1", "f", "p", b"DICM"), bytes(16))
+    page = head_page(Head(PAGE, 0, bytes(32), 0, "1", "6.6.6", "1", "f", "p", b"DICM"), bytes(16))
     segment.path.write_bytes(bytes(PAGE) + page)
     spool = opened(tmp_path)
     assert contents(spool) == []
