@@ -17,7 +17,7 @@ import asyncpg
 from engine.clock import Clock
 from engine.errors import HutongError
 from engine.ports import Accepted
-from engine.store import availability, imaging, wholeness
+from engine.store import availability, imaging, preparing, wholeness
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Study
 from pacs_gateway.background import Background
@@ -110,5 +110,6 @@ class Noticer:
         )
         async with connection.transaction():
             await imaging.mark_noticed(connection, study)
+            await preparing.changed(connection, study.uid, self._clock())
             await availability.changed(connection, study.uid, study.facility, self._channel)
             await wholeness.noticed(connection, study.uid, study.facility, self._channel, self._clock())

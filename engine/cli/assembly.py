@@ -243,6 +243,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
         [(changes.ACCESS_TOKEN, services.callers), (changes.INSTANCE, imaging.recollection.objects)],
     )
     heard.start()
+    imaging.start()
     routers = [*reading_routers, *([transfer_routes(incoming)] if incoming is not None else [])]
     app = create_app(services, routers, mounted=imaging.mounts(), static_folder=static_folder())
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:

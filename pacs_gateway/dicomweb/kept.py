@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from pacs_gateway.segments.spool import make_folder
@@ -24,6 +25,21 @@ class Kept:
 
     async def put(self, study_uid: str, name: str, content: bytes) -> None:
         await asyncio.to_thread(_keep, self._folder / study_uid / name, content)
+
+    async def only(self, study_uid: str, names: Collection[str]) -> None:
+        """Forgets whatever else is kept of a study, half written files too."""
+        await asyncio.to_thread(_drop_others, self._folder / study_uid, names)
+
+
+def _drop_others(folder: Path, names: Collection[str]) -> None:
+    try:
+        for path in list(folder.iterdir()):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+        if not names:
+            folder.rmdir()
+    except OSError:  # there is none, or somebody writes into it; what cannot be deleted is never asked for either
+        return
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,6 +1,7 @@
-"""What do the data sets of a study say, pixels apart? DICOM JSON, prepared when it is first asked for and then kept.
+"""What do the data sets of a study say, pixels apart? DICOM JSON, prepared before it is asked for where there was time.
 
-What is kept is named by the contents it tells of, so it is never wrong, only forgotten when a study grows.
+What is kept is named by the contents it tells of, so it is never wrong, only forgotten when a study grows. A series is
+kept as it is told whatever address a client reaches the service by; an answer, with the addresses of its client.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 from starlette.requests import Request
@@ -26,11 +29,18 @@ from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import HEADERS
 
 MEDIA_TYPES = ("application/dicom+json", "application/json")
-_FORMAT = b"1"
+MOST_SERIES = 200
+"""Of a study whose series are kept one by one; one of more is made when it is asked for."""
+_FORMAT = b"2"
 """To be raised with every change of what is written, so that nothing prepared before is served."""
 _PREPARED_AT_ONCE = 1
 """It is work of the processor, and answers of other kinds go on beside it."""
 _EFFORT = 6
+_GZIP = 16 + zlib.MAX_WBITS
+_REST = 3
+"""Nobody waits for what is prepared: for each second of work, as many are left to others."""
+_ADDRESS = b'"BulkDataURI":"'
+"""Only a key reads so: within a text, quotation marks are escaped."""
 
 
 class Documents:
@@ -56,6 +66,20 @@ class Documents:
             return Response(compressed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
         return Response(await asyncio.to_thread(gzip.decompress, compressed), headers=headers, media_type=media_type)
 
+    async def prepare(self, study_uid: str, views: Sequence[Sequence[Held]]) -> None:
+        """Makes what is missing of the series of a study, slowly, and forgets everything else that was made of it.
+
+        views  its objects, as each of those sees them who see something of their own. Raises what `Looking.open` does
+        """
+        names = set()
+        for held in views:
+            series = _series_of(held)
+            for one in series if len(series) <= MOST_SERIES else ():
+                names.add(file := _file_of(one))
+                if await self._kept.get(study_uid, file) is None:
+                    await self._kept.put(study_uid, file, await self._made(one, _REST))
+        await self._kept.only(study_uid, names)
+
     async def _compressed(self, name: str, wanted: Wanted, held: Sequence[Held], base: str) -> bytes:
         study, file = held[0].study_uid, f"{name}.json.gz"
         if (kept := await self._kept.get(study, file)) is not None:
@@ -63,18 +87,41 @@ class Documents:
         async with self._turns:
             if (kept := await self._kept.get(study, file)) is not None:
                 return kept  # who waited for the turn before has prepared it
-            compressed = await asyncio.to_thread(self._prepare, held, base)
+            series = _series_of(held)
+            keeps = not wanted.sop and len(series) <= MOST_SERIES
+            told = [await self._series(one, keeps=keeps) for one in series]
+            compressed = await asyncio.to_thread(_told_to, base, told)
             if not wanted.sop:
                 await self._kept.put(study, file, compressed)
         return compressed
 
-    def _prepare(self, held: Sequence[Held], base: str) -> bytes:
-        return gzip.compress(b"[%b]" % b",".join(self._of_one(one, base) for one in held), _EFFORT, mtime=0)
+    async def _series(self, held: Sequence[Held], *, keeps: bool) -> bytes:
+        """The objects of a series, or some of them, with commas between; compressed."""
+        if not keeps:
+            return await self._made(held, 0)
+        file = _file_of(held)
+        if (kept := await self._kept.get(held[0].study_uid, file)) is not None:
+            return kept
+        made = await self._made(held, 0)
+        await self._kept.put(held[0].study_uid, file, made)
+        return made
 
-    def _of_one(self, held: Held, base: str) -> bytes:
+    async def _made(self, held: Sequence[Held], rest: float) -> bytes:
+        """One object after another is in memory, and of the others what they are compressed to."""
+        compressor = zlib.compressobj(_EFFORT, zlib.DEFLATED, _GZIP)
+        clock = asyncio.get_running_loop().time
+        made: list[bytes] = []
+        for one in held:
+            began = clock()
+            told = await asyncio.to_thread(self._of_one, one)
+            made.append(compressor.compress(b"," + told if made else told))
+            await asyncio.sleep(rest * (clock() - began))
+        return b"".join([*made, compressor.flush()])
+
+    def _of_one(self, held: Held) -> bytes:
         from pacs_gateway.dicomweb.data_set import DataSet
 
-        root = base + Wanted(held.study_uid, held.series_uid, held.sop_uid).path
+        root = Wanted(held.study_uid, held.series_uid, held.sop_uid).path
         with self._looking.open(held) as file:
             try:
                 data_set = DataSet(file, held.transfer_syntax)
@@ -83,6 +130,12 @@ class Documents:
                 )
             except ParseError:
                 return _least(held)
+
+
+def _told_to(base: str, series: Sequence[bytes]) -> bytes:
+    """A whole document, for a client that reaches the service at an address."""
+    told = b"[%b]" % b",".join(gzip.decompress(one) for one in series)
+    return gzip.compress(told.replace(_ADDRESS, _ADDRESS + json.dumps(base)[1:-1].encode()), _EFFORT, mtime=0)
 
 
 def _least(held: Held) -> bytes:
@@ -98,6 +151,16 @@ def _least(held: Held) -> bytes:
     }
     told = {tag: {"vr": vr, "Value": [value]} if value else {"vr": vr} for tag, (vr, value) in values.items()}
     return json.dumps(told, ensure_ascii=False).encode()
+
+
+def _series_of(held: Sequence[Held]) -> list[list[Held]]:
+    """The objects of a study by their series, in their order."""
+    return [list(of_one) for _, of_one in groupby(held, lambda one: one.series_uid)]
+
+
+def _file_of(series: Sequence[Held]) -> str:
+    first = series[0]
+    return f"{_name(series, Wanted(first.study_uid, first.series_uid), '')}.series.gz"
 
 
 def _name(held: Sequence[Held], wanted: Wanted, base: str) -> str:

@@ -27,6 +27,7 @@ from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.dicomweb.metadata import Documents
 from pacs_gateway.dicomweb.paths import PREFIX, Place, place_of
 from pacs_gateway.dicomweb.pictures import Pictures
+from pacs_gateway.dicomweb.preparing import Preparing
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.dicomweb.recollection import Recollection
 from pacs_gateway.dicomweb.storing import Storing
@@ -59,6 +60,7 @@ class DicomWeb:
         objects = Objects(folder, store, Missing(pool, now).told)
         self._looking = Looking(pool, objects, now)
         self._documents = Documents(self._looking, objects.folder)
+        self._preparing = Preparing(pool, self._documents)
         self._values = Values(self._looking)
         self._apart = Apart()
         self._anew = Anew(self._looking, self._apart)
@@ -85,8 +87,13 @@ class DicomWeb:
     def recollection(self) -> Recollection:
         return self._looking.recollection
 
+    def start(self) -> None:
+        """Prepares, from now on, what will be asked for."""
+        self._preparing.start()
+
     async def close(self) -> None:
         """Ends what it began; to be called when nothing is asked of it any more."""
+        await self._preparing.close()
         await self._apart.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
