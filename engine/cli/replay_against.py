@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -22,7 +24,7 @@ from engine.cli.supervisor import RUN_FILE
 from engine.config import Community
 from engine.config.loader import COMMUNITY
 from engine.errors import ConfigurationError
-from engine.replay import Difference, Example, Kind, Seen, Summary, What, World
+from engine.replay import Ahead, Difference, Example, Kind, Seen, Summary, What, World
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.journaled import Looked, Span, connect_to_look, read, spans
 
@@ -49,12 +51,17 @@ def show_difference(
         typer.echo(told, err=True)
     running = _running(config_folder)
     changed = _changed(against, running.community)
-    summary = _look(_database(data), looked, running, changed)
+    summary, record = _look(_database(data), looked, running, changed)
     if as_json:
-        typer.echo(json.dumps(_as_json(summary, values), ensure_ascii=False, indent=2))
+        both = {
+            **_as_json(summary, values),
+            "record": {**_as_json(record.summary, values), "complete": record.complete},
+        }
+        typer.echo(json.dumps(both, ensure_ascii=False, indent=2))
     else:
         _print(summary, values)
-    return bool(summary.changed)
+        _print_record(record, values)
+    return bool(summary.changed or record.summary.changed)
 
 
 def _running(config_folder: Path) -> World:
@@ -93,16 +100,47 @@ def _database(data: Path | None) -> str:
     return EmbeddedPostgres(data / "postgres").url
 
 
-def _look(url: str, looked: Looked, running: World, changed: World) -> Summary:
+@dataclass(frozen=True, slots=True)
+class _OnRecord:
+    """What a replay would do to the record. Not `complete`: so much would change that the rest is not told."""
+
+    summary: Summary
+    complete: bool
+
+
+def _look(url: str, looked: Looked, running: World, changed: World) -> tuple[Summary, _OnRecord]:
     work = asyncio.run(_spans(url, looked))
     total = sum(span.messages for span in work)
-    summary = Summary()
+    summary, affected = Summary(), set[str]()
     with _progress() as progress:
         bar = progress.add_task("messages", total=total)
         for span, found in zip(work, _looked_at(url, looked, running, changed, work), strict=True):
-            summary.merge(found)
+            summary.merge(found.summary)
+            affected |= found.affected
             progress.advance(bar, span.messages)
-    return summary
+        again = progress.add_task("the record", total=2 * total)
+        ahead = Ahead(running, changed, affected)
+        record = asyncio.run(_look_ahead(url, looked, ahead, work, partial(progress.advance, again)))
+    return summary, record
+
+
+async def _look_ahead(
+    url: str, looked: Looked, ahead: Ahead, work: list[Span], advance: Callable[[float], None]
+) -> _OnRecord:
+    """One process, because what a message changes is what the next one finds."""
+    summary = Summary()
+    connection = await connect_to_look(url)
+    try:
+        for span in work:
+            await ahead.learn(connection, looked, span)
+            advance(span.messages)
+        for span in work if ahead.asked else ():
+            async for changes in ahead.told(connection, looked, span):
+                summary.add(changes)
+            advance(span.messages)
+    finally:
+        await connection.close()
+    return _OnRecord(summary, not ahead.full)
 
 
 async def _spans(url: str, looked: Looked) -> list[Span]:
@@ -113,7 +151,7 @@ async def _spans(url: str, looked: Looked) -> list[Span]:
         await connection.close()
 
 
-def _looked_at(url: str, looked: Looked, running: World, changed: World, work: list[Span]) -> Iterator[Summary]:
+def _looked_at(url: str, looked: Looked, running: World, changed: World, work: list[Span]) -> Iterator[_Found]:
     """In the order of the journal. A process each is not worth it for a few messages."""
     processes = min(MOST_PROCESSES, os.cpu_count() or 1, len(work))
     if processes <= 1:
@@ -128,6 +166,13 @@ def _looked_at(url: str, looked: Looked, running: World, changed: World, work: l
         yield from pool.map(_look_at, work)
 
 
+class _Found(NamedTuple):
+    """Of one span: what would be different, and what of the record that concerns."""
+
+    summary: Summary
+    affected: set[str]
+
+
 class _Looker:
     """One process's connection, and what it compares."""
 
@@ -137,19 +182,20 @@ class _Looker:
         self._runner = asyncio.Runner()
         self._connection = self._runner.run(connect_to_look(url))
 
-    def look(self, span: Span) -> Summary:
+    def look(self, span: Span) -> _Found:
         return self._runner.run(self._look(span))
 
     def close(self) -> None:
         self._runner.run(self._connection.close())
         self._runner.close()
 
-    async def _look(self, span: Span) -> Summary:
+    async def _look(self, span: Span) -> _Found:
         summary = Summary()
+        self._difference.affected = set()
         async with self._connection.transaction(readonly=True):
             async for envelope in read(self._connection, self._looked, span):
                 summary.add(self._difference.of(envelope))
-        return summary
+        return _Found(summary, self._difference.affected)
 
 
 _lookers: list[_Looker] = []
@@ -160,7 +206,7 @@ def _begin(url: str, looked: Looked, running: World, changed: World) -> None:
     _lookers.append(_Looker(url, looked, running, changed))
 
 
-def _look_at(span: Span) -> Summary:
+def _look_at(span: Span) -> _Found:
     return _lookers[0].look(span)
 
 
@@ -175,6 +221,21 @@ def _print(summary: Summary, values: bool) -> None:
         console.print("nothing would change")
         return
     console.print(f"{summary.changed} would change")
+    _print_kinds(summary, values)
+
+
+def _print_record(record: _OnRecord, values: bool) -> None:
+    """The changed configuration alone changes nothing that is recorded: a replay of these messages does."""
+    if record.summary.changed:
+        console.print("\nOn record, once these messages are processed again (hutong replay):")
+        _print_kinds(record.summary, values)
+    else:
+        console.print("on record nothing would change if these messages were processed again")
+    if not record.complete:
+        console.print("[yellow]More would change than can be told at once: look at fewer days.[/]")
+
+
+def _print_kinds(summary: Summary, values: bool) -> None:
     last: What | None = None
     for kind, seen in summary.kinds():
         if kind.what is not last:

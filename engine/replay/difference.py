@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from engine.codecs import fhir_json
 from engine.envelope import Envelope
 from engine.finding import Finding, Severity
+from engine.replay.pairing import ABSENT, Leaf, differing
 from engine.replay.summary import Example, Kind, What
 from engine.replay.world import World
 from engine.understanding import Understood
@@ -18,7 +19,6 @@ Resource = dict[str, Any]
 Change = tuple[Kind, Example]
 
 _INDEX = re.compile(r"\[\d+\]")
-_ABSENT = object()
 
 
 class Difference:
@@ -28,6 +28,8 @@ class Difference:
         self._running = running
         self._changed = changed
         self._rules: dict[tuple[bool, str, str], str] = {}
+        self.affected: set[str] = set()
+        """References of everything that messages say otherwise, and the ids of these messages."""
         self._routing_differs = running.routing != changed.routing
 
     def of(self, envelope: Envelope) -> list[Change]:
@@ -49,38 +51,42 @@ class Difference:
         if fhir_json.dumps(before.resources) == fhir_json.dumps(after.resources):
             return
         envelope = before.envelope.id
+        self.affected.add(str(envelope))
         had, has = _by_reference(before), _by_reference(after)
         for reference in had.keys() | has.keys():
             resource_type = reference[0].partition("/")[0]
+            if reference not in had or reference not in has or had[reference] != has[reference]:
+                self.affected.add(reference[0])
             if reference not in had:
                 yield Kind(What.NEW_RESOURCE, resource_type), Example(envelope, "", reference[0])
             elif reference not in has:
                 yield Kind(What.VANISHED_RESOURCE, resource_type), Example(envelope, reference[0], "")
             else:
-                yield from self._elements(before, after, reference[0], had[reference], has[reference])
+                yield from self._elements(before.envelope, reference[0], had[reference], has[reference])
 
-    def _elements(
-        self, before: Understood, after: Understood, reference: str, had: Resource, has: Resource
-    ) -> Iterator[Change]:
-        then, now = dict(_leaves("", had)), dict(_leaves("", has))
-        for path in sorted(then.keys() | now.keys()):
-            was, becomes = then.get(path, _ABSENT), now.get(path, _ABSENT)
-            if _same(was, becomes):
-                continue
-            where = f"{reference.partition('/')[0]}.{_INDEX.sub('', path)}"
-            old = self._rule(before, where, reference, path, running=True) if was is not _ABSENT else ""
-            new = self._rule(after, where, reference, path, running=False) if becomes is not _ABSENT else ""
-            example = Example(before.envelope.id, _written(was), _written(becomes))
-            yield Kind(What.CHANGED, where, old, new), example
+    def _elements(self, envelope: Envelope, reference: str, had: Resource, has: Resource) -> Iterator[Change]:
+        for leaf in differing(had, has):
+            yield self.of_leaf(What.CHANGED, envelope, reference, leaf)
 
-    def _rule(self, understood: Understood, where: str, reference: str, path: str, *, running: bool) -> str:
-        """The rule that says an element; empty for what a mapping says without a field."""
-        key = (running, understood.mapping or "", where)
+    def of_leaf(self, what: What, envelope: Envelope, reference: str, leaf: Leaf) -> Change:
+        """An element that differs, with the rules that say it on each side."""
+        where = f"{reference.partition('/')[0]}.{_INDEX.sub('', leaf.path)}"
+        old = self._rule(envelope, where, reference, leaf.before, running=True) if leaf.was is not ABSENT else ""
+        new = self._rule(envelope, where, reference, leaf.after, running=False) if leaf.becomes is not ABSENT else ""
+        return Kind(what, where, old, new), Example(envelope.id, _written(leaf.was), _written(leaf.becomes))
+
+    def _rule(self, envelope: Envelope, where: str, reference: str, path: str, *, running: bool) -> str:
+        """The rule that says an element; empty for what a mapping says without a field.
+
+        The record may hold an entry of a list at another place than the message does.
+        """
+        key = (running, envelope.message_type, where)
         if key not in self._rules:
             world = self._running if running else self._changed
-            told = world.understand(understood.envelope, with_sources=True)
-            found = [
-                source.rule for source in told.sources if source.resource == reference and _covers(source.path, path)
+            told = world.understand(envelope, with_sources=True)
+            said = [source for source in told.sources if source.resource == reference]
+            found = [source.rule for source in said if _covers(source.path, path)] or [
+                source.rule for source in said if _covers(_INDEX.sub("", source.path), _INDEX.sub("", path))
             ]
             self._rules[key] = found[0] if found else ""
         return self._rules[key]
@@ -155,26 +161,9 @@ def _by_reference(understood: Understood) -> dict[tuple[str, int], Resource]:
     return found
 
 
-def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaves(f"{path}.{name}" if path else name, inner)
-    elif isinstance(value, list) and value:
-        for number, inner in enumerate(value):
-            yield from _leaves(f"{path}[{number}]", inner)
-    else:
-        yield path, value
-
-
-def _same(left: Any, right: Any) -> bool:
-    """To the digit: 5.1 and 5.10 are not the same result."""
-    if left is _ABSENT or right is _ABSENT:
-        return False
-    return bool(left == right) and fhir_json.dumps(left) == fhir_json.dumps(right)
-
-
 def _written(value: Any) -> str:
-    return "" if value is _ABSENT else value if isinstance(value, str) else fhir_json.dumps(value).decode()
+    """A value as it is shown; empty for none."""
+    return "" if value is ABSENT else value if isinstance(value, str) else fhir_json.dumps(value).decode()
 
 
 def _covers(source: str, path: str) -> bool:

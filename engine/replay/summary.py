@@ -29,6 +29,10 @@ class What(StrEnum):
     NOT_OWED = "would be sent no more to"
     MAPPED = "field unmapped no more"
     UNMAPPED = "field unmapped now"
+    ADDED = "a replay would add"
+    RECORDED = "a replay would record"
+    LEFT = "a replay would leave, because something newer says otherwise"
+    STAYS = "said no more, and a replay would leave it on record"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -32,6 +32,11 @@ class World:
         mapping = self.mappings.find(envelope.message_type, facility)
         return channel, self.community.facilities.get(facility), mapping.label if mapping is not None else None
 
+    def label(self, message_type: str, facility: str) -> str | None:
+        """The mapping that such a message would go by."""
+        mapping = self.mappings.find(message_type, facility)
+        return mapping.label if mapping is not None else None
+
     @property
     def routing(self) -> tuple[object, ...]:
         """Everything that decides who is told of it."""

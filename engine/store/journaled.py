@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -83,3 +84,52 @@ async def read(connection: Connection, looked: Looked, span: Span) -> AsyncItera
     """
     async for row in connection.cursor(query, *looked.values, span.first, span.last, prefetch=_AHEAD):
         yield from_row(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A message that was processed: its mapping then, and what it wrote or found to be so, by reference.
+
+    place  in its lanes: its id, or that of the envelope it was corrected from
+    """
+
+    id: UUID
+    message_type: str
+    facility: str
+    place: UUID
+    mapping: str | None
+    spoken: frozenset[str]
+
+
+async def ended(connection: Connection, looked: Looked, span: Span) -> list[Ended]:
+    """The messages of a span that a replay would process, in the order they arrived."""
+    rows = await connection.fetch(
+        f"""
+        select j.id, j.message_type, j.facility, coalesce(r.place, j.id) as place, o.mapping,
+               o.resources::text as resources
+        from journal j join outcome o on o.envelope = j.id left join replacement r on r.envelope = j.id
+        where {_CHOSEN} and j.id >= $5 and j.id < $6 and o.state = 'processed'
+          and not exists (select from inbox i where i.envelope = j.id)
+        order by j.id
+        """,
+        *looked.values,
+        span.first,
+        span.last,
+    )
+    return [
+        Ended(
+            row["id"],
+            row["message_type"],
+            row["facility"],
+            row["place"],
+            row["mapping"],
+            frozenset(str(label).partition("@")[0] for label in json.loads(row["resources"])),
+        )
+        for row in rows
+    ]
+
+
+async def these(connection: Connection, envelopes: Sequence[UUID]) -> list[Envelope]:
+    """These envelopes with their bytes, in the order they arrived."""
+    rows = await connection.fetch("select * from journal where id = any($1) order by id", list(envelopes))
+    return [from_row(row) for row in rows]
