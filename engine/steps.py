@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from engine.errors import ParseError
 from engine.finding import Finding, Severity
 from engine.identifiers import DICOM_UID, facility_system, resource_id
-from engine.studies import ManifestFinding
+from engine.store.worklist import Step
+from engine.studies import ManifestFinding, is_of
 
 Resource = dict[str, Any]
 
@@ -23,6 +25,8 @@ STATES = (IN_PROGRESS, COMPLETED, DISCONTINUED)
 
 _STATUS = {IN_PROGRESS: "in-progress", COMPLETED: "completed", DISCONTINUED: "stopped"}
 _NO_ISSUER = "dicom"
+UNLINKED = ("step-without-order", "step-numbers-disagree", "step-patient-conflict")
+"""Codes of the findings that say why a step is not linked; they come right when it is."""
 _SCHEMES = {"DCM": "http://dicom.nema.org/resources/ontology/DCM", "SCT": "http://snomed.info/sct"}
 
 
@@ -134,6 +138,70 @@ def procedure_of(step: PerformedStep) -> Resource:
 def reason_of(step: PerformedStep) -> Resource:
     """Why it was discontinued, as a CodeableConcept."""
     return _concept(step, step.reason, "discontinued, without a reason")
+
+
+def linked(step: PerformedStep, candidates: Sequence[Step]) -> PerformedStep:
+    """The step with the orders it performs, of the facility's that its numbers name; and why no others.
+
+    The patient identifier must agree, as for studies; the accession number decides, the Study Instance UID where the
+    modality gives none.
+    """
+    orders: list[str] = []
+    findings = [finding for finding in step.findings if finding.code not in UNLINKED]
+    for scheduled in step.scheduled:
+        found, problem = _performed_by(step, scheduled, candidates)
+        if found is not None and found.service_request not in orders:
+            orders.append(found.service_request)
+        if problem is not None and problem not in findings:
+            findings.append(problem)
+    return msgspec.structs.replace(step, orders=orders, findings=findings)
+
+
+def numbers_of(step: PerformedStep) -> tuple[list[str], list[str]]:
+    """The accession numbers and Study Instance UIDs by which its orders are looked for."""
+    accessions = {_accession(scheduled) for scheduled in step.scheduled} - {""}
+    return sorted(accessions), sorted({scheduled.study_uid for scheduled in step.scheduled})
+
+
+def _performed_by(
+    step: PerformedStep, scheduled: Scheduled, candidates: Sequence[Step]
+) -> tuple[Step | None, ManifestFinding | None]:
+    accession = _accession(scheduled)
+    by_number = next((one for one in candidates if accession and one.accession == accession), None)
+    by_study = next((one for one in candidates if one.study_uid == scheduled.study_uid), None)
+    found = by_number or by_study
+    if (
+        found is not None
+        and by_study is not None
+        and (by_study != found or scheduled.accession not in ("", found.accession))
+    ):
+        return None, _finding("step-numbers-disagree", "Accession number and Study Instance UID are not of one order; "
+                              "it is linked to none.", "(0040,0270)")  # fmt: skip
+    if found is None:
+        severity = Severity.WARNING if accession else Severity.INFORMATION
+        return None, _finding("step-without-order", "No order of the facility has these numbers; it was not scheduled "
+                              "here.", "(0040,0270)", severity)  # fmt: skip
+    if not is_of(found, step.patient_id, step.issuer):
+        return None, _finding("step-patient-conflict", "The order with these numbers is of another patient "
+                              "identifier; it stays on the worklist.", "(0010,0020)")  # fmt: skip
+    return found, None
+
+
+def _accession(scheduled: Scheduled) -> str:
+    """The worklist gives the accession number as step and procedure identifier too."""
+    return scheduled.accession or scheduled.step_id or scheduled.procedure_id
+
+
+def awaited(step: PerformedStep) -> list[str]:
+    """The numbers by which an order of it may come still; none once every part of it has its order."""
+    if len(step.orders) >= len(step.scheduled):
+        return []
+    accessions, studies = numbers_of(step)
+    return sorted({*accessions, *studies})
+
+
+def _finding(code: str, text: str, location: str, severity: Severity = Severity.WARNING) -> ManifestFinding:
+    return ManifestFinding(code, text, severity, location)
 
 
 def _subject(step: PerformedStep) -> Resource:

@@ -142,11 +142,7 @@ class Manifest:
                 "study-without-order", "No order of the facility has this accession number.", "(0008,0050)"
             )
         if not is_of(step, self.patient_id, self.written.issuer):
-            return _unlinked(
-                PATIENT_CONFLICT,
-                "The order with this accession number is of another patient identifier.",
-                "(0010,0020)",
-            )
+            return patient_conflict()
         return None
 
     def differs_in_name(self, step: Step) -> Finding | None:
@@ -155,15 +151,7 @@ class Manifest:
 
     def differs_in_birth_date(self, step: Step) -> Finding | None:
         """A finding when order and objects name different dates of birth."""
-        born = _date(self.written.birth_date)
-        if born is None or step.birth_on is None or born == step.birth_on.isoformat():
-            return None
-        return Finding(
-            BIRTH_DATE_DIFFERS,
-            "Facility, accession and patient identifier agree with the order, but the date of birth does not. "
-            "Compare the two.",
-            location="(0010,0030)",
-        )
+        return differs_in_birth_date(_date(self.written.birth_date) or "", step)
 
     def doubts(self) -> set[str]:
         """What within the study itself a person should decide: codes of its findings."""
@@ -211,6 +199,24 @@ def differs_in_name(names: Iterable[str], step: Step) -> Finding | None:
         NAME_DIFFERS,
         "Facility, accession and patient identifier agree with the order, but the name does not. Compare the two.",
         location="(0010,0010)",
+    )
+
+
+def differs_in_birth_date(born: str, step: Step) -> Finding | None:
+    """A finding when order and objects name different dates of birth; part of a date is none."""
+    if len(born) != 10 or step.birth_on is None or born == step.birth_on.isoformat():
+        return None
+    return Finding(
+        BIRTH_DATE_DIFFERS,
+        "Facility, accession and patient identifier agree with the order, but the date of birth does not. "
+        "Compare the two.",
+        location="(0010,0030)",
+    )
+
+
+def patient_conflict() -> Finding:
+    return _unlinked(
+        PATIENT_CONFLICT, "The order with this accession number is of another patient identifier.", "(0010,0020)"
     )
 
 

@@ -23,8 +23,7 @@ from engine.steps import (
     Scheduled,
     Series,
 )
-from engine.store.worklist import Step
-from engine.studies import ManifestFinding, is_of
+from engine.studies import ManifestFinding
 from pacs_gateway.charset import decode
 from pacs_gateway.normalized import check_depth, has, items, plain, raw, required, uid
 
@@ -108,54 +107,6 @@ def changed(step: PerformedStep, dataset: Dataset) -> Told:
     told = _filled(msgspec.structs.replace(step, state=state, findings=findings), dataset)
     changed_step = msgspec.structs.replace(told.step, **kept, started=step.started)
     return Told(msgspec.structs.replace(changed_step, findings=_with_outcome(changed_step)), told.referenced)
-
-
-def linked(step: PerformedStep, candidates: Sequence[Step]) -> PerformedStep:
-    """The step with the orders it performs, of the facility's steps that its numbers name, and why not others.
-
-    The patient identifier must agree, as for studies; the accession number decides, the Study Instance UID where
-    there is none.
-    """
-    orders: list[str] = []
-    findings: list[ManifestFinding] = []
-    for scheduled in step.scheduled:
-        found, problem = _performed_by(step, scheduled, candidates)
-        if found is not None and found.service_request not in orders:
-            orders.append(found.service_request)
-        if problem is not None and problem not in findings:
-            findings.append(problem)
-    return msgspec.structs.replace(step, orders=orders, findings=[*step.findings, *findings])
-
-
-def numbers_of(step: PerformedStep) -> tuple[list[str], list[str]]:
-    """The accession numbers and Study Instance UIDs by which its orders are looked for."""
-    accessions = {_accession(scheduled) for scheduled in step.scheduled} - {""}
-    return sorted(accessions), sorted({scheduled.study_uid for scheduled in step.scheduled})
-
-
-def _performed_by(
-    step: PerformedStep, scheduled: Scheduled, candidates: Sequence[Step]
-) -> tuple[Step | None, ManifestFinding | None]:
-    accession = _accession(scheduled)
-    by_number = next((one for one in candidates if accession and one.accession == accession), None)
-    by_study = next((one for one in candidates if one.study_uid == scheduled.study_uid), None)
-    if by_number is not None and by_study is not None and by_number != by_study:
-        return None, _finding("step-numbers-disagree", "Accession number and Study Instance UID are of two orders; "
-                              "it is linked to neither.", "(0040,0270)")  # fmt: skip
-    found = by_number or by_study
-    if found is None:
-        severity = Severity.WARNING if accession else Severity.INFORMATION
-        return None, _finding("step-without-order", "No order of the facility has these numbers; it was not scheduled "
-                              "here.", "(0040,0270)", severity)  # fmt: skip
-    if not is_of(found, step.patient_id, step.issuer):
-        return None, _finding("step-patient-conflict", "The order with these numbers is of another patient "
-                              "identifier; it stays on the worklist.", "(0010,0020)")  # fmt: skip
-    return found, None
-
-
-def _accession(scheduled: Scheduled) -> str:
-    """The worklist gives the accession number as step and procedure identifier too."""
-    return scheduled.accession or scheduled.step_id or scheduled.procedure_id
 
 
 def _filled(step: PerformedStep, dataset: Dataset) -> Told:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import asyncpg
@@ -23,6 +24,8 @@ from pacs_gateway.background import Background
 BATCH = 50
 RETRY_SECS = 2.0
 """After a failure of the database or the intake."""
+LOOK_SECS = 2.0
+"""Between two looks while nothing is told: an order that came after its step is linked by another process."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +64,16 @@ class StepNoticer:
             try:
                 if await self._notice():
                     continue
-                await self._told.wait()
+                await self._something_said()
             except (*FAILED, HutongError) as error:
                 end_if_cancelled()
                 _log.warning("channel %s: steps wait to be noticed: %s", self._channel, type(error).__name__)
                 await asyncio.sleep(RETRY_SECS)
+
+    async def _something_said(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECS):
+                await self._told.wait()
 
     async def _notice(self) -> int:
         """How many were told of; not more than BATCH."""

@@ -9,7 +9,16 @@ from engine.finding import Finding
 from engine.orders import is_cancelled
 from engine.recording.merge import merge
 from engine.recording.work import Work
-from engine.steps import COMPLETED, DISCONTINUED, IN_PROGRESS, PerformedStep, findings_of, procedure_of, reason_of
+from engine.steps import (
+    COMPLETED,
+    DISCONTINUED,
+    IN_PROGRESS,
+    UNLINKED,
+    PerformedStep,
+    findings_of,
+    procedure_of,
+    reason_of,
+)
 from engine.understanding import Understood
 
 Resource = dict[str, Any]
@@ -45,6 +54,16 @@ async def _perform(work: Work, walk: Understood, step: PerformedStep) -> None:
             work.put(changed, walk)
     for finding in findings_of(step):
         work.find(finding, walk, step.reference)
+    if current is not None:
+        _settle(work, step)
+
+
+def _settle(work: Work, step: PerformedStep) -> None:
+    """What was said of its order before, where that has come since."""
+    said = {finding.code for finding in step.findings}
+    left = said.intersection(UNLINKED)
+    how = "The order came; what is wrong with it is said." if left else "The step was linked to its order."
+    work.settled += [(code, step.reference, how) for code in UNLINKED if code not in said]
 
 
 def _after(order: Resource, step: PerformedStep) -> Resource:

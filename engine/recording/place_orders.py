@@ -8,7 +8,6 @@ from typing import Any
 from engine.clock import CHINA
 from engine.config import Facility
 from engine.finding import Finding, Severity
-from engine.identifiers import facility_system
 from engine.orders import (
     LIMIT_ACCESSION,
     LIMIT_TEXT,
@@ -24,18 +23,16 @@ from engine.orders import (
     study_uids_of,
 )
 from engine.recording.tell_centre import tell_centre
+from engine.recording.waiting_studies import link_waiting_studies
 from engine.recording.work import Work
 from engine.store import records, worklist
-from engine.store.tokens import of_reference, of_system_and_value
+from engine.store.tokens import of_reference
 from engine.store.worklist import Step
-from engine.studies import differs_in_name, is_of_patient, linked
 from engine.understanding import Understood
 
 Resource = dict[str, Any]
 
 _ORDER_MESSAGES = ("ORM^", "OMI^", "OMG^", "OML^")
-_SOMEBODY = "Patient/unknown"
-"""Stands for the patient of a study whose objects name none; no resource has this id."""
 
 
 async def place_orders(work: Work, walks: Sequence[Understood]) -> None:
@@ -90,13 +87,17 @@ async def _place(work: Work, walk: Understood, order: Resource, known: Step | No
     step, cut = shortened(step)
     if cut and known is None:
         work.find(_shortened(cut), walk, f"ServiceRequest/{order['id']}")
-    study = await _study_that_came_first(work, walk, order, step)
-    if step.state != "cancelled" and (study is not None or await _was_performed(work, order, known)):
+    studies = await link_waiting_studies(work, walk, order, step)
+    if step.state != "cancelled" and (studies or await _was_performed(work, order, known)):
         step = performed(step)
     work.steps[order["id"]] = step
+    work.placed_orders.add(order["id"])
     if known is None and step.state != "cancelled":
         work.opened_orders.append((walk, order["id"]))
-    await tell_centre(work, walk, order, study, "ORC-1")
+    if not studies:
+        await tell_centre(work, walk, order, None, "ORC-1")
+    for study in studies:
+        await tell_centre(work, walk, order, study, "ORC-1")
 
 
 async def _accession(work: Work, walk: Understood, order: Resource, facility: Facility, known: Step | None) -> str:
@@ -148,29 +149,6 @@ async def _issued(work: Work, facility: str) -> str:
         accession = await worklist.issue_accession(work.connection, facility, day)
         if await work.step_with(facility, accession) is None:
             return accession
-
-
-async def _study_that_came_first(work: Work, walk: Understood, order: Resource, step: Step) -> Resource | None:
-    """A study of this facility and accession that waited unlinked, linked now if its patient identifier agrees."""
-    if step.state == "cancelled":
-        return None
-    token = of_system_and_value("identifier", facility_system(step.facility, "accession"), step.accession)
-    for stored in await records.find(work.connection, "ImagingStudy", token):
-        subject = stored.body["subject"].get("reference", _SOMEBODY)
-        await work.book.load([stored.reference, subject])
-        study = work.book.get(stored.reference)
-        if study is None or study.get("basedOn"):
-            continue
-        patient = work.book.get(subject) or {}
-        if is_of_patient(step, patient):
-            study = linked(study, order)
-            work.put(study, walk)
-            work.linked_studies.append(stored.reference)
-            names = [name.get("text") or name.get("family", "") for name in patient.get("name", ())]
-            if differs := differs_in_name(names, step):
-                work.find(differs, walk, stored.reference)
-            return study
-    return None
 
 
 async def _was_performed(work: Work, order: Resource, known: Step | None) -> bool:

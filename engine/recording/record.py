@@ -25,8 +25,9 @@ from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.replayed import Replayed, of_what_stays, replayed
 from engine.recording.state_resources import doubtful, state_resources
+from engine.recording.waiting_steps import link_waiting_steps
 from engine.recording.work import Work
-from engine.store import audit, findings, outbox, reconcile_cases, worklist
+from engine.store import audit, findings, outbox, performed_steps, reconcile_cases, worklist
 from engine.store.database import Connection
 from engine.studies import DECIDED, UNLINKED
 from engine.understanding import Understood
@@ -69,7 +70,9 @@ async def record(
     _raise_what_stays(work, walks, replays)
 
     await work.book.write(at)
+    performed = await link_waiting_steps(work)
     await worklist.put(connection, list(work.steps.values()))
+    await performed_steps.perform(connection, performed)
     await reconcile_cases.put(connection, work.cases, at)
     await reconcile_cases.close(connection, work.linked_studies, UNLINKED)
     for key in work.decided:
@@ -78,6 +81,10 @@ async def record(
     for study in work.linked_studies:
         for code in UNLINKED:
             await findings.settle(connection, code, study, "The study was linked to its order.", at)
+    for study in work.came_otherwise:
+        await findings.settle(connection, "study-without-order", study, "The order came: it is of another patient.", at)
+    for code, about, how in work.settled:
+        await findings.settle(connection, code, about, how, at)
     await findings.raise_many(connection, await findings.not_told_before(connection, work.raised, set(late)), at)
     owing = [walk for walk in walks if walk.envelope.id not in late or late[walk.envelope.id].owes]
     await outbox.owe(connection, _owed(owing, community, ids, at), at)
@@ -119,8 +126,10 @@ async def _identify_patients(work: Work, joined: Collection[str]) -> None:
 
 def _raise_own_findings(work: Work, walks: Sequence[Understood]) -> None:
     for walk in walks:
+        patient = next((r["id"] for r in walk.resources if r["resourceType"] == "Patient"), "")
         for finding in walk.findings:
-            work.find(finding, walk, f"{walk.envelope.facility} {finding.once}" if finding.once else None)
+            about = f"{walk.envelope.facility} {finding.once}" if finding.once else None
+            work.find(finding, walk, about, patient)
 
 
 def _raise_what_stays(work: Work, walks: Sequence[Understood], replays: Mapping[UUID, Replayed]) -> None:

@@ -35,6 +35,9 @@ class Work:
     cases           what about a study a person should decide, by the study; nothing where everything is clear
     decided         studies of which people said something
     opened_orders   ids of imaging orders that are new
+    placed_orders   ids of imaging orders whose steps stand as these messages say
+    came_otherwise  references of studies whose order came, and is another patient's
+    settled         what has come right: code of the finding, what it is about, and how
     """
 
     connection: Connection
@@ -49,6 +52,9 @@ class Work:
     cases: dict[StudyKey, set[str]] = field(default_factory=dict)
     decided: list[StudyKey] = field(default_factory=list)
     opened_orders: list[tuple[Understood, str]] = field(default_factory=list)
+    placed_orders: set[str] = field(default_factory=set)
+    came_otherwise: list[str] = field(default_factory=list)
+    settled: list[tuple[str, str, str]] = field(default_factory=list)
     history: History = field(default_factory=History)
     withheld: dict[UUID, list[Withheld]] = field(default_factory=dict)
     _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
@@ -78,8 +84,9 @@ class Work:
         late = self.late.get(walk.envelope.id)
         return late is not None and late.replayed
 
-    def find(self, finding: Finding, walk: Understood, about: str | None = None) -> None:
-        self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel))
+    def find(self, finding: Finding, walk: Understood, about: str | None = None, patient: str = "") -> None:
+        """`patient`: the id of whom the message is about; one doubt about one value of theirs is one finding."""
+        self.raised.append(Raised(finding, walk.envelope.id, about, walk.envelope.channel, patient))
 
     def touched(self, envelope: UUID) -> dict[str, None]:
         """References of what an envelope wrote or confirmed."""

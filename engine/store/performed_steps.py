@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from engine.steps import COMPLETED, IN_PROGRESS, PerformedStep, read, written
+from engine.steps import COMPLETED, IN_PROGRESS, PerformedStep, awaited, read, written
 from engine.store.database import Connection
 from engine.store.worklist import Step
 
@@ -50,6 +50,59 @@ async def candidates(
     return [Step(**row) for row in rows]
 
 
+async def lock_numbers(connection: Connection, facility: str, numbers: Sequence[str]) -> None:
+    """Lets no order and no step come to these numbers before the caller's transaction ends, but through it.
+
+    An order and the step that performs it may be told of at once: whichever is second sees the first. Taken in one
+    order, and before rows of the worklist and of steps are locked.
+    """
+    await connection.execute(
+        """
+        select pg_advisory_xact_lock(key) from (
+            select distinct hashtextextended('order ' || $1 || ' ' || number, 0) as key from unnest($2::text[]) number
+            order by 1
+        ) keys
+        """,
+        facility,
+        list(numbers),
+    )
+
+
+async def awaiting(connection: Connection, facility: str, numbers: Sequence[str]) -> list[PerformedStep]:
+    """The steps of a facility that wait for an order with one of these numbers; locked."""
+    rows = await connection.fetch(
+        """
+        select told from performed_step
+        where facility = $1 and uid in (select step from awaited_order where facility = $1 and number = any($2))
+        order by uid for update
+        """,
+        facility,
+        list(numbers),
+    )
+    return [read(row["told"]) for row in rows]
+
+
+async def link(connection: Connection, step: PerformedStep, at: datetime) -> None:
+    """Says of a locked step which orders it performs, or why none; the gateway tells of it anew.
+
+    Its orders are taken off the worklist by `perform`, once they stand on it.
+    """
+    await connection.execute(
+        """
+        update performed_step set orders = $3, told = $4, changed_at = $5, revision = revision + 1
+        where uid = $1 and facility = $2
+        """,
+        step.uid,
+        step.facility,
+        step.orders,
+        written(step).decode(),
+        at,
+    )
+    await connection.execute("delete from awaited_order where facility = $1 and step = $2", step.facility, step.uid)
+    await _await(connection, step)
+    await judge_studies(connection, step, at)
+
+
 async def create(connection: Connection, step: PerformedStep, message: Message, at: datetime) -> bool:
     """Adds a step, in the caller's transaction, and takes its orders off the worklist; False when it is there."""
     added = await connection.fetchval(
@@ -69,7 +122,8 @@ async def create(connection: Connection, step: PerformedStep, message: Message, 
     if added is None:
         return False
     await _keep(connection, step, 1, message, at)
-    await _perform(connection, step.orders)
+    await _await(connection, step)
+    await perform(connection, step.orders)
     return True
 
 
@@ -95,7 +149,7 @@ async def change(connection: Connection, step: PerformedStep, message: Message, 
         at,
     )
     await _keep(connection, step, revision, message, at)
-    await _perform(connection, step.orders)
+    await perform(connection, step.orders)
 
 
 async def messages(connection: Connection, uid: str, facility: str) -> int:
@@ -173,7 +227,19 @@ async def _keep(connection: Connection, step: PerformedStep, revision: int, mess
     )
 
 
-async def _perform(connection: Connection, orders: Sequence[str]) -> None:
+async def _await(connection: Connection, step: PerformedStep) -> None:
+    await connection.execute(
+        """
+        insert into awaited_order (facility, number, step) select $1, number, $2 from unnest($3::text[]) number
+        on conflict do nothing
+        """,
+        step.facility,
+        step.uid,
+        awaited(step),
+    )
+
+
+async def perform(connection: Connection, orders: Sequence[str]) -> None:
     """Whether somebody performs an order decides whether it is offered: what was discontinued may be begun again.
 
     The rows are locked in one order before it is asked, so that two steps of one order take turns.

@@ -11,7 +11,7 @@ import asyncpg
 from engine.clock import Clock
 from engine.errors import ParseError, StorageError
 from engine.identifiers import ae_destination
-from engine.steps import IN_PROGRESS, PerformedStep
+from engine.steps import IN_PROGRESS, PerformedStep, linked, numbers_of
 from engine.store import notifications, performed_steps
 from engine.store.announcements import Announced, Source, announce
 from engine.store.database import FAILED, Connection, end_if_cancelled
@@ -19,7 +19,7 @@ from engine.store.notifications import Notification, Owed
 from engine.store.notifications import Operation as Sent
 from engine.store.performed_steps import Message
 from pacs_gateway.normalized import is_uid
-from pacs_gateway.performed import Referenced, Told, changed, created, linked, numbers_of
+from pacs_gateway.performed import Referenced, Told, changed, created
 from pacs_gateway.query.identifier import Gathered
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.normalized import Normalized, Refusal, Values, understood
@@ -68,7 +68,9 @@ class Steps:
 
     async def _create(self, connection: Connection, told: Told, message: Message) -> None:
         at = self._clock()
-        candidates = await performed_steps.candidates(connection, told.step.facility, *numbers_of(told.step))
+        accessions, studies = numbers_of(told.step)
+        await performed_steps.lock_numbers(connection, told.step.facility, [*accessions, *studies])
+        candidates = await performed_steps.candidates(connection, told.step.facility, accessions, studies)
         step = linked(told.step, candidates)
         if not await performed_steps.create(connection, step, message, at):
             raise ParseError("the step is there already", code="instance-duplicate")

@@ -15,8 +15,11 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pynetdicom import AE, evt
 
+from engine import clock
 from engine.config import DicomEndpoint
-from engine.store import worklist
+from engine.steps import linked
+from engine.store import performed_steps, worklist
+from pacs_gateway import stepping
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.scu.peer import Peer, Proposal
@@ -150,6 +153,26 @@ async def test_a_step_is_told_of_after_the_gateway_was_restarted(
     await pool.execute("update performed_step set noticed_revision = 0")
     await start()
     await intake.of(STEP, 2)
+
+
+async def test_a_step_whose_order_comes_later_is_told_of_anew(
+    gateway: Gateway, pool: asyncpg.Pool, intake: RecordingIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is recorded by another process."""
+    monkeypatch.setattr(stepping, "LOOK_SECS", 0.05)
+    await asyncio.to_thread(create, gateway.port, begun())
+    assert json.loads((await intake.of(STEP)).payload)["orders"] == []
+    order = step(1)
+    async with pool.acquire() as connection, connection.transaction():
+        (waiting,) = await performed_steps.awaiting(connection, "baishi", [order.accession])
+        await performed_steps.link(connection, linked(waiting, [order]), clock.now())
+        await worklist.put(connection, [order])
+        await performed_steps.perform(connection, ["sr1"])
+    told = json.loads((await intake.of(STEP, 2)).payload)
+    assert (told["orders"], told["findings"]) == (["sr1"], [])
+    assert await accessions(gateway) == []
+    await asyncio.to_thread(change, gateway.port, ended())
+    assert json.loads((await intake.of(STEP, 3)).payload)["orders"] == ["sr1"]
 
 
 async def test_an_unscheduled_step_is_taken_and_said_to_be_of_no_order(

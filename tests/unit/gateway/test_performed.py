@@ -9,9 +9,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from engine.errors import ParseError
-from engine.steps import Code, Scheduled
+from engine.steps import Code, Scheduled, linked, numbers_of
 from engine.store.worklist import Step
-from pacs_gateway.performed import changed, created, linked, numbers_of
+from pacs_gateway.performed import changed, created
 from pacs_gateway.query.identifier import decoded, encoded
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from tests.integration.gateway.performing import begun, code, ended, scheduled
