@@ -77,6 +77,20 @@ async def test_the_walk_of_a_message_is_a_picture_and_every_element_tells_where_
     await expect(page.locator(".segments li.pointed")).to_contain_text("5.10")
 
 
+async def test_a_name_that_is_markup_is_text_in_a_trace_and_in_where_its_elements_came_from(
+    sign_in: SignIn, sender: Sender
+) -> None:
+    await sender.send(RESULT.format(id="L0009", code="GLU^葡萄糖^L").replace("李^四", HOSTILE))
+    page = await sign_in("admin")
+    await open_tab(page, "追踪")
+    await page.get_by_role("searchbox").fill("L0009")
+    await page.get_by_role("button", name="追踪").click()
+    await expect(page.locator(".segments li").nth(1)).to_contain_text(HOSTILE)
+    await page.locator(".envelope .record", has_text="Patient").locator("summary").first.click()
+    await expect(page.locator(".origin-table").first).to_contain_text(HOSTILE)
+    assert await page.evaluate("window.broken") is None
+
+
 async def test_a_held_message_says_why_and_is_skipped_with_a_reason(
     sign_in: SignIn, sender: Sender, pool: asyncpg.Pool
 ) -> None:
