@@ -32,6 +32,9 @@ def check(
         bool,
         typer.Option("--coverage", help="Show which rows of HL7's v2-to-FHIR map are fulfilled, and run no tests."),
     ] = False,
+    every_mapping: Annotated[
+        bool, typer.Option("--all", help="Show every mapping with its messages, not only the configuration's own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The coverage as JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The coverage as docs/hl7v2-coverage.md.")] = False,
 ) -> None:
@@ -57,7 +60,9 @@ def check(
         _tell(files, error, own=folder)
         raise typer.Exit(1) from None
     _show(community)
-    _show_mappings(mapping_set, results)
+    if every_mapping:
+        _show_mappings(mapping_set, results)
+    _show_own(mapping_set, results)
     _show_unfinished(own_mappings(community))
     failed = [result for result in results if not result.passed]
     for result in failed:
@@ -83,12 +88,12 @@ def _show_coverage(mapping_set: MappingSet, files: Path, *, as_json: bool, as_ma
 
 def _place(shipped: Path, own: Path, file: str) -> str:
     """Where a file of the mappings lies: those of the configuration's own folder say so in their first step."""
-    return f"{_near(own if file.startswith('mappings/') else shipped)}/{file}"
+    return f"{_near(own if _is_own(file) else shipped)}/{file}"
 
 
 def _tell(folder: Path, error: InvalidConfiguration, own: Path | None = None) -> None:
     for problem in error.problems:
-        at = own if own is not None and problem.file.startswith("mappings/") else folder
+        at = own if own is not None and _is_own(problem.file) else folder
         place = "" if problem.file == folder.name and not folder.is_dir() else f"{_near(at)}/"
         _console.print(f"[red]✗[/] {escape(f'{place}{problem}')}")
     count = len(error.problems)
@@ -128,7 +133,32 @@ def _show_unfinished(own: Path | None) -> None:
 def _show_mappings(mapping_set: MappingSet, results: Sequence[TestResult]) -> None:
     table = Table("mapping", "version", "messages", "tests", box=None, pad_edge=False, header_style="dim")
     for definition in mapping_set.definitions():
-        of_this = [result.passed for result in results if result.mapping == definition.name]
-        tests = f"{sum(of_this)} of {len(of_this)} passed"
-        table.add_row(definition.name, str(definition.version), ", ".join(definition.messages), tests)
+        of_this = [result for result in results if result.mapping == definition.name]
+        table.add_row(definition.name, str(definition.version), ", ".join(definition.messages), _passed(of_this))
     _console.print(table)
+
+
+def _show_own(mapping_set: MappingSet, results: Sequence[TestResult]) -> None:
+    """What is the configuration's own, line by line; of what is shipped that it is there."""
+    shipped = [each for each in mapping_set.definitions() if not _is_own(each.line.file)]
+    tests = _passed([result for result in results if not _is_own(result.file)])
+    _console.print(f"{len(shipped)} shipped mappings: {tests} [dim](--all lists them)[/]")
+    table = Table("own mapping", "facility", "version", "own tests", box=None, pad_edge=False, header_style="dim")
+    for definition in mapping_set.definitions():
+        if _is_own(definition.line.file):
+            own = [each for each in results if each.mapping == definition.name and _is_own(each.file)]
+            table.add_row(definition.name, "", str(definition.version), _passed(own))
+    for facility, definition in mapping_set.of_facilities():
+        place = f"facilities/{facility}/"
+        own = [each for each in results if each.mapping == definition.name and place in each.file]
+        table.add_row(definition.name, facility, str(definition.version), _passed(own) if own else "none")
+    if table.row_count:
+        _console.print(table)
+
+
+def _is_own(file: str) -> bool:
+    return file.startswith("mappings/")
+
+
+def _passed(results: Sequence[TestResult]) -> str:
+    return f"{sum(result.passed for result in results)} of {len(results)} passed"

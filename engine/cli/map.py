@@ -20,7 +20,7 @@ from engine.codecs import fhir_json
 from engine.config import Community
 from engine.config.problems import nearest
 from engine.errors import ConfigurationError
-from engine.mapping.draft import Draft, Ground, Samples, Survey, draft, samples_of, told
+from engine.mapping.draft import Draft, Ground, Samples, Survey, draft, samples_of, told, told_of_rows
 from engine.mapping.draft.describing import UNKNOWN
 from engine.mapping.draft.items import PROCEDURES
 from engine.mapping.lens import WriteContext, Written
@@ -88,7 +88,7 @@ def begin(
     if taken and facility is None:
         kinds = ", ".join(sorted(taken))
         raise ConfigurationError(f"a mapping takes {kinds} already: --facility says whose messages these are")
-    drafted = draft(found.profiles, ground)
+    drafted = draft(found, ground)
     for survey in drafted.surveys:
         _show_survey(console, survey, every_field=every_field)
     for table, codes in drafted.open_codes.items():
@@ -119,7 +119,9 @@ def _show_survey(console: Console, survey: Survey, *, every_field: bool) -> None
     unread = [column for column in survey.columns if column.known == UNKNOWN]
     console.print(f"[bold]{kinds}[/]: {known}; {len(survey.columns)} fields filled, {len(unread)} read by no row")
     for shift in survey.shifts:
-        console.print(f"  [yellow]shifted?[/] {escape(told(shift))}")
+        console.print(f"  [yellow]shifted?[/] {escape(told(shift))}", soft_wrap=True)
+    if survey.moved:
+        console.print(f"  {escape(told_of_rows(survey.moved))}", soft_wrap=True)
     if not (shown := survey.columns if every_field else unread):
         return
     table = Table("field", "filled", "length", "holds", box=None, pad_edge=False, header_style="dim")

@@ -15,7 +15,7 @@ from engine.mapping.joining import entries_with, merge
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.places import Places
 from engine.mapping.planning import Job, Plan
-from engine.mapping.scope import Scope
+from engine.mapping.scope import THE_ROW, Scope
 from engine.mapping.sources import SourceTrail
 
 
@@ -235,7 +235,8 @@ class Application:
         field = self._location(job, rule)
         for doubt in self._scope.doubts:
             location = f"{field}[{doubt.repetition + 1}].{doubt.component}" if doubt.component else field
-            self._findings.append(Finding(doubt.code, doubt.text, doubt.severity, location, rule.id, doubt.once))
+            text = doubt.text.replace(THE_ROW, rule.id)
+            self._findings.append(Finding(doubt.code, text, doubt.severity, location, rule.id, doubt.once))
         self._scope.doubts.clear()
 
     def _failed(self, job: Job, rule: Rule, error: Exception) -> MappingError:

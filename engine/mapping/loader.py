@@ -78,6 +78,7 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
     definitions = _definitions(places, parts, known, problems)
     by_facility: dict[str, tuple[Definition, ...]] = {"": tuple(definitions)}
     tables_of: dict[str, Tables] = {"": tables}
+    rows = [rule for each in definitions for entry in each.resources for rule in (entry.id, *entry.rules)]
     added: list[tuple[str, Path, _Place]] = []
     for place in places:
         for overlay_folder in sorted(path for path in place.folder.glob("facilities/*") if path.is_dir()):
@@ -90,7 +91,11 @@ def load(folder: Path, facilities: Collection[str], own: Path | None = None) -> 
             tables_of[code] = tables_of.get(code, tables).with_tables(own_tables)
             added += [(code, overlay_folder / "tables" / f"{name}.csv", place) for name in own_tables.names()]
             overlays = _overlays(
-                overlay_folder, place.root, Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code]), definitions, problems
+                overlay_folder,
+                place.root,
+                Known(FUNCTIONS, ID_FUNCTIONS, tables_of[code], rows),
+                definitions,
+                problems,
             )
             those = by_facility.get(code, tuple(definitions))
             by_facility[code] = tuple(with_changes(definition, overlays, problems) for definition in those)

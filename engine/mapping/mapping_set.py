@@ -55,6 +55,16 @@ class MappingSet:
             definition for facility in sorted(self._loaded.definitions) for definition in self._definitions(facility)
         ]
 
+    def of_facilities(self) -> list[tuple[str, Definition]]:
+        """Each mapping that a facility changes, as it has it."""
+        common = {definition.name: definition for definition in self.definitions()}
+        return [
+            (facility, definition)
+            for facility in sorted(filter(None, self._loaded.definitions))
+            for definition in self._definitions(facility)
+            if definition != common[definition.name]
+        ]
+
     def tables(self, facility: str) -> Tables:
         """The code tables as this facility has them."""
         return self._loaded.tables.get(facility, self._loaded.tables[""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.config.problems import Problem, nearest
@@ -15,7 +15,10 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of a facility's file: `rule` is None where it removes, and without `to` where it makes the id."""
+    """One row of a facility's file: `rule` is None where it removes, and without `to` where it makes the id.
+
+    What removes the row that makes an id removes what this row is the id of: there is no such resource any more.
+    """
 
     resource: str
     id: str
@@ -120,6 +123,7 @@ def _changed(
     resources = _identified(resources, [change for change in changes if _makes_id(change)], problems)
     changes = [change for change in changes if not _makes_id(change)]
     changed = [{rule.id: rule for rule in each.rules} for each in resources]
+    taken_out: set[int] = set()
     for change in changes:
         named = [
             (each, rules) for each, rules in zip(resources, changed, strict=True) if each.resource == change.resource
@@ -131,21 +135,42 @@ def _changed(
             continue
         for rules in holders:
             del rules[change.id]
-        if named and not holders:
-            known = [rule for _, rules in named for rule in rules]
-            text = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
-            making = next((each.id for each, _ in named if each.id.id == change.id), None)
-            text = _irremovable(change.resource, making) if making is not None else text
-            problems.append(Problem(change.line.file, change.line.line, "rule", text))
-    return tuple(replace(each, rules=tuple(rules.values())) for each, rules in zip(resources, changed, strict=True))
+        made = [each for each, _ in named if each.id.id == change.id]
+        taken_out.update(map(id, made))
+        problem = _cannot_go(change.resource, made, resources, taken_out)
+        if named and not holders and not made:
+            known = [rule for each, rules in named for rule in (each.id.id, *rules)]
+            problem = f"{change.resource} has no rule '{change.id}'{nearest(change.id, known)}"
+        if problem:
+            problems.append(Problem(change.line.file, change.line.line, "rule", problem))
+    return tuple(
+        replace(each, rules=tuple(rules.values()))
+        for each, rules in zip(resources, changed, strict=True)
+        if id(each) not in taken_out
+    )
 
 
-def _irremovable(resource: str, making: Rule) -> str:
+def _cannot_go(
+    resource: str, made: Sequence[ResourceRules], resources: Sequence[ResourceRules], taken_out: Collection[int]
+) -> str:
+    """Why what a row makes the id of cannot be taken out: others refer to it, and nothing else makes one."""
+    left = [each for each in resources if id(each) not in taken_out]
+    if not made or any(each.resource == resource and not each.says_more for each in left):
+        return ""
+    asking = [each.resource for each in left if each.within == resource or _refers(each, resource)]
+    if not asking:
+        return ""
+    others = ", ".join(dict.fromkeys(asking))
+    making = made[0].id
     fields = ", ".join(map(str, making.fields)) or "no field"
     return (
-        f"every {resource} needs the id that '{making.id}' makes of {fields}: write the row with other fields, "
-        f"{{rule: {making.id}, from: …, with: {making.function}}}, or take this line out"
+        f"the {resource} whose id '{making.id}' makes of {fields} is referred to ({others}): write this row with other "
+        f"fields, {{rule: {making.id}, from: …, with: {making.function}}}, or take this line out"
     )
+
+
+def _refers(each: ResourceRules, resource: str) -> bool:
+    return any(rule.refer == resource for rule in each.rules)
 
 
 def _takers(

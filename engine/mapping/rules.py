@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.config.problems import nearest
 from engine.mapping.definition import Direction, FieldName, Rule
 from engine.mapping.reading import Node
 from engine.mapping.registry import Function
+from engine.mapping.row_text import row_of
 from engine.terminology import Tables
 
 RULE_KEYS = (
@@ -40,6 +41,8 @@ class Known:
     functions: Mapping[str, Function]
     id_functions: Mapping[str, Function]
     tables: Tables
+    rows: Sequence[Rule] = ()
+    """Rows that are there already: shown to whoever writes one of them anew, and says too little or too much."""
 
 
 def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | None:
@@ -72,7 +75,7 @@ def read_rule(node: Node, known: Known, *, makes_id: bool = False) -> Rule | Non
     function = functions.get(rule.function) if rule.function else None
     _check_origin(node, rule, function, makes_id)
     if function is not None:
-        _check_function(node, rule, function)
+        _check_function(node, rule, function, known.rows)
     if rule.both or rule.writes:
         _check_way_back(node, rule, function, known)
     return rule
@@ -92,13 +95,21 @@ def _check_origin(node: Node, rule: Rule, function: Function | None, makes_id: b
         node.at("else").wrong("expected one field in 'from' when there is an 'else'")
 
 
-def _check_function(node: Node, rule: Rule, function: Function) -> None:
+def _check_function(node: Node, rule: Rule, function: Function, rows: Sequence[Rule]) -> None:
     takes = function.fields
     if takes is not None and rule.sources and len(rule.sources) != takes:
         fields = "field" if takes == 1 else "fields"
-        node.wrong(f"'{function.name}' takes {takes} {fields}; 'from' names {len(rule.sources)}")
+        text = f"'{function.name}' takes {takes} {fields}; 'from' names {len(rule.sources)}"
+        node.wrong(text + _as_it_stands(rule, function, rows))
     if function.table and rule.table is None and not node.has("table"):
         node.wrong(f"'{function.name}' needs a table")
+
+
+def _as_it_stands(rule: Rule, function: Function, rows: Sequence[Rule]) -> str:
+    """The row of this name that is there already, else another one with the same function: what to copy."""
+    alike = [each for each in rows if each.function == function.name and len(each.sources) == function.fields]
+    same = next((each for each in alike if each.id == rule.id), alike[0] if alike else None)
+    return f". Compare {same.line}: {row_of(same)}" if same is not None else ""
 
 
 def _check_way_back(node: Node, rule: Rule, function: Function | None, known: Known) -> None:

@@ -12,6 +12,9 @@ from engine.finding import Severity
 from engine.mapping.acts import Act
 from engine.mapping.mapped import Context, Resource
 
+THE_ROW = "{rule}"
+"""Stands in the text of a doubt for the row that has it."""
+
 
 class Doubt(NamedTuple):
     """What a function noticed of the value it was given; the rule and the field are added to it.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from engine.mapping.draft.profile import IDENTIFIER, LIMIT_CODE, Column, shape_of
+from engine.mapping.draft.content import LIMIT_CODE, NUMBERS_OF_SOMEBODY, shape_of
+from engine.mapping.draft.profile import Column
 from engine.mapping.lens.structures import Structure
 from engine.terminology import Tables
 
@@ -13,14 +14,14 @@ UNKNOWN = "?"
 """Stands for the rows of a field that none reads."""
 _CODED = frozenset({"ID", "IS", "CE", "CWE", "CNE", "SI"})
 """Datatypes whose first component is a code."""
-_OF_A_PERSON = frozenset({"PID", "NK1", "GT1", "IN1", "IN2", "MRG"})
-_CODES_OF_A_PERSON = frozenset({"ID", "IS", "SI"})
+OF_A_PERSON = frozenset({"PID", "NK1", "GT1", "IN1", "IN2", "MRG"})
+_CODESOF_A_PERSON = frozenset({"ID", "IS", "SI"})
 """Of segments about people, only what is certainly a code: systems write names and numbers where codes belong."""
 SHOWN = 5
 _ENOUGH_IN_TABLE = 0.6
 _FEW_CODES = 2
 """A single code stands in some table or other."""
-_PERSON_CODE_LENGTH = 4
+PERSON_CODE_LENGTH = 4
 _COUNT_LENGTH = 2
 
 
@@ -75,10 +76,12 @@ def holds_codes(segment: str, number: int, column: Column, structure: Structure)
     """Whether the values of a field may be shown: codes of few letters, by the standard's datatype."""
     datatype = structure.datatype(segment, number)
     longest = max((len(value) for value in column.values), default=0)
-    if column.kinds[IDENTIFIER] and datatype in _CODES_OF_A_PERSON:  # numbers of visits stand where codes belong
+    if (
+        NUMBERS_OF_SOMEBODY & column.kinds.keys() and datatype in _CODESOF_A_PERSON
+    ):  # numbers of visits stand where codes belong
         return False
-    if segment in _OF_A_PERSON:
-        return datatype in _CODES_OF_A_PERSON and 0 < longest <= _PERSON_CODE_LENGTH
+    if segment in OF_A_PERSON:
+        return datatype in _CODESOF_A_PERSON and 0 < longest <= PERSON_CODE_LENGTH
     return datatype in _CODED and 0 < longest <= LIMIT_CODE and not column.many
 
 

@@ -13,18 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from engine.codecs import er7
+from engine.codecs.er7 import Message
 from engine.errors import HutongError
 from engine.mapping.draft.common import in_common
 from engine.mapping.draft.items import listed_codes, open_codes, table_text
 from engine.mapping.draft.moving import Moved
 from engine.mapping.draft.profile import Profile, together
+from engine.mapping.draft.samples import Samples
+from engine.mapping.draft.settling import WayOut, ways_out
 from engine.mapping.draft.shifting import agreed, shifts
 from engine.mapping.draft.survey import Survey, structure_of, survey, without
 from engine.mapping.draft.synthetic import synthetic
 from engine.mapping.draft.text import common_text, mapping_text, overlay_text, test_text
-from engine.mapping.loader import MAPPING_FILE, TEST_FILE, TESTS_OF_FACILITY, load
+from engine.mapping.draft.trial import tried_on
+from engine.mapping.loader import MAPPING_FILE, TEST_FILE, TESTS_OF_FACILITY, Loaded, load
 from engine.mapping.mapped import Context, Mapped
 from engine.mapping.mapping_set import MappingSet
 from engine.terminology import Tables
@@ -46,10 +51,12 @@ class Draft:
     """What is drafted of all samples together.
 
     open_codes  by table, the codes that a person has to explain
+    ways        by mapping, the rows that would settle what its samples always have
     """
 
     surveys: tuple[Survey, ...]
     open_codes: Mapping[str, Sequence[str]]
+    ways: Mapping[str, Sequence[WayOut]]
     files: tuple[DraftedFile, ...]
 
 
@@ -64,30 +71,40 @@ class Ground:
     keep_values: bool = False
 
 
-def draft(profiles: Mapping[str, Profile], ground: Ground) -> Draft:
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A message of the drafted test, and what becomes of it as the draft stands."""
+
+    message: bytes
+    result: Mapped | HutongError
+
+
+def draft(samples: Samples, ground: Ground) -> Draft:
     """For each type that no mapping takes a mapping; for the others what the facility sends beyond theirs.
 
     What several of them have in common stands in one file. Raises InvalidConfiguration when the mappings that are
     there already cannot be loaded.
     """
     mappings = MappingSet(load(ground.shipped, ground.facilities, ground.own))
-    surveys = list(_surveys(profiles, mappings, ground))
+    surveys = list(_surveys(samples.profiles, mappings, ground))
     tables = mappings.tables(ground.facility)
-    samples = {each.name: _sample(each, tables, ground) for each in surveys}
-    files = _rows(surveys, ground)
-    tried = _tried(surveys, samples, files, ground)
+    loaded = _loaded_with(_rows(surveys, ground), ground)
+    tried = {each.name: _tests(each, tables, loaded, ground) for each in surveys}
     slept = [without(each, _asleep(each, surveys, tried)) for each in surveys]
     if slept != surveys:  # a row that no test exercises fails the check: it waits for a message that does
         surveys = slept
-        files = _rows(surveys, ground)
-        tried = _tried(surveys, samples, files, ground)
-    codes = open_codes(surveys, tables)
+        loaded = _loaded_with(_rows(surveys, ground), ground)
+        tried = {each.name: _tests(each, tables, loaded, ground) for each in surveys}
+    trial = tried_on(samples.messages(), loaded, ground.facility)
+    codes = open_codes(surveys, tables, trial)
+    ways = {each.name: tuple(ways_out(each, trial)) for each in surveys}
+    files = _rows(surveys, ground, ways)
     place = f"facilities/{ground.facility}/tables" if ground.facility else "tables"
     files += [DraftedFile(f"{place}/{table}.csv", table_text(those).encode()) for table, those in codes.items()]
     for each in surveys:
-        files += _test(each, samples[each.name], tried[each.name], ground)
+        files += _test(each, tried[each.name], ground)
     listed = {table: [each.code for each in those] for table, those in codes.items()}
-    return Draft(tuple(surveys), listed, tuple(files))
+    return Draft(tuple(surveys), listed, {name: those for name, those in ways.items() if those}, tuple(files))
 
 
 def _surveys(profiles: Mapping[str, Profile], mappings: MappingSet, ground: Ground) -> Iterator[Survey]:
@@ -107,7 +124,9 @@ def _surveys(profiles: Mapping[str, Profile], mappings: MappingSet, ground: Grou
         yield survey(kinds, whole, definition, mappings.definitions(), tables, shifted, keep_values=ground.keep_values)
 
 
-def _rows(surveys: Sequence[Survey], ground: Ground) -> list[DraftedFile]:
+def _rows(
+    surveys: Sequence[Survey], ground: Ground, ways: Mapping[str, Sequence[WayOut]] = MappingProxyType({})
+) -> list[DraftedFile]:
     """The files of rows: what several mappings have in common, then what each has alone."""
     common = in_common(surveys)
     folder = f"facilities/{ground.facility}"
@@ -118,7 +137,7 @@ def _rows(surveys: Sequence[Survey], ground: Ground) -> list[DraftedFile]:
     for each in surveys:
         if each.definition is None:
             files.append(DraftedFile(_file(each, ground), mapping_text(each).encode()))
-        elif text := overlay_text(each, common, ground.facility):
+        elif text := overlay_text(each, common, ground.facility, ways.get(each.name, ())):
             files.append(DraftedFile(_file(each, ground), text.encode()))
     return files
 
@@ -129,16 +148,8 @@ def _file(each: Survey, ground: Ground) -> str:
     return f"facilities/{ground.facility}/{each.name.lower()}_draft.yaml"
 
 
-def _sample(each: Survey, tables: Tables, ground: Ground) -> bytes:
-    if ground.keep_values and each.profile.first is not None:
-        return each.profile.first.payload
-    return synthetic(each, listed_codes(each, tables))
-
-
-def _tried(
-    surveys: Iterable[Survey], samples: Mapping[str, bytes], files: Iterable[DraftedFile], ground: Ground
-) -> dict[str, Mapped | HutongError]:
-    """What becomes of each sample as the draft stands, beside the files that are there already."""
+def _loaded_with(files: Iterable[DraftedFile], ground: Ground) -> Loaded:
+    """The mappings as the draft has them, beside the files that are there already."""
     with TemporaryDirectory(prefix="hutong-draft-") as folder:
         tried = Path(folder) / "mappings"
         if ground.own is not None:
@@ -148,38 +159,52 @@ def _tried(
             if not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(each.content)
-        mappings = MappingSet(load(ground.shipped, ground.facilities, tried if tried.is_dir() else None))
-    return {each.name: _applied(each, samples[each.name], mappings, ground) for each in surveys}
+        return load(ground.shipped, ground.facilities, tried if tried.is_dir() else None)
 
 
-def _applied(each: Survey, sample: bytes, mappings: MappingSet, ground: Ground) -> Mapped | HutongError:
+def _tests(each: Survey, tables: Tables, loaded: Loaded, ground: Ground) -> list[_Tried]:
+    """Messages that have every segment of the samples among them: made up, or as they came where values are kept."""
+    mappings = MappingSet(loaded)
+    codes = listed_codes(each, tables)
+    covering: list[Message] = []
+    for sample in each.profile.examples:
+        if {segment.name for segment in sample.segments} - {one.name for got in covering for one in got.segments}:
+            covering.append(sample)
+    payloads = [sample.payload if ground.keep_values else synthetic(each, sample, codes) for sample in covering]
+    return [_applied(each, payload, mappings, ground) for payload in payloads]
+
+
+def _applied(each: Survey, sample: bytes, mappings: MappingSet, ground: Ground) -> _Tried:
     facility = ground.facility if each.definition is not None else _EXAMPLE
     mapping = mappings.find(each.message_types[0], facility)
     assert mapping is not None
     try:
         context = Context(facility, facility, "test", datetime(2026, 4, 1, tzinfo=UTC))
-        return mapping.apply(er7.parse(sample), context, with_sources=True)
+        return _Tried(sample, mapping.apply(er7.parse(sample), context, with_sources=True))
     except HutongError as error:
-        return error
+        return _Tried(sample, error)
 
 
-def _asleep(each: Survey, surveys: Iterable[Survey], tried: Mapping[str, Mapped | HutongError]) -> list[Moved]:
-    """Rows that the sample of no mapping with the same row makes give anything."""
+def _asleep(each: Survey, surveys: Iterable[Survey], tried: Mapping[str, Sequence[_Tried]]) -> list[Moved]:
+    """Rows that the messages of no mapping with the same row make give anything."""
     awake: Counter[tuple[str, str]] = Counter()
     for other in surveys:
-        result = tried[other.name]
-        if isinstance(result, Mapped):
-            ran = {rule.id for rule in result.ran}
-            awake.update((row.resource, row.row) for row in other.moved if row.rule is not None and row.id in ran)
+        results = [one.result for one in tried[other.name]]
+        ran = {rule.id for result in results if isinstance(result, Mapped) for rule in result.ran}
+        awake.update((row.resource, row.row) for row in other.moved if row.rule is not None and row.id in ran)
     return [row for row in each.moved if row.rule is not None and (row.resource, row.row) not in awake]
 
 
-def _test(each: Survey, message: bytes, result: Mapped | HutongError, ground: Ground) -> list[DraftedFile]:
-    """The sample, and the test that says what becomes of it as the draft stands."""
+def _test(each: Survey, tried: Sequence[_Tried], ground: Ground) -> list[DraftedFile]:
+    """The messages, and the test that says what becomes of each as the draft stands."""
     beside = Path(_file(each, ground))
     whole = each.definition is None
     test = beside.with_name(TEST_FILE) if whole else beside.with_name(f"{beside.stem}{TESTS_OF_FACILITY}")
-    sample = beside.with_name("drafted.hl7" if whole else f"{each.name.lower()}_drafted.hl7")
-    charset = er7.parse(message).charset if ground.keep_values else ""
-    text = test_text(sample.name, result, charset)
-    return [DraftedFile(sample.as_posix(), message), DraftedFile(test.as_posix(), text.encode())]
+    stem = "drafted" if whole else f"{each.name.lower()}_drafted"
+    names = [f"{stem}{f'_{number}' if number > 1 else ''}.hl7" for number in range(1, len(tried) + 1)]
+    charset = er7.parse(tried[0].message).charset if ground.keep_values else ""
+    text = test_text([(name, one.result) for name, one in zip(names, tried, strict=True)], charset)
+    files = [
+        DraftedFile(beside.with_name(name).as_posix(), one.message) for name, one in zip(names, tried, strict=True)
+    ]
+    return [*files, DraftedFile(test.as_posix(), text.encode())]

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from engine.mapping.draft.profile import Item
+from engine.mapping.draft.content import LIMIT_CODE, NUMBERS_OF_SOMEBODY, kind_of
+from engine.mapping.draft.describing import OF_A_PERSON, PERSON_CODE_LENGTH
+from engine.mapping.draft.hints import note_of
+from engine.mapping.draft.profile import Column, Item
 from engine.mapping.draft.survey import Survey
-from engine.terminology import UNFINISHED, Row, Tables
-from engine.terminology.table import ANY, BACK
+from engine.mapping.draft.trial import Trial, Unlisted
+from engine.terminology import UNFINISHED, Tables
+from engine.terminology.table import ANY
 
 PROCEDURES = "imaging_procedures"
 _SECTIONS = "diagnostic_services"
 _ORDERS = ("ORM^", "OMI^", "OMG^")
 """Messages in which an item without a section (OBR-24) may be an image."""
 _ALIKE = 0.5
-_FEW = 12
-"""A table with more codes than this is not repeated in a note."""
+_UNIT, _UNITS = ("OBX", 6), "units"
+_USUAL_UNIT = "mmol/L"
+_KINSHIP = frozenset("父母爸妈子女儿孙夫妻妇婿媳配偶兄弟哥姐妹姊嫂伯叔姑姨舅婶侄甥爷奶祖公婆友邻亲属监护同事")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +38,31 @@ class OpenCode:
     note: str
 
 
-def open_codes(surveys: Iterable[Survey], tables: Tables) -> dict[str, list[OpenCode]]:
-    """By table, each code once, the ones met most often first."""
+def open_codes(surveys: Sequence[Survey], tables: Tables, trial: Trial) -> dict[str, list[OpenCode]]:
+    """By table, each code once, the ones met most often first: those of fields of codes, and those a mapping missed."""
     met: dict[str, dict[str, int]] = {}
+    said: dict[tuple[str, str], Unlisted] = {}
     items: dict[str, Item] = {}
+    for table, missed in trial.unlisted.items():
+        for one, count in missed.items():
+            if _may_be_shown(one, surveys):
+                known = met.setdefault(table, {})
+                known[one.code] = known.get(one.code, 0) + count
+                said.setdefault((table, one.code), one)
     for each in surveys:
         for table, values in each.unlisted.items():
             for value, count in values.items():
                 known = met.setdefault(table, {})
-                known[value] = known.get(value, 0) + count
+                known[value] = max(known.get(value, 0), count)
         for code, item in each.profile.items.items():
             if _is_image(item, each, tables) and not _is_recognised(code, tables):
                 items.setdefault(code, item)
     met.pop(PROCEDURES, None)
     found = {
-        table: [OpenCode(code, _note(count, tables[table].rows.values())) for code, count in _most_first(values)]
+        table: [
+            OpenCode(code, note_of(code, count, said.get((table, code)), tables[table]))
+            for code, count in _most_first(values)
+        ]
         for table, values in sorted(met.items())
     }
     if items:
@@ -60,7 +75,7 @@ def listed_codes(each: Survey, tables: Tables) -> dict[tuple[str, int], str]:
 
     So the drafted test stays right when somebody completes the tables.
     """
-    found: dict[tuple[str, int], str] = {}
+    found = {_UNIT: _unit(each, tables)}
     images = any(_is_image(item, each, tables) for item in each.profile.items.values())
     for field, name in each.tables.items():
         column = each.profile.columns.get(field)
@@ -72,6 +87,12 @@ def listed_codes(each: Survey, tables: Tables) -> dict[tuple[str, int], str]:
         if known:
             found[field] = known[0]
     return found
+
+
+def _unit(each: Survey, tables: Tables) -> str:
+    met = each.profile.columns.get(_UNIT, Column()).values.most_common()
+    known = tables.by_name.get(_UNITS)
+    return next((unit for unit, _ in met if known is not None and known.find(unit) is not None), _USUAL_UNIT)
 
 
 def _is_known(code: str, table: str, tables: Tables) -> bool:
@@ -105,12 +126,15 @@ def _is_recognised(code: str, tables: Tables) -> bool:
     return row is not None and bool(row["recognition"])
 
 
-def _note(count: int, rows: Iterable[Row]) -> str:
-    rows = list(rows)
-    codes = sorted({row["code"] for row in rows if row["code"]})
-    usual = sorted({row["code"] for row in rows if row.get(BACK) == "yes"})
-    told = f"; one of {' '.join(codes)}" if len(codes) <= _FEW else f"; such as {' '.join(usual)}" if usual else ""
-    return f"met {count} times{told}"
+def _may_be_shown(one: Unlisted, surveys: Iterable[Survey]) -> bool:
+    """Of segments about people only short codes, and words that name a kinship: names stand in wrong fields, too."""
+    segment, _, number = one.field.partition("-")
+    if not one.code or len(one.code) > LIMIT_CODE or kind_of([one.code]) in NUMBERS_OF_SOMEBODY:
+        return False
+    if segment not in OF_A_PERSON:
+        columns = [each.profile.columns.get((segment, int(number))) for each in surveys]
+        return not any(column.many for column in columns if column is not None)
+    return len(one.code) <= PERSON_CODE_LENGTH and (one.code.isascii() or bool(_KINSHIP & set(one.code)))
 
 
 def _about(item: Item, tables: Tables) -> str:

@@ -1,12 +1,18 @@
-"""Which rows read a shifted segment as this sender writes it? The known rows, with the fields in which it stands."""
+"""Which rows read a shifted segment as this sender writes it? The known rows, with the fields in which it stands.
+
+The row that makes an id goes with those whose resource it makes: moved as they are, taken out where nothing is left.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.mapping.definition import Definition, FieldName, Rule
+from engine.mapping.definition import Definition, FieldName, ResourceRules, Rule
 from engine.mapping.draft.shifting import Shift
+from engine.mapping.row_text import row_of
+
+MESSAGE_HEADER = "MSH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ def moved(
     by_segment = {shift.segment: shift for shift in shifts}
     seen: set[tuple[str, str]] = set()
     for entry in definition.resources:
+        if _is_never_sent(entry, by_segment, filled):
+            yield entry.id, Moved(entry.resource, entry.id.id, None)
+            continue
         for rule in (entry.id, *entry.rules):
             key = entry.resource, rule.id
             if key in seen or not any(name.segment in by_segment for name in rule.fields):
@@ -48,11 +57,25 @@ def moved(
             changed = _moved(rule, by_segment)
             if changed == rule:
                 continue
-            misreads = bool(rule.to) and not rule.needed and _is_filled(rule.sources[:1], filled)
-            if changed is None or _is_filled(changed.fields, filled):
+            shifted = [name for name in rule.sources if name.segment in by_segment]
+            misreads = bool(rule.to) and not rule.needed and _is_filled(shifted[:1], filled)
+            if changed is None or _is_filled((name for name in changed.fields if name.segment in by_segment), filled):
                 yield rule, Moved(entry.resource, rule.id, changed, misreads)
             elif misreads:
                 yield rule, Moved(entry.resource, rule.id, None)
+
+
+def _is_never_sent(entry: ResourceRules, by_segment: Mapping[str, Shift], filled: Collection[tuple[str, int]]) -> bool:
+    """Whether all that a resource is made of would be read from other fields, and the samples hold nothing of it.
+
+    Its id is made of such fields alone, so that without them there is none.
+    """
+    made_of = {name for rule in (entry.id, *entry.rules) for name in rule.fields if name.segment != MESSAGE_HEADER}
+    if not entry.id.sources or entry.says_more or any(name.segment not in by_segment for name in made_of):
+        return False
+    places = [_place(name, by_segment) for name in made_of]
+    misreads = _is_filled(made_of, filled) and any(place not in made_of for place in places)
+    return misreads and not _is_filled([place for place in places if place is not None], filled)
 
 
 def _is_filled(names: Iterable[FieldName], filled: Collection[tuple[str, int]]) -> bool:
@@ -76,23 +99,3 @@ def _place(name: FieldName, by_segment: Mapping[str, Shift]) -> FieldName | None
     shift = by_segment.get(name.segment)
     number = shift.place_of(name.number) if shift is not None else name.number
     return replace(name, number=number) if number else None
-
-
-def row_of(rule: Rule) -> str:
-    """A row as it stands in a file."""
-    words = [f"rule: {rule.id}"]
-    words += [f"from: {_fields(rule.sources)}"] if rule.sources else []
-    words += [f"else: {_fields(rule.otherwise)}"] if rule.otherwise else []
-    target = f'"{rule.to}"' if "[" in rule.to else rule.to
-    words += [f"to: {target}{'+' if rule.many else ''}"] if rule.to else []
-    implied = "code" if rule.table else "text"
-    words += [f"with: {rule.function}"] if rule.function and not (rule.to and rule.function == implied) else []
-    words += [f'as: "{rule.argument}"'] if rule.argument else []
-    words += [f"table: {rule.table}"] if rule.table else []
-    words += [f"default: {rule.default}"] if rule.default else []
-    words += ["needed: yes"] if rule.needed else []
-    return "{" + ", ".join(words) + "}"
-
-
-def _fields(names: Sequence[FieldName]) -> str:
-    return str(names[0]) if len(names) == 1 else f"[{', '.join(map(str, names))}]"

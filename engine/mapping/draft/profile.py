@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from engine.codecs.er7 import NULL, Message
-from engine.mapping.functions.moments import moment
+from engine.mapping.draft.content import ID_CARD, form_of, is_right_card, kind_of
 
 LIMIT_DISTINCT = 200
 """Distinct values that are counted of a field; one with more holds no codes."""
+LIMIT_EXAMPLES = 20
 LIMIT_FIELDS = 5_000
 """Distinct fields of one type; no message of any version has a tenth of them."""
-LIMIT_CODE = 24
-"""A longer one is no code."""
 
 
 @dataclass(slots=True)
@@ -25,6 +24,7 @@ class Column:
     values   its first components with how often each was met, as long as there are few
     forms    how dates and times are written in it: `YYYYMMDD`
     kinds    what its first repetitions look like (`kind_of`), and how often
+    checked  how many of those that look like a 居民身份证 number have the right check digit
     """
 
     segments: int = 0
@@ -34,6 +34,7 @@ class Column:
     longest: int = 0
     repetitions: int = 0
     components: int = 0
+    checked: int = 0
     many: bool = False
     values: Counter[str] = field(default_factory=Counter)
     forms: Counter[str] = field(default_factory=Counter)
@@ -49,6 +50,7 @@ class Column:
         self.repetitions = max(self.repetitions, len(repetitions))
         self.components = max(self.components, components)
         self.kinds[kind] += 1
+        self.checked += kind == ID_CARD and is_right_card(first)
         if form := form_of(first):
             self.forms[form] += 1
         if first and not self.many:
@@ -67,6 +69,7 @@ class Column:
         self.components = max(self.components, other.components)
         self.forms += other.forms
         self.kinds += other.kinds
+        self.checked += other.checked
         self.many = self.many or other.many or len(self.values | other.values) > LIMIT_DISTINCT
         self.values = Counter() if self.many else self.values + other.values
 
@@ -104,11 +107,15 @@ class Profile:
         self.senders: Counter[str] = Counter()
         self.items: dict[str, Item] = {}
         self.first: Message | None = None
+        self.examples: list[Message] = []
+        """The first message, and each that has a segment which none before it had."""
 
     def add(self, message: Message) -> None:
         self.messages += 1
         if self.first is None:
             self.first = message
+        if len(self.examples) < LIMIT_EXAMPLES and _says_more(message, self.segments):
+            self.examples.append(message)
         self.versions[message.header.value(12)] += 1
         self.charsets[message.charset] += 1
         self.senders[message.header.value(4)] += 1
@@ -138,6 +145,7 @@ def together(profiles: Iterable[Profile]) -> Profile:
     for each in profiles:
         whole.messages += each.messages
         whole.first = whole.first or each.first
+        whole.examples += [one for one in each.examples if _says_more(one, whole.segments)]
         whole.segments += each.segments
         whole.shapes += each.shapes
         whole.versions += each.versions
@@ -151,54 +159,5 @@ def together(profiles: Iterable[Profile]) -> Profile:
     return whole
 
 
-def form_of(text: str) -> str:
-    """How a date or a time is written, `YYYYMMDDHHMM`; empty for what is none that can be read."""
-    if not 8 <= len(text) <= 30 or not text[:4].isdecimal():
-        return ""
-    found = moment(text)
-    if not found.date_time:
-        return ""
-    letters = iter("YYYYMMDDHHMMSS")
-    body, zone = (text[:-5], "+ZZZZ") if len(text) > 5 and text[-5] in "+-" and text[-4:].isdecimal() else (text, "")
-    return "".join(next(letters, "S") if each.isdecimal() else each for each in body) + zone
-
-
-TIME, NUMBER, IDENTIFIER, PERSON, WORDS, CODE = "time", "number", "identifier", "person", "words", "code"
-_DIGITS_OF_AN_IDENTIFIER = 6
-_DIGITS_AFTER_LETTERS = 4
-"""MZ0088 numbers a visit; D102 may be the code of anything."""
-_LETTERS_OF_A_NAME = 4
-
-
-def kind_of(components: list[str]) -> str:
-    """What a field looks like, by its components: a time, a number, the number of something, a person, words or a code.
-
-    Empty for what could be anything.
-    """
-    first, second = components[0].strip(), components[1].strip() if len(components) > 1 else ""
-    if form_of(first):
-        return TIME
-    if first.replace(".", "", 1).isdecimal() and len(first) < _DIGITS_OF_AN_IDENTIFIER:
-        return NUMBER
-    if second and _is_chinese(second) and len(second) < _LETTERS_OF_A_NAME and len(components) < _LETTERS_OF_A_NAME:
-        return PERSON
-    digits = sum(each.isdecimal() for each in first)
-    numbered = digits >= _DIGITS_OF_AN_IDENTIFIER or (digits >= _DIGITS_AFTER_LETTERS and digits < len(first))
-    if numbered and not any(map(_is_chinese, first)):
-        return IDENTIFIER
-    if _is_chinese(first):
-        return WORDS
-    return CODE if first.isascii() and first.isalnum() and len(first) <= LIMIT_CODE else ""
-
-
-def _is_chinese(text: str) -> bool:
-    return bool(text) and all("\u4e00" <= each <= "\u9fff" for each in text)
-
-
-def shape_of(text: str) -> str:
-    """What a value looks like without saying it: 9 for a digit, A for a letter, 字 for a Chinese character."""
-    shape = "".join(
-        "9" if each.isdecimal() else "A" if each.isascii() and each.isalpha() else "字" if each.isalpha() else each
-        for each in text[:40]
-    )
-    return f"{shape}…" if len(text) > len(shape) else shape
+def _says_more(message: Message, known: Collection[str]) -> bool:
+    return any(segment.name not in known for segment in message.segments)

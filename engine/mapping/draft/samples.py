@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from engine.codecs import er7
+from engine.codecs.er7 import Message
 from engine.errors import HutongError
 from engine.mapping.draft.profile import Profile
 
@@ -33,19 +34,42 @@ class Samples:
     unread    what stood where a message was expected, by what is wrong with it
     """
 
+    files: tuple[Path, ...] = ()
+    charset: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     profiles: dict[str, Profile] = field(default_factory=dict)
     unread: Counter[str] = field(default_factory=Counter)
 
+    def messages(self) -> Iterator[Message]:
+        """Those that were looked at, read once more: all of them together may be larger than memory."""
+        met: Counter[str] = Counter()
+        for file in self.files:
+            for payload in payloads(file):
+                try:
+                    message = er7.parse(payload, self.charset)
+                except HutongError:
+                    continue
+                if message.message_type:
+                    met[message.message_type] += 1
+                    if _is_looked_at(met[message.message_type]):
+                        yield message
+
 
 def samples_of(files: Iterable[Path], charset: str | None = None) -> Samples:
     """Reads files, and the files of folders. Raises OSError where one cannot be read."""
-    found = Samples()
-    for path in files:
-        for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
-            for payload in payloads(file):
-                _look_at(payload, charset, found)
+    found = Samples(tuple(file for path in files for file in _files(path)), charset)
+    for file in found.files:
+        for payload in payloads(file):
+            _look_at(payload, charset, found)
     return found
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _is_looked_at(number: int) -> bool:
+    return number <= LIMIT_ALL_LOOKED_AT or number % EVERY == 0
 
 
 def _look_at(payload: bytes, charset: str | None, found: Samples) -> None:
@@ -59,8 +83,7 @@ def _look_at(payload: bytes, charset: str | None, found: Samples) -> None:
         found.unread["message-type-missing"] += 1
         return
     found.counts[kind] += 1
-    number = found.counts[kind]
-    if number <= LIMIT_ALL_LOOKED_AT or number % EVERY == 0:
+    if _is_looked_at(found.counts[kind]):
         found.profiles.setdefault(kind, Profile()).add(message)
 
 

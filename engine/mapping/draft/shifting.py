@@ -1,7 +1,8 @@
 """Does a segment look shifted? What its columns hold is compared with what the standard says they hold.
 
 A sender that leaves a field out, or puts one in, has every field behind it in the place of another. One column says
-little: a run of columns that fit the standard worse where they stand than some fields away is told, never acted on.
+little, unless its form speaks for itself as a 居民身份证 does: a run of columns that fit the standard worse where they
+stand than some fields away is told, with what each of them holds.
 """
 
 from __future__ import annotations
@@ -10,29 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from engine.mapping.draft.profile import CODE, IDENTIFIER, NUMBER, PERSON, TIME, WORDS, Column, Profile
+from engine.mapping.draft.fitting import Evidence, fit
+from engine.mapping.draft.profile import Column, Profile
 from engine.mapping.lens.structures import Structure
 
-_TIMES = frozenset({"TS", "DT", "DTM"})
-_PEOPLE = frozenset({"XCN", "XPN", "PPN"})
-_NUMBERS = frozenset({"NM", "SI"})
-_CODES = frozenset({"ID", "IS"})
-_FITS: Mapping[str, frozenset[str]] = {
-    TIME: _TIMES | {"DR"},
-    PERSON: _PEOPLE,
-    IDENTIFIER: frozenset({"CX", "EI", "EIP"}),
-    NUMBER: _NUMBERS | {"CQ"},
-}
-"""Datatypes that a kind of content speaks for."""
-_AGAINST: Mapping[str, frozenset[str]] = {
-    TIME: _PEOPLE | _CODES | _NUMBERS | {"XAD", "PL", "CE", "CWE", "CNE", "XON", "MOC", "MO", "CP", "FC", "DLN", "JCC"},
-    PERSON: _TIMES | _NUMBERS,
-    IDENTIFIER: _TIMES | _CODES | {"SI", "FC"},
-    NUMBER: _TIMES,
-    WORDS: _TIMES | _NUMBERS,
-    CODE: _TIMES | {"NM"},
-}
-"""Datatypes that it speaks against. What is in neither says nothing."""
 _DISTANCES = (1, -1, 2, -2)
 _ENOUGH = 2
 """A column that contradicts its own place and fits another one; or two that each contradict theirs."""
@@ -46,8 +28,8 @@ class Shift:
     first: int
     last: int
     by: int
-    evidence: tuple[int, ...]
-    """The fields among them that fit there and not where they stand."""
+    evidence: tuple[Evidence, ...]
+    """What those among them hold that fit there and not where they stand."""
     to_the_end: bool
     """Whether no sample has anything behind them: what another message has there is shifted as well."""
 
@@ -95,8 +77,8 @@ def _best(segment: str, columns: Mapping[int, Column], structure: Structure) -> 
 def _run(segment: str, columns: Mapping[int, Column], structure: Structure, by: int) -> tuple[int, Shift | None]:
     """The run of columns that gains most when each is taken for the one `by` fields further on, and what it gains."""
     numbers = sorted(columns)
-    here = {number: _fit(columns[number], segment, number, structure) for number in numbers}
-    there = {number: _fit(columns[number], segment, number + by, structure) for number in numbers}
+    here = {number: fit(columns[number], segment, number, structure) for number in numbers}
+    there = {number: fit(columns[number], segment, number + by, structure) for number in numbers}
     sums = [0, *accumulate(there[number] - here[number] for number in numbers)]
     most: tuple[int, int, int] = 0, 0, 0
     for start in range(len(numbers)):
@@ -112,7 +94,8 @@ def _run(segment: str, columns: Mapping[int, Column], structure: Structure, by: 
         return 0, None
     first = _begun(segment, evidence[0], by, here, there, structure)
     last = _followed(segment, evidence[-1], by, here, there, structure)
-    return gain, Shift(segment, first, last, by, evidence, last == numbers[-1])
+    seen = tuple(Evidence.of(columns[number], number, structure.title(segment, number + by)) for number in evidence)
+    return gain, Shift(segment, first, last, by, seen, last == numbers[-1])
 
 
 def _begun(
@@ -149,16 +132,3 @@ def _taken_twice(run: range, by: int, columns: Iterable[int], here: Mapping[int,
     """Fields outside a run that hold something of their own in the place that the run would stand for."""
     taken = {number + by for number in run} - set(run)
     return sum(2 for number in columns if number in taken and here[number] >= 0)
-
-
-def _fit(column: Column, segment: str, number: int, structure: Structure) -> int:
-    """1 where what the column holds speaks for a field, -1 where it speaks against it, 0 where it says nothing."""
-    kind, datatype = column.kind, structure.datatype(segment, number)
-    if not datatype or kind not in _AGAINST:
-        return 0
-    if kind == CODE and column.values and (codes := structure.codes(segment, number)):
-        listed = sum(each in codes for each in column.values)
-        if listed == len(column.values):
-            return 1
-        return -1 if not listed and datatype == "ID" else 0  # codes of an IS are the facility's own affair
-    return int(datatype in _FITS.get(kind, ())) - int(datatype in _AGAINST[kind])

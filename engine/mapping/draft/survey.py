@@ -62,7 +62,7 @@ def survey(
     shape = None if definition is not None else shape_of_messages(profile, known)
     filled = {key for key, column in profile.columns.items() if column.filled}
     changes = dict(moved(definition, shifted, filled)) if definition is not None else {}
-    rules = [_stands_for(rule, changes) for rule in _rules_of(definition, shape)]
+    rules = [_stands_for(rule, changes) for rule in _rules_of(definition, shape, changes)]
     read = [rule for rule in rules if rule is not None]
     readers = _readers(read, definition, structure)
     columns = tuple(
@@ -99,9 +99,11 @@ def _stands_for(rule: Rule, changes: Mapping[Rule, Moved]) -> Rule | None:
     return changes[rule].rule if rule in changes else rule
 
 
-def _rules_of(definition: Definition | None, shape: Shape | None) -> Iterator[Rule]:
+def _rules_of(definition: Definition | None, shape: Shape | None, changes: Mapping[Rule, Moved]) -> Iterator[Rule]:
+    """All but those of a resource that is taken out with its id."""
     for entry in definition.resources if definition is not None else ():
-        yield from (entry.id, *entry.rules)
+        if entry.id not in changes or changes[entry.id].rule is not None:
+            yield from (entry.id, *entry.rules)
     for resource in shape.resources if shape is not None else ():
         yield from resource.rules
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from engine.codecs.er7 import Message
 from engine.codecs.er7_header import USUAL
 from engine.mapping.draft.describing import holds_codes
 from engine.mapping.draft.profile import Column
@@ -16,7 +17,9 @@ _VALUES = {
     "XCN": "D0001^测试^医生",
     "XAD": "测试路1号^^测试县",
     "XTN": "057100000000^PRN^PH",
+    "CP": "10.00",
     "CX": "T0001^^^TEST^MR",
+    "MO": "10.00",
     "PL": "测试科^1^1",
     "XON": "测试单位",
     "NM": "1",
@@ -30,16 +33,17 @@ _VALUES = {
     "FN": "测试",
 }
 """By datatype; a field of any other one that is no code holds a word for a test."""
+_RETIRED = "T0002^^^TEST^MR"
 _WORD = "测试"
 _VALUE_TYPE, _VALUE = 2, 5
 
 
-def synthetic(each: Survey, codes: Mapping[tuple[str, int], str]) -> bytes:
-    """A message with the segments of the first sample and the fields that it fills, in UTF-8; `codes` by field.
+def synthetic(each: Survey, sample: Message, codes: Mapping[tuple[str, int], str]) -> bytes:
+    """A message with the segments of a sample and the fields that it fills, in UTF-8; `codes` by field.
 
     Of a shifted segment, whose rows it has to try, it has the fields that any sample fills.
     """
-    return "".join(f"{line}\r" for line in _Maker(each, codes).lines()).encode()
+    return "".join(f"{line}\r" for line in _Maker(each, codes).lines(sample)).encode()
 
 
 class _Maker:
@@ -50,10 +54,8 @@ class _Maker:
         self._codes = codes
         self._shifted = {shift.segment: shift for shift in each.shifts}
 
-    def lines(self) -> Iterator[str]:
-        sample = self._each.profile.first
-        assert sample is not None
-        kind, version = self._each.message_types[0], sample.header.value(12)
+    def lines(self, sample: Message) -> Iterator[str]:
+        kind, version = sample.message_type, sample.header.value(12)
         yield f"MSH|^~\\&|TEST|TEST|HUTONG|HUTONG|20260101080000||{kind}|TEST1|P|{version}||||||UNICODE UTF-8"
         met: Counter[str] = Counter()
         for segment in sample.segments[1:]:
@@ -81,6 +83,8 @@ class _Maker:
             return _VALUES["DT" if column.forms.most_common(1)[0][0] == "YYYYMMDD" else "TS"]
         if datatype == "EI":  # each order, prescription and charge has a number of its own
             return f"T{nth:04}"
+        if segment == "MRG" and datatype == "CX":  # not the number that stays
+            return _RETIRED
         if datatype in _VALUES and datatype != "SI":
             return _VALUES[datatype]
         if holds_codes(segment, number, column, self._each.structure):

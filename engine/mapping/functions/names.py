@@ -8,7 +8,7 @@ from typing import Any
 from engine.finding import Severity
 from engine.mapping.functions.times import period_of
 from engine.mapping.registry import Apply, Options, function
-from engine.mapping.scope import Scope
+from engine.mapping.scope import THE_ROW, Scope
 
 _USE = {
     "L": "official",
@@ -80,6 +80,11 @@ def human_name(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]
     return name
 
 
+NEVER_A_PERSON = (
+    f". If this sender never names anybody there, its facility needs the row {{rule: {THE_ROW}, remove: yes}}"
+)
+
+
 def called(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]:
     """The same of somebody whom a field mentions; empty, with a doubt, where a field beside it got into its place."""
     name = human_name(parts, scope, first)
@@ -88,7 +93,9 @@ def called(parts: list[str], scope: Scope, first: int = 1) -> dict[str, Any]:
     words = name["text"].split()
     nameless = not any(character.isalpha() for word in words for character in word)
     if any(map(is_time, words)) or (nameless and any(character.isdigit() for character in name["text"])):
-        scope.doubt("no-person", "a time or a number stands where a name belongs; it is left out", first)
+        scope.doubt(
+            "no-person", f"a time or a number stands where a name belongs; it is left out{NEVER_A_PERSON}", first
+        )
         return {}
     return name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system, organization_id, resource_id
-from engine.mapping.functions.names import called, is_time, name_use
+from engine.mapping.functions.names import NEVER_A_PERSON, called, is_time, name_use
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.times import period_of
 from engine.mapping.mapped import Resource
@@ -44,7 +44,7 @@ def mention_practitioner(parts: list[str], facility: str, scope: Scope, **said: 
     number = parts[0] if parts else ""
     name = called(parts[1:7], scope, first=2)
     if number and not name and is_time(number):
-        scope.doubt("no-person", "a time stands where a person belongs; nobody is recorded of it", 1)
+        scope.doubt("no-person", f"a time stands where a person belongs; nobody is recorded of it{NEVER_A_PERSON}", 1)
         number = ""
     if not number and not name:
         return None

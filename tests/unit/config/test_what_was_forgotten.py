@@ -32,6 +32,13 @@ def route_its_orders(county: Path) -> None:
     routes.write_text(text.replace("[baishi, qingxi, liushu]", "[baishi, qingxi, liushu, shimen]", 1), encoding="utf-8")
 
 
+def give_it_a_modality(county: Path) -> None:
+    imaging = county / "channels/imaging.yaml"
+    text = imaging.read_text(encoding="utf-8")
+    entry = "ae_entries:\n  - {ae_title: SMDR, facility: shimen}\n"
+    imaging.write_text(text.replace("ae_entries:\n", entry, 1), encoding="utf-8")
+
+
 def test_nothing_is_forgotten_in_the_example() -> None:
     assert list(gaps(load(EXAMPLE))) == []
 
@@ -43,17 +50,29 @@ def test_a_facility_whose_orders_no_route_takes_is_named(county: Path) -> None:
 
 def test_a_facility_whose_reports_cannot_come_back_is_named(county: Path) -> None:
     route_its_orders(county)
+    give_it_a_modality(county)
     (told,) = gaps(load(county))
     assert told.startswith("shimen has no endpoint")
 
 
-def test_a_facility_with_a_route_and_an_endpoint_lacks_nothing(county: Path) -> None:
+def test_a_facility_that_orders_images_and_may_send_none_is_named(county: Path) -> None:
     route_its_orders(county)
+    (county / "endpoints/shimen-his.yaml").write_text(ENDPOINT, encoding="utf-8")
+    (told,) = gaps(load(county))
+    assert told.startswith(
+        "shimen orders images (CR, CT, DX, MR, US) and no modality of it may send them: give it an AE"
+    )
+
+
+def test_a_facility_with_a_route_an_endpoint_and_a_modality_lacks_nothing(county: Path) -> None:
+    route_its_orders(county)
+    give_it_a_modality(county)
     (county / "endpoints/shimen-his.yaml").write_text(ENDPOINT, encoding="utf-8")
     assert list(gaps(load(county))) == []
 
 
 def test_a_route_that_names_no_facility_takes_the_orders_of_all(county: Path) -> None:
+    give_it_a_modality(county)
     routes = county / "routes.yaml"
     text = routes.read_text(encoding="utf-8")
     routes.write_text(text.replace("      from_facilities: [baishi, qingxi, liushu]\n", "", 1), encoding="utf-8")

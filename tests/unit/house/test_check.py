@@ -16,9 +16,9 @@ from engine.mapping.testing import TestResult
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 
 
-def check(folder: Path) -> int:
+def check(folder: Path, *options: str) -> int:
     with pytest.raises(SystemExit) as ended:
-        main(["check", str(folder)])
+        main(["check", str(folder), *options])
     assert isinstance(ended.value.code, int)
     return ended.value.code
 
@@ -36,8 +36,44 @@ def test_the_example_community_can_be_used(folder: Path, capsys: pytest.CaptureF
     told = capsys.readouterr().out
     assert status == 0, told
     assert "5 facilities, 5 channels" in told
-    assert "ADT^A01" in told
+    assert "ADT^A01" not in told
+    assert re.search(r"^\d+ shipped mappings: (\d+) of \1 passed \(--all lists them\)$", told, re.MULTILINE)
     assert "mapping tests passed" in told
+
+
+def test_a_facilitys_own_mappings_are_told_line_by_line_and_the_shipped_ones_where_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = folder / "mappings/facilities/baishi"
+    own.mkdir(parents=True)
+    overlay = "version: 3\nmappings: [ADT]\nchanges:\n  Patient:\n    - {rule: pid-14, remove: yes}\n"
+    (own / "adt.yaml").write_text(overlay, encoding="utf-8")
+    shipped = TestResult("hl7v2/ADT/mapping_test.yaml", 3, "ADT", "a sex", ())
+    beside = TestResult("mappings/facilities/baishi/adt_test.yaml", 3, "ADT", "its own", ())
+    monkeypatch.setattr(command, "run_tests", lambda *_: [shipped, beside])
+    assert check(folder, "--all") == 0
+    told = capsys.readouterr().out
+    assert "ADT^A01" in told
+    assert "shipped mappings: 1 of 1 passed" in told
+    assert re.search(r"^ADT +baishi +1/3 +1 of 1 passed$", told, re.MULTILINE)
+
+
+def test_a_row_that_says_too_little_is_told_with_the_row_that_is_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = folder / "mappings/facilities/baishi"
+    own.mkdir(parents=True)
+    row = "{rule: pv1-44, from: PV1-45, to: period, with: period}"
+    overlay = f"version: 1\nmappings: [ADT]\nchanges:\n  Encounter:\n    - {row}\n"
+    (own / "adt.yaml").write_text(overlay, encoding="utf-8")
+    assert check(folder) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("✗ county/mappings/facilities/baishi/adt.yaml:5:")
+    assert re.search(
+        r"'period' takes 2 fields; 'from' names 1\. Compare hl7v2/parts/\w+\.yaml:\d+: "
+        r"\{rule: pv1-44, from: \[PV1-44, PV1-45\], to: period, with: period\}$",
+        told[0],
+    )
 
 
 def test_every_mistake_is_told_with_the_path_from_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

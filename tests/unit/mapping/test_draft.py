@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.mapping.draft import Draft, Ground, Samples, Survey, draft, samples_of
-from engine.mapping.draft.profile import form_of, shape_of
+from engine.mapping.draft.content import form_of, shape_of
 from engine.mapping.draft.samples import EVERY, LIMIT_ALL_LOOKED_AT, payloads
 from engine.mapping.testing import run_tests
 
@@ -62,7 +62,7 @@ def drafted(few: Path, own: Path, tmp_path: Path) -> Drafted:
     def make(content: bytes, *, keep_values: bool = False) -> Draft:
         path = tmp_path / "samples.hl7"
         path.write_bytes(content)
-        made = draft(samples_of([path]).profiles, Ground(few, own, ["baishi"], "baishi", keep_values))
+        made = draft(samples_of([path]), Ground(few, own, ["baishi"], "baishi", keep_values))
         for each in made.files:
             place = own / each.file
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def test_for_a_type_that_is_taken_only_the_differences_are_drafted(few: Path, ow
     assert "rule: pid-5," not in text
     assert made.open_codes == {"sex": ["汉子"]}
     table = (own / "facilities/baishi/tables/sex.csv").read_text(encoding="utf-8")
-    assert "汉子,?,met 1 times; one of female male other unknown" in table
+    assert '汉子,?,"met 1 times in PID-8; one of female 女' in table
     assert failures(few, own) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.mapping.draft import Draft, Ground, draft, samples_of, told
-from engine.mapping.draft.profile import kind_of
+from engine.mapping.draft.content import kind_of
 from engine.mapping.draft.shifting import shifts
 from engine.mapping.lens.structures import Structure
 from engine.mapping.testing import run_tests
@@ -46,7 +46,7 @@ def made(folder: Path, own: Path) -> Draft:
     file = own.parent / "samples.hl7"
     messages = ("\r".join((HEAD.format(kind, f"Z{n}"), *lines)) for n, (kind, *lines) in enumerate(SAMPLES))
     file.write_bytes("\r".join(messages).encode("gb18030"))
-    made = draft(samples_of([file], "gb18030").profiles, Ground(folder, own, ["zhuling"], "zhuling"))
+    made = draft(samples_of([file], "gb18030"), Ground(folder, own, ["zhuling"], "zhuling"))
     for each in made.files:
         place = own / each.file
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,9 @@ def test_it_passes_the_check_as_it_is(made: Draft, folder: Path, own: Path) -> N
 def test_a_shifted_segment_is_told_and_read_where_its_fields_stand(made: Draft, text: str) -> None:
     (shift,) = {shift for survey in made.surveys for shift in survey.shifts}
     assert told(shift) == (
-        "PV1-18 to PV1-43 look one field earlier than in the standard (PV1-18 holds what belongs into PV1-19)"
+        "PV1-18 to PV1-43 look one field earlier than in the standard: "
+        "PV1-18 holds numbers that name something (1 of 1), which belong into PV1-19 visit number; "
+        "PV1-43 holds times (1 of 1), which belong into PV1-44 admit date time"
     )
     assert "- {rule: visit-id, from: [PV1-18, PV1-43, PV1-2, MSH-9], with: visit_id}" in text
     assert "- {rule: pv1-44, from: [PV1-43, PV1-44], to: period, with: period}" in text
@@ -119,7 +121,9 @@ def test_codes_that_no_table_explains_are_rows_to_be_completed(made: Draft, own:
         (row,) = csv.DictReader(stream)
     assert (row["from"], row["code"]) == ("XP-01", "?")
     assert "胸片正位; DR; perhaps DR-CHEST-PA 胸部正位DR" in row["note"]
-    assert "升高,?,met 1 times; such as A H HH L LL" in (tables / "interpretation.csv").read_text(encoding="utf-8")
+    assert '升高,?,"met 1 times in OBX-8; such as H 偏高 High, HH 危急偏高 Critical high, A 异常 Abnormal' in (
+        tables / "interpretation.csv"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,17 @@ def test_codes_that_no_table_explains_are_rows_to_be_completed(made: Draft, own:
         (["上腹痛"], "words"),
         (["NW"], "code"),
         (["３０"], "number"),
-        (["竹岭乡 3组"], ""),
+        (["竹岭乡 3组"], "address"),
+        (["云岭镇柏树村3组15号"], "address"),
+        (["530302197808200318"], "id card"),
+        (["530302197808200317"], "id card"),
+        (["530302197813200318"], "identifier"),
+        (["１３９８８１１２２３３"], "telephone"),
+        (["0571-88990011"], "telephone"),
+        (["女"], "sex"),
+        (["3.5～5.3"], "range"),
+        (["20150412-0500"], "time"),
+        (["毫摩尔/升"], "unit"),
         ([""], ""),
     ],
 )

@@ -46,7 +46,7 @@ def drafted(folder: Path, own: Path, *messages: str) -> list[str]:
     """Writes the draft of the samples; returns what looked shifted."""
     samples = own.parent / "samples.hl7"
     samples.write_bytes("\r".join(messages).encode("gb18030"))
-    made = draft(samples_of([samples], "gb18030").profiles, Ground(folder, own, ["zhuling"], "zhuling"))
+    made = draft(samples_of([samples], "gb18030"), Ground(folder, own, ["zhuling"], "zhuling"))
     for each in made.files:
         place = own / each.file
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -109,11 +109,36 @@ def test_each_row_stands_once_and_the_check_passes(folder: Path, own: Path) -> N
 def test_a_visit_number_alone_that_stands_early_moves_no_time(folder: Path, own: Path) -> None:
     pv1 = segment("PV1", f1="1", f2="I", f18="ZY2026000321", f44=ADMITTED)
     assert drafted(folder, own, message("ADT^A01", "Z1", pv1)) == [
-        "PV1-18 looks one field earlier than in the standard (PV1-18 holds what belongs into PV1-19)"
+        "PV1-18 looks one field earlier than in the standard: "
+        "PV1-18 holds numbers that name something (1 of 1), which belong into PV1-19 visit number"
     ]
     (made,) = visits_made_of([message("ADT^A01", "Z1", pv1)], folder, own)
     assert made["identifier"][0]["value"] == "ZY2026000321"
     assert made["period"] == {"start": "2026-05-11T08:30:00+08:00"}
+
+
+def test_what_is_made_of_fields_that_are_not_sent_is_taken_out_with_its_id(folder: Path, own: Path) -> None:
+    drafted(folder, own, admission(2, 1), discharge(2, 1))
+    text = (own / "facilities/zhuling/adt_draft.yaml").read_text(encoding="utf-8")
+    assert "- {rule: class-id, remove: yes}" in text
+    assert "pv1-20" not in text
+    mapping = MappingSet(load(folder, ["zhuling"], own)).find("ADT^A01", "zhuling")
+    assert mapping is not None
+    made = mapping.apply(
+        er7.parse(admission(2, 1).encode("gb18030"), "gb18030"),
+        Context("zhuling", "zhuling", "test", datetime(2026, 5, 15, tzinfo=UTC)),
+    )
+    assert "Coverage" not in [each["resourceType"] for each in made.resources]
+
+
+def test_a_kind_of_insurance_that_stands_later_keeps_its_resource(folder: Path, own: Path) -> None:
+    pv1 = visit(2, 1, "ZY2026000321", discharged=False)
+    fields = pv1.split("|")
+    fields[21] = "CXJM^城乡居民医保"
+    drafted(folder, own, message("ADT^A01", "Z1", "|".join(fields)))
+    text = (own / "facilities/zhuling/adt_draft.yaml").read_text(encoding="utf-8")
+    assert "- {rule: class-id, from: PV1-21, with: patient_item_id" in text
+    assert "- {rule: pv1-20, from: PV1-21, to: type, with: concept}" in text
 
 
 def test_visits_as_the_standard_has_them_look_shifted_nowhere(folder: Path, own: Path) -> None:

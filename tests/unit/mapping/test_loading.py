@@ -13,7 +13,7 @@ from engine.config.problems import InvalidConfiguration
 from engine.mapping import Mapped, MappingSet
 from engine.mapping.testing import run_tests
 from tests.unit.mapping.conftest import CONTEXT
-from tests.unit.mapping.segments import pid
+from tests.unit.mapping.segments import pid, segment
 
 Edit = Callable[[str, str, str], int]
 
@@ -129,14 +129,34 @@ def registered(mappings: MappingSet, facility: str, *lines: str) -> Mapped:
     return mapping.apply(er7.parse("".join(f"{line}\r" for line in (header, *lines)).encode()), CONTEXT)
 
 
-def test_a_row_that_makes_the_id_is_not_removed_and_the_check_says_what_to_do_instead(copied: Path) -> None:
+def test_the_row_that_makes_an_id_goes_with_what_it_is_the_id_of(copied: Path) -> None:
+    place = copied / "facilities/baishi"
+    place.mkdir(parents=True)
+    overlay = "version: 1\nmappings: [ADT]\nchanges:\n  Coverage:\n    - {rule: class-id, remove: yes}\n"
+    (place / "adt.yaml").write_text(overlay, encoding="utf-8")
+    mappings = MappingSet.load(copied, ["baishi", "qingxi"])
+    lines = pid(), segment("PV1", f2="I", f19="V1", f20="农合"), segment("IN1", f1="1", f2="330", f49="A1")
+    assert made_of(registered(mappings, "qingxi", *lines)).count("Coverage") == 2
+    assert made_of(registered(mappings, "baishi", *lines)).count("Coverage") == 1
+    (place / "adt.yaml").write_text(overlay.replace("class-id", "clas-id"), encoding="utf-8")
+    assert problems(copied, ["baishi"]) == [
+        "facilities/baishi/adt.yaml:5: rule: Coverage has no rule 'clas-id'; did you mean 'class-id'?"
+    ]
+
+
+def made_of(mapped: Mapped) -> list[str]:
+    return [each["resourceType"] for each in mapped.resources]
+
+
+def test_what_others_refer_to_is_not_taken_out_and_the_check_says_what_to_do_instead(copied: Path) -> None:
     place = copied / "facilities/baishi"
     place.mkdir(parents=True)
     overlay = "version: 1\nmappings: [ADT]\nchanges:\n  Encounter:\n    - {rule: visit-id, remove: yes}\n"
     (place / "adt.yaml").write_text(overlay, encoding="utf-8")
     assert problems(copied, ["baishi"]) == [
-        "facilities/baishi/adt.yaml:5: rule: every Encounter needs the id that 'visit-id' makes of "
-        "PV1-19, PV1-44, PV1-2, MSH-9: write the row with other fields, "
+        "facilities/baishi/adt.yaml:5: rule: the Encounter whose id 'visit-id' makes of "
+        "PV1-19, PV1-44, PV1-2, MSH-9 is referred to (Encounter, Observation, Condition, Procedure): "
+        "write this row with other fields, "
         "{rule: visit-id, from: …, with: visit_id}, or take this line out"
     ]
 
