@@ -21,6 +21,7 @@ class Finding:
     code      stable hyphenated name, e.g. `charset-doubtful`, `id-card-check-digit`
     location  field, tag or file and line: `PID-5[1].1`, `(0010,0010)`
     rule      mapping rule id, where a rule raised it
+    value     digest of the value it is about, by which the same doubt of the same patient is known again; may be empty
     once      what it is told of once for all messages of a facility, `OBR-4 XP-01`; empty: with every message
     """
 
@@ -30,3 +31,4 @@ class Finding:
     location: str | None = None
     rule: str | None = None
     once: str = ""
+    value: str = ""

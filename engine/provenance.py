@@ -2,7 +2,8 @@
 
 Nothing of this is stored beside the resource: the journal keeps the bytes, so the mapping is run again over them. Each
 element is answered by the newest version whose message says it; what no message says was worked out by hutong, or
-written by a person, in the version where it first appears.
+written by a person, in the version where it first appears. What a message said by a mapping that was changed since, and
+says otherwise today, is still the message's: today's rule is shown, and the version tells that it is not the one.
 """
 
 from __future__ import annotations
@@ -113,8 +114,12 @@ def provenance(
         if before is None and version.version > 1:
             continue
         known = _keyed(before.body) if before is not None else {}
+        otherwise = _said_otherwise_today(reference, said) if said is not None and written[-1].mapping_changed else {}
         for key, (place, value) in left.items():
             if key not in origins and (key not in known or known[key][1] != value):
+                if (sources := otherwise.get(key)) and version.envelope is not None:
+                    origins[key] = Origin(place, value, MESSAGE, version.version, version.envelope.id, None, sources)
+                    continue
                 origins[key] = Origin(
                     place,
                     value,
@@ -166,6 +171,21 @@ def _said_in_message(
                 sources = tuple(by_path.get(said_here[key][0], ()))
                 found[key] = Origin(place, value, MESSAGE, version.version, version.envelope.id, None, sources)
     return found
+
+
+def _said_otherwise_today(reference: str, said: Understood) -> dict[str, tuple[FieldSource, ...]]:
+    """The elements that the message of a version says: by today's mapping, perhaps with another value."""
+    by_path: dict[str, list[FieldSource]] = {}
+    for source in said.sources:
+        if source.resource == reference:
+            by_path.setdefault(source.path, []).append(source)
+    stated = [r for r in said.resources if f"{r['resourceType']}/{r['id']}" == reference]
+    return {
+        key: tuple(by_path[path])
+        for resource in stated
+        for key, (path, _) in _keyed(resource).items()
+        if path in by_path
+    }
 
 
 def _keyed(resource: Resource) -> dict[str, tuple[str, Any]]:

@@ -13,6 +13,7 @@ from engine.envelope import Envelope, Kind
 from engine.errors import ConfigurationError, HutongError, MappingError
 from engine.finding import Finding, Severity
 from engine.mapping import Act, Context, FieldSource, MappingSet
+from engine.mapping.doubted import with_values
 from engine.mapping.untimed import untimed
 from engine.steps import PerformedStep
 from engine.studies import Manifest, read_manifest, study_resources
@@ -138,7 +139,7 @@ def _understand_message(
         envelope,
         resources=mapped.resources,
         unmapped=mapped.unmapped,
-        findings=[*findings, *mapped.findings, *untimed(message, mapped.resources)],
+        findings=[*findings, *with_values(message, mapped.findings), *untimed(message, mapped.resources)],
         sources=mapped.sources,
         only_if_missing=mapped.only_if_missing,
         mapping=mapping.label,

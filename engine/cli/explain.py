@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from rich.table import Table
 from conformance.hl7_files import messages_in
 from engine import config
 from engine.cli.assembly import mappings_of
+from engine.cli.explain_summary import in_numbers
 from engine.clock import now
 from engine.codecs import acknowledgment, fhir_json, hl7v2
 from engine.config import Community, Facility, Hl7Channel, Http, Level, MllpChannel, Recognition
@@ -58,7 +60,8 @@ def explain(
 ) -> None:
     """Shows the walk of each message: envelope, acknowledgment, fields, rules, resources, findings and deliveries.
 
-    Nothing is stored or sent.
+    Of several messages it says first how many would be held, and which causes led to findings how often. Nothing is
+    stored or sent.
     """
     community = config.load(config_folder) if config_folder else _bare_community()
     if channel is not None and channel not in {c.name for c in community.hl7_channels}:
@@ -66,10 +69,13 @@ def explain(
         raise ConfigurationError(f"--channel {channel}: expected the name of an HL7 v2 channel ({known})")
     mappings = mappings_of(community)
     console = Console(soft_wrap=as_json, highlight=False)
+    if not as_json and _are_several(files):
+        envelopes = (_accepted(_chosen(community, channel, payload), payload)[0] for _, payload in _messages(files))
+        for line in in_numbers(understand(envelope, community, mappings) for envelope in envelopes):
+            console.print(escape(line), soft_wrap=True)
+        console.print()
     for file, payload in _messages(files):
-        chosen = community.channels[channel] if channel else _channel_of(community, payload)
-        assert isinstance(chosen, Hl7Channel)
-        envelope, answer = _accepted(chosen, payload)
+        envelope, answer = _accepted(_chosen(community, channel, payload), payload)
         understood = understand(envelope, community, mappings, with_sources=not as_json)
         walk = _Walk(str(file), envelope, answer, understood, _deliveries(community, understood))
         if as_json:
@@ -87,6 +93,16 @@ def _messages(files: list[Path]) -> Iterator[tuple[Path, bytes]]:
             yield from ((file, message.payload) for message in found)
             if not found and not in_folder:  # what else lies in a folder is left out
                 yield file, content
+
+
+def _are_several(files: list[Path]) -> bool:
+    return len(list(islice(_messages(files), 2))) > 1
+
+
+def _chosen(community: Community, channel: str | None, payload: bytes) -> Hl7Channel:
+    chosen = community.channels[channel] if channel else _channel_of(community, payload)
+    assert isinstance(chosen, Hl7Channel)
+    return chosen
 
 
 def _bare_community() -> Community:

@@ -48,8 +48,9 @@ def findings(
 ) -> None:
     """Lists what should be settled by a person, or settles it: these, or all that fit the filters.
 
-    Errors come first, then warnings, each the newest first. What is only noted for the record (information) is counted,
-    and listed when you ask for it: --severity information, or a code, a rule or an envelope.
+    First it says by which causes (code, mapping rule, channel) there are how many, then each of them: errors, then
+    warnings, each the newest first. What is only noted for the record (information) is counted, and listed when you ask
+    for it: --severity information, or a code, a rule or an envelope.
     What holds a message is settled with the message: `hutong release`, `hutong edit` or `hutong skip`.
     """
     hub = find_hub(data, url)
@@ -78,15 +79,6 @@ def _list(hub: Hub, as_json: bool, limit: int, asked: Sequence[Mapping[str, str 
     if as_json:
         typer.echo(json.dumps({key: page[key] for key in page if key != "next"}, ensure_ascii=False, indent=2))
         return
-    for finding in page["findings"]:
-        place = " ".join(str(finding[key]) for key in ("location", "rule") if finding[key])
-        console.print(f"{finding['id']}  {told_at(finding['found_at'])}  {finding['severity']}")
-        console.print(escape(f"  {finding['code']} {place}: {finding['text']}"))
-        about = finding["envelope"] and f"Envelope/{finding['envelope']}"
-        console.print(escape(f"  about {about or finding['about'] or finding['channel'] or 'the hub'}"), style="dim")
-        if finding["settled_at"]:
-            how = f"{told_at(finding['settled_at'])} by {finding['settled_by']}: {finding['settlement']}"
-            console.print(escape(f"  settled {how}"), style="green")
     counts = page["open_severities"]
     told = [f"{sum(counts[each].values())} {each} ({_by_code(counts[each])})" for each in _TO_SETTLE if each in counts]
     console.print(escape(f"open: {', '.join(told) or 'nothing'}"))
@@ -95,6 +87,33 @@ def _list(hub: Hub, as_json: bool, limit: int, asked: Sequence[Mapping[str, str 
             f"noted for the record: {sum(noted.values())} ({_by_code(noted)}): hutong findings --severity information"
         )
         console.print(escape(line), style="dim")
+    _print_causes(hub, asked, len(page["findings"]))
+    for finding in page["findings"]:
+        place = " ".join(str(finding[key]) for key in ("location", "rule") if finding[key])
+        console.print(f"{finding['id']}  {told_at(finding['found_at'])}  {finding['severity']}")
+        console.print(escape(f"  {finding['code']} {place}: {finding['text']}"))
+        about = finding["envelope"] and f"Envelope/{finding['envelope']}"
+        if finding.get("times", 1) > 1:
+            since = told_at(finding["first_found_at"])
+            console.print(f"  {finding['times']} messages since {since} say the same value; this is the last of them")
+        console.print(escape(f"  about {about or finding['about'] or finding['channel'] or 'the hub'}"), style="dim")
+        if finding["settled_at"]:
+            how = f"{told_at(finding['settled_at'])} by {finding['settled_by']}: {finding['settlement']}"
+            console.print(escape(f"  settled {how}"), style="green")
+
+
+def _print_causes(hub: Hub, asked: Sequence[Mapping[str, str | None]], findings: int) -> None:
+    """Many findings have few causes, and a cause is what a person can do something about."""
+    if findings < 2:
+        return
+    for filters in asked:
+        for cause in hub.get("/api/findings/causes", **filters):
+            times = f", found {cause['times']} times" if cause["times"] > cause["findings"] else ""
+            rule = f" rule {cause['rule']}" if cause["rule"] else ""
+            where = f"  {cause['channel']}" if cause["channel"] else ""
+            line = f"  {cause['findings']:>5}  {cause['severity']}: {cause['code']}{rule}{where}{times}"
+            console.print(escape(line))
+    console.print()
 
 
 def _by_code(counts: Mapping[str, int]) -> str:

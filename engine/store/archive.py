@@ -200,6 +200,7 @@ async def drop(connection: Connection, month: Month, exported: Print, act: audit
         if Print(rows, sums) != exported:
             raise RequestStateError(f"{month} has changed since it was exported: export it again", code="changed")
         await connection.execute("delete from repeat_guard where envelope >= $1 and envelope < $2", *bounds)
+        await connection.execute("delete from finding_earlier where envelope >= $1 and envelope < $2", *bounds)
         await connection.execute("delete from replacement where envelope >= $1 and envelope < $2", *bounds)
         await audit.write(connection, [act], at)
         await _drop_parts(connection, month, there)

@@ -13,14 +13,18 @@ from engine.store.database import Connection
 
 COLUMNS = """
     f.id, f.code, f.severity, f.text, f.location, f.rule, f.channel, f.envelope, f.about, f.found_at,
-    f.settled_at, f.settled_by, f.settlement
+    f.settled_at, f.settled_by, f.settlement, f.times, f.first_found_at
 """
 """What `of_row` needs of a finding `f`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
-    """A finding and, once it is settled, when, by whom and how."""
+    """A finding and, once it is settled, when, by whom and how.
+
+    times           in how many messages one doubt about one value of a patient was met; `envelope` is the last of them
+    first_found_at  where that is more than one: the first time; `found_at` is the last
+    """
 
     id: UUID
     code: str
@@ -35,6 +39,8 @@ class FindingLine:
     settled_at: datetime | None
     settled_by: str | None
     settlement: str | None
+    times: int = 1
+    first_found_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ _CHOSEN = """
     and ($4::text is null or f.channel = $4)
     and ($5::text is null or f.severity = $5)
     and ($6::text is null or f.rule = $6)
-    and ($7::uuid is null or f.envelope = $7)
+    and ($7::uuid is null or f.envelope = $7
+         or exists (select from finding_earlier e where e.envelope = $7 and e.finding = f.id))
     and ($8::text is null or f.about = $8)
     and ($9::timestamptz is null or f.found_at >= $9)
     and ($10::timestamptz is null or f.found_at < $10)
@@ -101,6 +108,40 @@ async def listed(
         limit,
     )
     return [of_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What several findings have in common: how many there are, and how often it was found in all.
+
+    text  of the newest of them
+    """
+
+    severity: str
+    code: str
+    rule: str | None
+    channel: str | None
+    findings: int
+    times: int
+    text: str
+
+
+async def causes(connection: Connection, choice: Choice, limit: int) -> list[Cause]:
+    """What led to these findings: errors first, then warnings, each the most frequent first."""
+    rows = await connection.fetch(
+        f"""
+        select f.severity, f.code, f.rule, f.channel, count(*) as findings, sum(f.times)::bigint as times,
+               (array_agg(f.text order by f.found_at desc))[1] as text
+        from finding f where {_CHOSEN}
+        group by f.severity, f.code, f.rule, f.channel
+        order by array_position(array['error', 'warning', 'information'], f.severity), times desc, f.code, f.rule,
+                 f.channel
+        limit $11
+        """,
+        *choice.values,
+        limit,
+    )
+    return [Cause(**dict(row)) for row in rows]
 
 
 async def count_settleable(connection: Connection, choice: Choice) -> tuple[int, int]:
@@ -153,8 +194,14 @@ async def about(connection: Connection, envelopes: Sequence[UUID], things: Seque
     """What was found in these envelopes or about these resources and objects, in the order it was found."""
     if not envelopes and not things:
         return []
+    earlier = COLUMNS.replace("f.envelope", "e.envelope")
     rows = await connection.fetch(
-        f"select {COLUMNS} from finding f where f.envelope = any($1) or f.about = any($2) order by f.found_at, f.id",
+        f"""
+        select {COLUMNS} from finding f where f.envelope = any($1) or f.about = any($2)
+        union all
+        select {earlier} from finding_earlier e join finding f on f.id = e.finding where e.envelope = any($1)
+        order by found_at, id
+        """,
         list(envelopes),
         list(things),
     )

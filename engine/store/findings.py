@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from uuid import UUID, uuid4, uuid5
 
-from engine.finding import Finding
+from engine.finding import Finding, Severity
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
 
 _TOLD_ONCE = UUID("6f0f6c5e-3c35-4c0b-9a86-5d2f3c1f7a10")
 """What is told once has an id made of what it says, so that no two transactions can tell it twice."""
+
+_INDEX = re.compile(r"\[\d+\]")
+
+_COLUMNS = "id, code, severity, location, rule, text, channel, envelope, about, found_at"
+_RAISE = f"""
+insert into finding ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (id) do nothing
+"""
+
+# The messages of one patient run one after the other, so nobody else counts the same finding meanwhile.
+_COUNT = f"""
+with earlier as (
+    insert into finding_earlier (envelope, finding)
+    select f.envelope, f.id from finding f
+    where f.same = $11 and f.settled_at is null and f.envelope is distinct from $8::uuid on conflict do nothing
+)
+insert into finding ({_COLUMNS}, same) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict (same) where same is not null and settled_at is null do update
+set times = finding.times + (finding.envelope is distinct from excluded.envelope)::int,
+    first_found_at = coalesce(finding.first_found_at, finding.found_at),
+    envelope = excluded.envelope, location = excluded.location, found_at = excluded.found_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +50,16 @@ class Raised:
     envelope: UUID | None = None
     about: str | None = None
     channel: str | None = None
+    patient: str = ""
+
+    @property
+    def same(self) -> UUID | None:
+        """Equal for one doubt about one value of one patient; None for what is told every time, or once for all."""
+        told = self.finding
+        if told.once or not told.value or not self.patient or told.severity is Severity.ERROR:
+            return None
+        where = _INDEX.sub("", told.location or "")
+        return uuid5(_TOLD_ONCE, f"{self.channel} {told.code} {told.rule} {where} {self.patient} {told.value}")
 
     @property
     def id(self) -> UUID:
@@ -54,28 +87,27 @@ async def raise_many(connection: Connection, raised: Sequence[Raised], at: datet
     """Adds findings in the caller's transaction. One that is told once and was told before, settled or not, is left."""
     if not raised:
         return
-    await connection.executemany(
-        """
-        insert into finding (id, code, severity, location, rule, text, channel, envelope, about, found_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        on conflict (id) do nothing
-        """,
-        [
-            (
-                number,
-                r.finding.code,
-                str(r.finding.severity),
-                r.finding.location,
-                r.finding.rule,
-                r.finding.text,
-                r.channel,
-                r.envelope,
-                r.about,
-                at,
-            )
-            for number, r in sorted(((r.id, r) for r in raised), key=itemgetter(0))  # all workers in one order
-        ],
-    )
+    await connection.executemany(_RAISE, _rows([r for r in raised if r.same is None], at))
+    counted = sorted((r for r in raised if r.same is not None), key=lambda r: str(r.same))
+    await connection.executemany(_COUNT, [(*row, r.same) for r in counted for row in _rows([r], at)])
+
+
+def _rows(raised: Sequence[Raised], at: datetime) -> list[tuple[object, ...]]:
+    return [
+        (
+            number,
+            r.finding.code,
+            str(r.finding.severity),
+            r.finding.location,
+            r.finding.rule,
+            r.finding.text,
+            r.channel,
+            r.envelope,
+            r.about,
+            at,
+        )
+        for number, r in sorted(((r.id, r) for r in raised), key=itemgetter(0))  # all workers in one order
+    ]
 
 
 async def not_told_before(connection: Connection, raised: Sequence[Raised], again: Collection[UUID]) -> list[Raised]:
@@ -87,13 +119,23 @@ async def not_told_before(connection: Connection, raised: Sequence[Raised], agai
         return list(raised)
     rows = await connection.fetch(
         """
-        select envelope, code, location, rule, about from finding
-        where envelope = any($1) and (settled_at is null or severity <> 'error')
+        select met.envelope, f.code, f.location, f.rule, f.about, f.same
+        from (
+            select id, envelope from finding where envelope = any($1)
+            union all
+            select finding, envelope from finding_earlier where envelope = any($1)
+        ) met join finding f on f.id = met.id
+        where f.settled_at is null or f.severity <> 'error'
         """,
         sorted(again),
     )
-    told = {tuple(row) for row in rows}
-    return [r for r in raised if (r.envelope, r.finding.code, r.finding.location, r.finding.rule, r.about) not in told]
+    told = {tuple(row)[:5] for row in rows} | {(row["envelope"], row["same"]) for row in rows if row["same"]}
+    return [
+        r
+        for r in raised
+        if (r.envelope, r.finding.code, r.finding.location, r.finding.rule, r.about) not in told
+        and (r.envelope, r.same) not in told
+    ]
 
 
 async def settle_gone(

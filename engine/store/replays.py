@@ -26,7 +26,9 @@ _CHOSEN = f"""
     and ($6::text is null or j.control_id = $6)
     and ($7::text[] is null or exists (
         select from past_lane p where p.envelope = j.id and p.key = any($7)))
-    and ($8::text is null or exists (select from finding f where f.envelope = j.id and f.code = $8))
+    and ($8::text is null or exists (select from finding f where f.envelope = j.id and f.code = $8)
+         or exists (select from finding_earlier e join finding f on f.id = e.finding
+                    where e.envelope = j.id and f.code = $8))
     and exists (select from outcome o where o.envelope = j.id and o.state = any($9))
     and not exists (select from inbox i where i.envelope = j.id)
 """

@@ -17,7 +17,7 @@ from engine.config.community import Role
 from engine.errors import ParseError
 from engine.finding import Severity
 from engine.store import audit, finding_list
-from engine.store.finding_list import Choice, FindingLine
+from engine.store.finding_list import Cause, Choice, FindingLine
 
 router = APIRouter(prefix="/api/findings", tags=["console"])
 SettlementText = Annotated[
@@ -97,6 +97,24 @@ async def list_findings(
         by_severity.setdefault(Severity(of), {})[named] = number
     by_code = {named: sum(n for (_, other), n in counts.items() if other == named) for _, named in counts}
     return FindingPage(findings=found, open=by_code, open_severities=by_severity, next=following)
+
+
+@router.get("/causes")
+async def list_causes(
+    hub: Hub,
+    _: Settler,
+    state: Literal["open", "settled"] = "open",
+    code: CodeQuery = None,
+    channel: NameQuery = None,
+    severity: Severity | None = None,
+    rule: RuleQuery = None,
+    envelope: UUID | None = None,
+    limit: Limit = 100,
+) -> list[Cause]:
+    """What led to these findings, instead of each of them."""
+    choice = Choice(None, state == "settled", code, channel, severity, rule, envelope)
+    async with hub.pool.acquire() as connection:
+        return await finding_list.causes(connection, choice, limit)
 
 
 @router.post("/settle")

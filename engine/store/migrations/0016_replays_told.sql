@@ -14,7 +14,7 @@ create unique index finding_same_open on finding (same) where same is not null a
 -- finding.envelope is the last one in which it was found; these are those before.
 create table finding_earlier (
     envelope uuid not null,
-    finding  uuid not null references finding on delete cascade,
+    finding  uuid not null,
     primary key (envelope, finding)
 );
 create index finding_earlier_finding on finding_earlier (finding);

@@ -159,3 +159,19 @@ def test_nothing_is_stored_and_nothing_is_dialled(
     monkeypatch.setattr(socket.socket, "connect", refused)
     assert explain(file)
     assert [entry.name for entry in tmp_path.iterdir()] == [file.name]
+
+
+def test_of_several_messages_what_was_found_is_told_first_and_by_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = card(1)[:-1] + ("1" if card(1)[-1] != "1" else "2")
+    for number in range(3):
+        _file(tmp_path, register(f"BS{number}", card=bad), f"{number}.hl7")
+    _file(tmp_path, register().replace(b"ADT^A04", b"ZZZ^Z01"), "other.hl7")
+    lines = _told(capsys, tmp_path, "--config", EXAMPLE).splitlines()
+    assert lines[0] == "4 messages: 3 would be recorded, 1 held"
+    causes = [line.strip() for line in lines[lines.index("findings, by cause:") + 1 :]]
+    assert causes[0] == "1  error: no-mapping MSH-9  (1 message)"
+    assert causes[1] == "3  warning: id-card-check-digit PID-3.1 rule pid-3  (3 messages)"
+    alone = _told(capsys, tmp_path / "0.hl7", "--config", EXAMPLE)
+    assert "by cause" not in alone

@@ -85,6 +85,15 @@ def flag_of(result: dict[str, Any]) -> str:
     return flag
 
 
+async def where_from(hub: Hub, result: str, community: Community, mappings: MappingSet) -> tuple[str, int, list[str]]:
+    """Who says the flag of a result, in which version, and by which rules."""
+    async with hub.pool.acquire() as connection:
+        versions = await recorded.versions(connection, "Observation", result, 10)
+    path = "interpretation[0].coding[0].code"
+    (origin,) = provenance(f"Observation/{result}", versions, community, mappings, path).origins
+    return origin.said_by, origin.version, [source.rule for source in origin.sources]
+
+
 async def test_a_correction_of_one_result_does_not_stop_a_changed_table_for_the_others(
     hub: Hub, it: httpx.AsyncClient, community: Community, folder: Path
 ) -> None:
@@ -93,9 +102,11 @@ async def test_a_correction_of_one_result_does_not_stop_a_changed_table_for_the_
     await hub.send(CHANNEL, CORRECTION)
     await hub.run()
     assert flag_of(await result_of(hub, "GLU")) == "A"
+    glucose_id = (await result_of(hub, "GLU"))["id"]
     potassium, (report_before,) = await result_of(hub, "K"), await hub.resources("DiagnosticReport")
     changed(folder, INTERPRETATION, CRITICAL_WAS, CRITICAL_IS)
     mappings = mapped_by(hub, community, folder)
+    assert await where_from(hub, glucose_id, community, mappings) == (MESSAGE, 1, ["obx-8"]), "not hutong's own idea"
     await again(hub, it, everything=True)
     glucose = await result_of(hub, "GLU")
     assert flag_of(glucose) == "H"
@@ -104,11 +115,7 @@ async def test_a_correction_of_one_result_does_not_stop_a_changed_table_for_the_
     assert await hub.open_findings() == [], "a replay raises nothing anew"
     rows = {r["id"]: r["version"] for r in await hub.pool.fetch("select id, version from resource")}
     assert rows[glucose["id"]] == 2
-    async with hub.pool.acquire() as connection:
-        versions = await recorded.versions(connection, "Observation", glucose["id"], 10)
-    told = provenance(f"Observation/{glucose['id']}", versions, community, mappings, "interpretation[0].coding[0].code")
-    (origin,) = told.origins
-    assert (origin.said_by, origin.version, [s.rule for s in origin.sources]) == (MESSAGE, 2, ["obx-8"])
+    assert await where_from(hub, glucose["id"], community, mappings) == (MESSAGE, 2, ["obx-8"])
     written = await hub.pool.fetchval("select count(*) from resource_history")
     await again(hub, it, everything=True)
     assert await hub.pool.fetchval("select count(*) from resource_history") == written

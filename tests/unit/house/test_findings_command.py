@@ -20,9 +20,15 @@ class Hub:
         self.counts = counts
         self.asked: list[dict[str, str | None]] = []
 
-    def get(self, _: str, **filters: str | None) -> dict[str, Any]:
-        self.asked.append(filters)
+    def get(self, path: str, **filters: str | None) -> dict[str, Any] | list[dict[str, Any]]:
         found = [each for each in self.counts if filters["severity"] in (None, each)]
+        if path == "/api/findings/causes":
+            return [
+                {"severity": each, "code": code, "rule": "[r]", "channel": "his", "findings": number, "times": 9}
+                for each in found
+                for code, number in self.counts[each].items()
+            ]
+        self.asked.append(filters)
         return {"findings": [_finding(each) for each in found], "open_severities": self.counts, "open": {}, "next": "x"}
 
 
@@ -53,6 +59,12 @@ def test_errors_come_first_then_warnings_and_the_rest_is_counted(
     assert found == ["error", "warning"]
     assert "open: 1 error (1 not-identified), 2 warning (2 charset-doubtful)" in said
     assert "noted for the record: 7 (7 late-version): hutong findings --severity information" in said
+    causes = [line.strip() for line in said.splitlines() if "rule [r]" in line]
+    assert causes == [
+        "1  error: not-identified rule [r]  his, found 9 times",
+        "2  warning: charset-doubtful rule [r]  his, found 9 times",
+    ]
+    assert said.index("found 9 times") < said.index("of-error")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ export function findingsPage() {
       h("td", {}, h("span", { class: `chip severity-${finding.severity}`, text: t(`severity.${finding.severity}`) }), h("small", { text: finding.code })),
       h("td", { class: "finding-text" }, said(finding)),
       h("td", { text: [finding.channel, finding.location, finding.about].filter(Boolean).join(" · ") }),
-      h("td", { text: dateTime(finding.found_at) }),
+      h("td", {}, dateTime(finding.found_at), finding.times > 1 && h("small", { text: t("findings.times", { times: finding.times }) })),
       h("td", { class: "c-action" }, h("button", { text: t("findings.settle"), on: { click: () => settle(finding) } })),
     );
   }

@@ -49,6 +49,7 @@ const meanings = {
   "report-not-owed": "没有可以送回这份报告的地址",
   "report-unidentified": "没有编号和时间可以识别这份报告，已单独记录",
   "report-without-code": "报告没有项目编码（OBR-4），已记录",
+  "said-no-more": "重放后现有映射不再产生这类记录，原记录仍保留，请核对",
   "several-messages": "一帧中含有多条报文",
   "shortened-for-worklist": "内容过长，仅在工作列表中截短",
   "object-missing": "影像曾经存好，现在存储中已找不到",

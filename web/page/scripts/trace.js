@@ -94,6 +94,8 @@ function right(envelope) {
     envelope.waits_for.length > 0 && h("p", { class: "hint warn" }, t("trace.waits"), envelope.waits_for.map((id) => h("a", { class: "mono", href: `#/trace/${id}`, text: id }))),
     envelope.acts.length > 0 && h("h3", { text: t("trace.acts") }),
     envelope.acts.map(act),
+    envelope.replay && h("h3", { text: t("trace.again") }),
+    envelope.replay && again(envelope.replay),
     envelope.findings.length > 0 && h("h3", { text: t("trace.findings") }),
     envelope.findings.map(finding),
     envelope.resources.length > 0 && h("h3", { text: `${t("trace.written")} · ${envelope.mapping ?? ""}` }),
@@ -130,6 +132,14 @@ function kindOf(reference) {
 /** What a person did with the message, when, and why. */
 function act(one) {
   return h("div", { class: "said act" }, h("b", { text: t(`act.${one.action}`) }), h("small", { text: ` ${one.actor} · ${dateTime(one.at)}` }), one.reason && h("div", {}, h("small", { text: one.reason })));
+}
+
+/** What processing the message again came to: what was written, and what was left to whom. */
+function again(replay) {
+  if (replay.refused) return h("p", { class: "hint warn", text: t("trace.again.refused", { code: replay.refused }) });
+  const left = replay.left.map((one) => h("div", {}, h("small", { text: t("trace.again.left", { what: [one.reference, ...one.elements].join(" "), by: one.envelope ?? one.actor ?? "hutong" }) })));
+  const stays = replay.stays.map((one) => h("div", {}, h("small", { text: t("trace.again.stays", { what: one }) })));
+  return h("div", { class: "said" }, t("trace.again.came", { changed: replay.changed.length, same: replay.same }), left, stays);
 }
 
 function finding(one) {

@@ -208,6 +208,7 @@ const words = {
   "findings.settle": ["处理", "Settle"],
   "findings.settlement": ["请写明如何处理", "Say how it was settled"],
   "findings.settled": ["已处理", "Settled"],
+  "findings.times": ["同一内容 {times} 条报文", "the same in {times} messages"],
   "severity.error": ["需处理", "Error"],
   "severity.warning": ["提醒", "Warning"],
   "severity.information": ["信息", "Information"],
