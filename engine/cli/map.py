@@ -95,6 +95,11 @@ def begin(
         console.print(f"[bold]table {table}[/] lists not: {escape(', '.join(codes))}")
         if table == PROCEDURES:
             console.print("  until it does, nobody is offered the results of these examinations (互认)")
+    for name, ways in drafted.ways.items():
+        for way in ways:
+            console.print(
+                f"settled by a row of {name}: {escape(way.why.partition(': ')[0])}: {escape(way.row)}", soft_wrap=True
+            )
     _write_files(console, into / "mappings", drafted)
     console.print(f"Next: {_next_steps(drafted, into)}", soft_wrap=True)
     if keep_values:
@@ -137,6 +142,7 @@ def _show_survey(console: Console, survey: Survey, *, every_field: bool) -> None
 def _next_steps(drafted: Draft, into: Path) -> str:
     steps = ["compare the rows of shifted fields with the specification"] if _any_shift(drafted) else []
     steps += ["complete the rows of the tables with ? in the column code"] if drafted.open_codes else []
+    steps += ["take the rows that settle findings, or leave them"] if drafted.ways else []
     steps += [
         "say in the drafted files where the other fields go",
         f"`hutong check {into}`",
