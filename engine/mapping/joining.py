@@ -6,6 +6,7 @@ from engine.mapping.mapped import Resource
 
 _CHOICES = ("deceased", "effective", "medication", "multipleBirth", "occurrence", "performed", "product", "value")
 """Elements of which a resource has one type only: `deceasedBoolean` or `deceasedDateTime`."""
+_COMPLETED = "completed"
 
 
 def entries_with(entries: list[Resource], part: str, references: list[Resource]) -> list[Resource]:
@@ -16,7 +17,12 @@ def entries_with(entries: list[Resource], part: str, references: list[Resource])
 
 
 def merge(first: Resource, again: Resource) -> None:
-    """Two groups that make the same resource: what the first says stays, lists grow, the rest is added."""
+    """Two groups that make the same resource: what the first says stays, lists grow, the rest is added.
+
+    Of an order in several parts (OBR) each says its own state: it is completed when they all are.
+    """
+    if first.get("status") == _COMPLETED and first["resourceType"] == "ServiceRequest":
+        first["status"] = again.get("status") or _COMPLETED
     for name, value in again.items():
         already = first.get(name)
         if already is None:

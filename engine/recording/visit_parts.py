@@ -20,9 +20,18 @@ _LEFT = "completed"
 
 
 def diagnoses(known: Entries, arrived: Entries) -> Entries:
-    """Each diagnosis in each of its uses once: as the message has it, else as it was known."""
+    """Each diagnosis in each of its uses once: as the message has it, else as it was known.
+
+    A message that says nothing of the use leaves the one that is known.
+    """
     by_use = {_diagnosis(each): each for each in known}
-    by_use |= {_diagnosis(each): each for each in arrived}
+    uses: dict[str, list[tuple[str, object]]] = {}
+    for use in by_use:
+        uses.setdefault(use[0], []).append(use)
+    for each in arrived:
+        own = _diagnosis(each)
+        for use in [own] if "use" in each else uses.get(own[0], [own]):
+            by_use[use] = {**by_use.get(use, {}), **each}
     return list(by_use.values())
 
 

@@ -156,7 +156,7 @@ def price(options: Options) -> Apply:
 @function()
 def department(options: Options) -> Apply:
     """A department of the facility (CE) as an organisation."""
-    codes = Concepts(options)
+    codes = Concepts(options, numbers=True)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         found = codes.read(raw, scope)

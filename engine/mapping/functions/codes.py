@@ -21,6 +21,18 @@ LIMIT_FLAG = 8
 PARTS_OF_A_CODE = {"coding": 1, "text": 2}
 
 
+_FIRST_WIDE = "\u2e80"
+"""From here on stand the characters of Chinese: none of them is in a code that stands by itself."""
+
+
+def is_words(code: str) -> bool:
+    """Whether what stands where a code belongs, without a text and without a coding system, is words and no code.
+
+    Systems that have no code for something write the words into the first component of CE and CWE.
+    """
+    return " " in code or (not code.isascii() and max(code) >= _FIRST_WIDE)
+
+
 class Concept(NamedTuple):
     """A coded value."""
 
@@ -36,11 +48,15 @@ class Concept(NamedTuple):
 
 
 class Concepts:
-    """Reads coded values for one facility, remembering what it read."""
+    """Reads coded values for one facility, remembering what it read.
 
-    __slots__ = ("_facility", "_known", "_systems", "_table")
+    numbers  whether the first component is a code even in words: the number of somebody or something, a role
+    """
 
-    def __init__(self, options: Options, table: Table | None = None) -> None:
+    __slots__ = ("_facility", "_known", "_numbers", "_systems", "_table")
+
+    def __init__(self, options: Options, table: Table | None = None, *, numbers: bool = False) -> None:
+        self._numbers = numbers
         self._facility = options.facility
         self._systems = options.tables["code_systems"]
         self._table = table
@@ -58,19 +74,24 @@ class Concepts:
     def _concept(self, raw: str, scope: Scope) -> Concept:
         parts = scope.components(raw)
         parts += [""] * (9 - len(parts))
-        codings = []
+        row = self._table.find(parts[0]) if self._table is not None and parts[0] else None
+        codings, words = [], ""
         for at in (0, 3):
             code, display, system = parts[at : at + 3]
             code = single_blanks(code)
-            if code:
-                coding = {"system": code_system(system, self._facility, self._systems), "code": code}
-                if display:
-                    coding["display"] = display
-                codings.append(coding)
-        text = parts[8] or parts[1] or parts[4]
+            if not code:
+                continue
+            alone = not display and not system and not self._numbers
+            if alone and is_words(code) and (at or row is None):
+                words = words or code
+                continue
+            coding = {"system": code_system(system, self._facility, self._systems), "code": code}
+            if display:
+                coding["display"] = display
+            codings.append(coding)
+        text = parts[8] or parts[1] or words or parts[4]
         if self._table is None or not parts[0]:
             return Concept(tuple(codings), text)
-        row = self._table.find(parts[0])
         known = row if row is not None else self._table.fallback
         if known is not None and known["code"]:
             codings.insert(0, coding_of(known))
@@ -119,7 +140,9 @@ def coding(options: Options) -> Apply:
         if row is not None and row["code"]:
             return coding_of(row)
         found = reader.read(raw, scope)
-        return found.codings[0] if found.codings else None
+        if found.codings:
+            return found.codings[0]
+        return {"display": found.text} if found.text else None
 
     return apply
 

@@ -115,7 +115,7 @@ def medication(options: Options) -> Apply:
 @function(18, elements=True, gathers=True, repeats=True)
 def dispensed_medication(options: Options) -> Apply:
     """The same as medication, with lot, expiry and maker (RXD-18, RXD-19, RXD-20) after the further codes."""
-    medications, codes = Medications(options), Concepts(options)
+    medications, codes = Medications(options), Concepts(options, numbers=True)
 
     def batch(said: Sequence[str], scope: Scope) -> Resource:
         lot, expires, maker = said

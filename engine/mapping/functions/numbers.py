@@ -10,6 +10,8 @@ from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+))", re.ASCII)
+_SIGNED = r"([+-]?(?:\d+\.?\d*|\.\d+))"
+_BETWEEN = tuple(re.compile(rf"{_SIGNED}\s*(?:{sign})\s*{_SIGNED}", re.ASCII) for sign in ("--", "[-~—–−至到]"))
 _COMPARATORS = str.maketrans({"≤": "<=", "≥": ">=", "＜": "<", "＞": ">"})
 
 LIMIT_DIGITS = 64
@@ -39,6 +41,15 @@ def compared(text: str) -> tuple[str, Decimal] | None:
     if match is None or len(text) > LIMIT_DIGITS:
         return None
     return match[1], Decimal(match[2])
+
+
+def between(text: str) -> tuple[Decimal, Decimal] | None:
+    """`3.5-5.3` as its two numbers, the lower one first; None for anything else, a titre or a date among it."""
+    if len(text) > 2 * LIMIT_DIGITS:
+        return None
+    read = [(Decimal(found[1]), Decimal(found[2])) for each in _BETWEEN if (found := each.fullmatch(text)) is not None]
+    possible = [(low, high) for low, high in read if low <= high]
+    return possible[0] if len(possible) == 1 else None  # `-5--1` may end at -1 or at 1
 
 
 def quantity(value: Decimal, unit: dict[str, Any], comparator: str = "") -> dict[str, Any]:

@@ -18,6 +18,8 @@ BODY_PART = "urn:hutong:body-part"
 """System of DICOM Body Part Examined terms (PS3.16 Annex L)."""
 LIMIT_ITEM = 64
 """Longer than any code of an item: what stands there is something else, and not repeated in a finding."""
+SETTLED = frozenset({"final", "amended", "corrected", "appended"})
+"""States of a report after which nobody is at work on it."""
 _KIND = {"PLAC": "placer", "FILL": "filler", "ACSN": "accession"}
 
 
@@ -56,22 +58,53 @@ def order_status(options: Options) -> Apply:
 
     Of a control that the table does not list nobody knows what it does to the order.
     """
-    control_table, status_table = options.tables["order_control"], options.tables["order_status"]
+    return _State(options).read
 
-    def apply(control: str, status: str, scope: Scope) -> str:
+
+@function(3, remember=True)
+def reported_order_status(options: Options) -> Apply:
+    """As order_status; completed where ORC-5 is empty and the report (OBR-25) is final or corrected."""
+    state, reports = _State(options), options.tables["report_status"]
+
+    def apply(control: str, status: str, report: str, scope: Scope) -> str:
+        found = state.read(control, status, scope)
+        if found != "active" or scope.first(status):
+            return found
+        row = reports.find(scope.first(report))
+        return "completed" if row is not None and row["code"] in SETTLED else found
+
+    return apply
+
+
+class _State:
+    """Says how an order stands."""
+
+    __slots__ = ("_controls", "_states")
+
+    def __init__(self, options: Options) -> None:
+        self._controls, self._states = options.tables["order_control"], options.tables["order_status"]
+
+    def read(self, control: str, status: str, scope: Scope) -> str:
+        """From ORC-1 and ORC-5."""
         doing = scope.first(control)
-        row = looked_up(control_table, doing, scope) if doing else None
+        row = looked_up(self._controls, doing, scope) if doing else None
         if row is not None and row["decides"] == "yes":
             return row["code"]
         stated = scope.first(status)
-        stated_row = looked_up(status_table, stated, scope) if stated else None
+        stated_row = looked_up(self._states, stated, scope) if stated else None
         if stated_row is not None and stated_row["code"]:
             return stated_row["code"]
         if doing and row is None:
             return "unknown"
         return row["code"] if row is not None and row["code"] else "active"
 
-    return apply
+
+def item_of(service: str, scope: Scope) -> str:
+    """What a table is asked for: the code of a service (OBR-4), else its words."""
+    code = scope.first(service)
+    if code or "^" not in service:
+        return code
+    return scope.components(service)[1]
 
 
 @function(table=True, remember=True)
@@ -84,13 +117,13 @@ def examination(options: Options) -> Apply:
         if not found.codings and not found.text:
             return None
         value = found.as_json()
-        row = table.find(found.codings[0]["code"]) if found.codings else None
+        row = table.find(found.codings[0]["code"] if found.codings else found.text)
         if row is not None:
             if row["recognition"]:
                 recognised = {"system": RECOGNITION_ITEM, "code": row["recognition"]}
                 if row["display"]:
                     recognised["display"] = row["display"]
-                value["coding"].append(recognised)
+                value["coding"] = [*value.get("coding", ()), recognised]
             if row["display"]:
                 value.setdefault("text", row["display"])
         return value
@@ -133,7 +166,8 @@ class _Categories:
     def of(self, stated: str, service: str, section: str, scope: Scope) -> list[dict[str, Any]] | None:
         """`stated` is the modality that the sender names; else the procedure has one, else the section."""
         categories: list[dict[str, Any]] = []
-        known = self._procedures.find(scope.first(service))
+        item = item_of(service, scope)
+        known = self._procedures.find(item)
         sections = self._sections
         local = scope.first(section)
         section_row = sections.find(local) if local else None
@@ -142,7 +176,7 @@ class _Categories:
         modality = stated or (known["modality"] if known is not None else "")
         modality = modality or (section_row["modality"] if section_row else "")
         if modality and (known is None or not known["recognition"]):
-            self._doubt_recognition(scope.first(service), scope)
+            self._doubt_recognition(item, scope)
         if modality:
             named = self._modalities.find(modality)
             coding = {"system": MODALITY, "code": modality}
@@ -171,7 +205,7 @@ def examination_site(options: Options) -> Apply:
     table = options.needed_table
 
     def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
-        row = table.find(scope.first(raw))
+        row = table.find(item_of(raw, scope))
         if row is None or not row["body_part"]:
             return None
         coding = {"system": BODY_PART, "code": row["body_part"]}

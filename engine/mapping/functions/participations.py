@@ -77,7 +77,7 @@ class Equipment:
     """Reads AIG-3 for one facility."""
 
     def __init__(self, options: Options) -> None:
-        self._facility, self._concepts = options.facility, Concepts(options)
+        self._facility, self._concepts = options.facility, Concepts(options, numbers=True)
         self._kinds = options.tables["booked_kinds"]
 
     def read(self, raw: str, scope: Scope) -> Resource | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_POWER_OF_TEN = re.compile(r"(?:^|(?<=\^))([xX×*]?\s?10)\^(?=-?\d{1,2}(?:[ A-Za-z]*/|\^|$))")
+_POWER_OF_TEN = re.compile(r"(?:^|(?<=\^))([xX×*]?\s?10)\^(?=-?\d{1,2}(?:[ A-Za-z一-鿿]*/|\^|$))")
 
 
 def whole_unit(raw: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.identifiers import facility_system, organization_id, resource_id
 from engine.mapping.functions.addresses import address, telecom
-from engine.mapping.functions.codes import PARTS_OF_A_CODE, concept, looked_up
+from engine.mapping.functions.codes import PARTS_OF_A_CODE, Concepts, concept, looked_up
 from engine.mapping.functions.events import event_of
 from engine.mapping.functions.locations import Locations
 from engine.mapping.functions.names import called
@@ -82,7 +82,8 @@ class Providers:
     def __init__(self, options: Options) -> None:
         self._facility = options.facility
         plain = Options(options.facility, options.tables)
-        self._address, self._telecom, self._code = address(plain), telecom(plain), concept(plain)
+        self._address, self._telecom = address(plain), telecom(plain)
+        self._codes = Concepts(plain, numbers=True)
         self._locations, self.roles = Locations(plain), options.tables["referral_roles"]
 
     def part(self, role: str, scope: Scope) -> str:
@@ -110,8 +111,8 @@ class Providers:
             "reference": f"Organization/{organization_id(self._facility)}",
             "display": scope.context.facility_name,
         }
-        if role and (code := self._code(role, scope)):
-            found["code"] = [code]
+        if role and ((code := self._codes.read(role, scope)).codings or code.text):
+            found["code"] = [code.as_json()]
         if place and (at := self._locations.read(place, scope)) and "reference" in at:
             found["location"] = [at]
         if valid := period_of(scope.first(begins), scope.first(ends), scope, 1):

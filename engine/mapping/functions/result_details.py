@@ -193,7 +193,7 @@ def reported_service(options: Options) -> Apply:
 @function(parts={"display": 2}, remember=True)
 def producer(options: Options) -> Apply:
     """The laboratory that produced the result (CE in OBX-15), by its code."""
-    concepts = Concepts(options)
+    concepts = Concepts(options, numbers=True)
     system = facility_system(options.facility, "organization")
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:

@@ -7,17 +7,17 @@ from typing import Any
 
 from engine.finding import Severity
 from engine.identifiers import is_uid
-from engine.mapping.functions.codes import LIMIT_REMEMBERED, Concepts
+from engine.mapping.functions.codes import Concepts
 from engine.mapping.functions.embedded import EmbeddedUnreadable, embedded, pointer
 from engine.mapping.functions.moments import moment
-from engine.mapping.functions.numbers import compared, folded, number, quantity
-from engine.mapping.functions.powers import amount_and_unit, whole_unit
+from engine.mapping.functions.numbers import between, compared, folded, number, quantity
+from engine.mapping.functions.powers import amount_and_unit
 from engine.mapping.functions.texts import joined_lines
 from engine.mapping.functions.times import read_moment
+from engine.mapping.functions.units import Units
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
-UCUM = "http://unitsofmeasure.org"
 _ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _MISSING: dict[str, dict[str, Any]] = {
@@ -33,36 +33,6 @@ _CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS"})
 _TIMES = frozenset({"TS", "DTM", "DT"})
 
 
-class Units:
-    """Reads OBX-6 for one facility, remembering what it read."""
-
-    __slots__ = ("_concepts", "known")
-
-    def __init__(self, options: Options) -> None:
-        self._concepts = Concepts(options)
-        self.known: dict[str, dict[str, str]] = {}
-        """What was read so far, by the text of the field."""
-
-    def read(self, raw: str, scope: Scope) -> dict[str, str]:
-        """Unit, and system and code where the sender says UCUM; empty for no unit."""
-        known = self.known.get(raw)
-        if known is None:
-            if len(self.known) >= LIMIT_REMEMBERED:
-                self.known.clear()
-            known = self.known[raw] = self._unit(raw, scope)
-        return known
-
-    def _unit(self, raw: str, scope: Scope) -> dict[str, str]:
-        found = self._concepts.read(whole_unit(raw), scope) if raw else None
-        if found is None or not (found.codings or found.text):
-            return {}
-        unit = found.text or found.codings[0].get("display") or found.codings[0]["code"]
-        for coding in found.codings:
-            if coding["system"] == UCUM:
-                return {"unit": unit, "system": UCUM, "code": coding["code"]}
-        return {"unit": unit}
-
-
 @function(5, elements=True, repeats=True)
 def observation_value(options: Options) -> Apply:
     """The value of a result by its type, from OBX-5, OBX-2 and OBX-6; several coded values repeat the code of OBX-3.
@@ -73,11 +43,7 @@ def observation_value(options: Options) -> Apply:
 
     def of_text(raw: str, kind: str, unit: str, code: str, scope: Scope) -> dict[str, Any] | None:
         """A text with a unit is a number where it can be; words have no unit, so that of theirs is said to be left."""
-        if (
-            unit
-            and kind in _WORDS
-            and (found := _number_in_text(raw, units.read(unit, scope), code, scope)) is not None
-        ):
+        if unit and kind in _WORDS and (found := _number_in_text(raw, unit, code, units, scope)) is not None:
             return found
         if unit:
             _leave_unit(unit, scope)
@@ -91,9 +57,9 @@ def observation_value(options: Options) -> Apply:
             if exact is not None:
                 known = units.known.get(unit)
                 if known is None:
-                    known = units.read(unit, scope)
+                    known = units.told(unit, scope)
                 return {"valueQuantity": {"value": exact, **known}}
-            loose = _loose_number(raw, units.read(unit, scope), scope)
+            loose = _loose_number(raw, unit, units, scope)
             if unit and loose is not None and "valueString" in loose:
                 _leave_unit(unit, scope)
             return loose
@@ -102,9 +68,9 @@ def observation_value(options: Options) -> Apply:
         if kind in _CODED:
             return _coded(raw, code, concepts, scope)
         if kind == "CQ":
-            return _amount(raw, scope)
+            return _amount(raw, units, scope)
         if kind == "SN":
-            return _structured_number(raw, units.read(unit, scope), scope)
+            return _structured_number(raw, unit, units, scope)
         if kind in _TIMES:
             return _time(raw, scope)
         if kind == "TM":
@@ -112,7 +78,7 @@ def observation_value(options: Options) -> Apply:
         if kind == "DR":
             return _period(raw, scope)
         if kind == "NR":
-            return _range(raw, units.read(unit, scope), scope)
+            return _range(raw, units.told(unit, scope), scope)
         if kind == "ED":
             return _embedded(raw, scope)
         if kind == "RP":
@@ -123,18 +89,18 @@ def observation_value(options: Options) -> Apply:
     return apply
 
 
-def _number_in_text(raw: str, unit: dict[str, str], code: str, scope: Scope) -> dict[str, Any] | None:
+def _number_in_text(raw: str, unit: str, code: str, units: Units, scope: Scope) -> dict[str, Any] | None:
     """`<0.5` typed as text, with a unit beside it, is a quantity; None for anything that is more than a number."""
     text = folded(scope.plain(raw))
     exact = number(text)
     against = compared(text) if exact is None else ("", exact)
-    if against is None or not unit:
+    if against is None or not units.read(unit, scope):
         return None
     measured = scope.first(code)
     shown = measured if len(measured) <= _LONGEST_CODE else ""
     said = "a number with a unit that is typed as text; it is read as a number"
     scope.doubt("number-format", said, 1, Severity.INFORMATION, once=f"OBX-3 {shown}".strip())
-    return {"valueQuantity": quantity(against[1], unit, against[0])}
+    return {"valueQuantity": quantity(against[1], units.told(unit, scope), against[0])}
 
 
 def _leave_unit(unit: str, scope: Scope) -> None:
@@ -143,15 +109,14 @@ def _leave_unit(unit: str, scope: Scope) -> None:
         scope.left_out["OBX-6"] = None
 
 
-def _amount(raw: str, scope: Scope) -> dict[str, Any] | None:
+def _amount(raw: str, units: Units, scope: Scope) -> dict[str, Any] | None:
     """CQ: a quantity that brings its unit."""
     much, of_what = amount_and_unit(raw)
     exact = number(folded(scope.plain(much)))
     if exact is None or "~" in raw:
         scope.doubt("number-unreadable", "a CQ that is no quantity; kept as text", 1)
         return _text(raw, scope)
-    unit = scope.first(of_what)
-    return {"valueQuantity": quantity(exact, {"unit": unit} if unit else {})}
+    return {"valueQuantity": quantity(exact, units.told(of_what, scope))}
 
 
 def _text(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -159,7 +124,7 @@ def _text(raw: str, scope: Scope) -> dict[str, Any] | None:
     return {"valueString": text} if text else None
 
 
-def _loose_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:
+def _loose_number(raw: str, unit: str, units: Units, scope: Scope) -> dict[str, Any] | None:
     """NM that holds something else: `<0.5` says what it means; anything in two values, or in words, stays text."""
     if "~" in raw:
         scope.doubt("number-unreadable", "several numbers in one NM; kept as text")
@@ -171,11 +136,14 @@ def _loose_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any
     if exact is not None:
         if text != raw:
             scope.doubt("number-format", "a number in an unusual form", 1, Severity.INFORMATION)
-        return {"valueQuantity": quantity(exact, unit)}
+        return {"valueQuantity": quantity(exact, units.told(unit, scope))}
     against = compared(text)
     if against is not None:
         scope.doubt("number-format", "a comparator in an NM, where SN belongs", 1, Severity.INFORMATION)
-        return {"valueQuantity": quantity(against[1], unit, against[0])}
+        return {"valueQuantity": quantity(against[1], units.told(unit, scope), against[0])}
+    if unit and (limits := between(text)) is not None and units.read(unit, scope):
+        scope.doubt("number-format", "a range in an NM, where SN belongs", 1, Severity.INFORMATION)
+        return _between(limits, units.told(unit, scope))
     scope.doubt("number-unreadable", "an NM that is no number; kept as text", 1)
     return _text(raw, scope)
 
@@ -191,21 +159,28 @@ def _coded(raw: str, code: str, concepts: Concepts, scope: Scope) -> dict[str, A
     return {"component": [{"code": whole, "valueCodeableConcept": value.as_json()} for value in values]}
 
 
-def _structured_number(raw: str, unit: dict[str, str], scope: Scope) -> dict[str, Any] | None:
-    """SN (HL7 v2.5.1 chapter 2A): comparator, number, separator or suffix, number."""
+def _structured_number(raw: str, unit: str, units: Units, scope: Scope) -> dict[str, Any] | None:
+    """SN (HL7 v2.5.1 chapter 2A): comparator, number, separator or suffix, number; with its unit, also as text."""
     parts = [folded(part) for part in scope.components(raw)]
     parts += [""] * (4 - len(parts))
     comparator, low, separator, high = parts[0], number(parts[1]), parts[2], number(parts[3])
-    if low is not None and not parts[3] and separator in ("", "+") and comparator in ("", "=", "<", ">", "<=", ">="):
-        if separator == "+":
-            return _text_of_parts(parts, scope)
-        return {"valueQuantity": quantity(low, unit, comparator.replace("=", "") if comparator == "=" else comparator)}
+    if low is not None and not parts[3] and not separator and comparator in ("", "=", "<", ">", "<=", ">="):
+        return {"valueQuantity": quantity(low, units.told(unit, scope), "" if comparator == "=" else comparator)}
     if low is not None and high is not None and not comparator:
         if separator == "-":
-            return {"valueRange": {"low": quantity(low, unit), "high": quantity(high, unit)}}
+            return _between((low, high), units.told(unit, scope))
         if separator in (":", "/"):
-            return {"valueRatio": {"numerator": quantity(low, unit), "denominator": quantity(high, unit)}}
+            of = units.told(unit, scope)
+            return {"valueRatio": {"numerator": quantity(low, of), "denominator": quantity(high, of)}}
+    if low is not None or high is not None:
+        return _text_of_parts([*parts, units.read(unit, scope).get("unit", "")], scope)
+    if unit:
+        _leave_unit(unit, scope)
     return _text_of_parts(parts, scope)
+
+
+def _between(limits: tuple[Decimal, Decimal], unit: dict[str, str]) -> dict[str, Any]:
+    return {"valueRange": {"low": quantity(limits[0], unit), "high": quantity(limits[1], unit)}}
 
 
 def _text_of_parts(parts: list[str], scope: Scope) -> dict[str, Any] | None:
@@ -280,9 +255,12 @@ def _absent() -> dict[str, Any]:
     return {"dataAbsentReason": {"coding": [{"system": _ABSENT, "code": "error"}]}}
 
 
-@function(remember=True)
+@function(remember=True, repeats=True)
 def reference_range(options: Options) -> Apply:
-    """The reference range, as text and, where it is `low-high`, `<high` or `>low`, as numbers."""
+    """The reference range, as text and, where it is `low-high`, `<high` or `>low`, as numbers.
+
+    OBX-7 is text that does not repeat: `3.5~5.3` is one range, whose sender did not escape the `~`.
+    """
 
     def apply(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
         text = scope.plain(raw)
@@ -300,10 +278,8 @@ def reference_range(options: Options) -> Apply:
 
 
 def _limits(text: str) -> tuple[Decimal | None, Decimal | None]:
-    for separator in ("--", "-", "~", "—", "至"):
-        low, found, high = text.partition(separator)
-        if found and (lower := number(low.strip())) is not None and (upper := number(high.strip())) is not None:
-            return lower, upper
+    if (both := between(text)) is not None:
+        return both
     against = compared(text)
     if against is not None:
         comparator, limit = against

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system
-from engine.mapping.functions.codes import Concepts
+from engine.mapping.functions.codes import Concepts, is_words
 from engine.mapping.functions.numbers import folded, number, quantity
 from engine.mapping.functions.patients import typed
 from engine.mapping.functions.powers import amount_and_unit
 from engine.mapping.functions.times import period_of, read_moment
+from engine.mapping.functions.units import Units
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
 
@@ -164,9 +165,28 @@ def coded_part(options: Options) -> Apply:
     return apply
 
 
+@function(parts={"coding": 1, "text": 2})
+def source_type(options: Options) -> Apply:
+    """What kind of specimen it is (SPS in OBR-15): its first component; words in the second are those of its code.
+
+    HL7 has additives there; systems that write `SER^血清` write a code and its words, as they do everywhere else.
+    """
+    concepts = Concepts(options)
+
+    def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
+        kind, _, rest = raw.partition("^")
+        words = rest.partition("^")[0]
+        named = kind if "&" in kind or not is_words(scope.plain(words)) else f"{kind}^{words}"
+        found = concepts.read(named.replace("&", "^"), scope)
+        return found.as_json() if found.codings or found.text else None
+
+    return apply
+
+
 @function()
 def amount(options: Options) -> Apply:
     """A quantity with its unit (CQ)."""
+    units = Units(options, local=True)
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
         much, of_what = amount_and_unit(raw)
@@ -174,8 +194,7 @@ def amount(options: Options) -> Apply:
         if exact is None:
             scope.doubt("number-unreadable", "a quantity that is no number", 1)
             return None
-        unit = scope.first(of_what)
-        return quantity(exact, {"unit": unit} if unit else {})
+        return quantity(exact, units.read(of_what, scope))
 
     return apply
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.mapping.functions.amounts import UCUM
 from engine.mapping.functions.durations import SECONDS, Durations, later, tq_amount, tq_duration, tq_times
 from engine.mapping.functions.moments import moment
 from engine.mapping.functions.numbers import folded, number
 from engine.mapping.functions.times import read_moment
+from engine.mapping.functions.units import UCUM
 from engine.mapping.functions.usual_times import frequency_of_code
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope

@@ -109,7 +109,9 @@ def write_coding(options: Options) -> Put:
 
     def put(value: Any, back: Back) -> Field | None:
         local = table.back(value.get("code", ""), value.get("system", "")) if table is not None else ""
-        return local or (written_coded([value], "", names) if value.get("code") else None)
+        if local or value.get("code"):
+            return local or written_coded([value], "", names)
+        return ("", value["display"]) if value.get("display") else None
 
     return put
 

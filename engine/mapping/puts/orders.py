@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.identifiers import facility_system
-from engine.mapping.functions.orders import MODALITY, RECOGNITION_ITEM, SERVICE_SECTION
+from engine.mapping.functions.orders import MODALITY, RECOGNITION_ITEM, SERVICE_SECTION, SETTLED
 from engine.mapping.lens.back import Back, Field
 from engine.mapping.puts.codes import Coding, system_names, written_coded
 from engine.mapping.puts.patients import type_code
@@ -63,6 +63,19 @@ def write_order_status(options: Options) -> Put:
         if control:
             return {0: control}
         return {0: _STATUS_CHANGED, 1: stated} if stated else None
+
+    return put
+
+
+@puts("reported_order_status")
+def write_reported_order_status(options: Options) -> Put:
+    """ORC-5 says that the order is open where a final report (OBR-25) would say that it is not."""
+    plain, open_ = write_order_status(options), options.tables["order_status"].back("active")
+
+    def put(status: Any, back: Back) -> dict[int, Field] | None:
+        found: dict[int, Field] | None = plain(status, back)
+        settled = any(report.get("status") in SETTLED for report in back.of_type("DiagnosticReport"))
+        return {**found, 1: open_} if status == "active" and settled and found is not None else found
 
     return put
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from engine.mapping.functions.results import UCUM
+from engine.mapping.functions.units import UCUM
 from engine.mapping.lens.back import Back, Field
 from engine.mapping.puts.codes import Written
 from engine.mapping.puts.texts import text_or_none

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine.mapping.lens.back import Back, Field
-from engine.mapping.puts.codes import Written
+from engine.mapping.puts.codes import Written, system_names
 from engine.mapping.puts.patients import type_code
-from engine.mapping.puts.results import written_number
 from engine.mapping.puts.times import written_period, written_time
+from engine.mapping.puts.units import written_cq
 from engine.mapping.registry import Options, Put, puts
 
 
@@ -39,11 +39,8 @@ def write_collected(options: Options) -> Put:
 
 @puts("amount")
 def write_amount(options: Options) -> Put:
-    def put(quantity: Any, back: Back) -> Field | None:
-        number = written_number(quantity.get("value"))
-        return (number, quantity.get("unit", "")) if number else None
-
-    return put
+    names = system_names(options)
+    return lambda quantity, back: written_cq(quantity, names)
 
 
 @puts("container")

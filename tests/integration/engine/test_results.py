@@ -31,13 +31,13 @@ async def test_a_result_whose_order_is_unknown_makes_the_order_it_is_based_on(hu
     assert await hub.held() == 0
 
 
-async def test_a_result_leaves_an_order_that_is_known_as_it_is(hub: Hub) -> None:
+async def test_a_result_completes_an_order_that_is_known_and_leaves_it_as_it_is(hub: Hub) -> None:
     await hub.send("baishi-his", order("L1", control_id="M1"))
     await hub.run()
     before = await hub.only("ServiceRequest")
     await hub.send("baishi-his", result("L1"))
     await hub.run()
-    assert await hub.only("ServiceRequest") == before
+    assert await hub.only("ServiceRequest") == {**before, "status": "completed"}
 
 
 async def test_every_reference_of_a_result_leads_to_a_resource_or_a_facility(hub: Hub) -> None:

@@ -41,6 +41,9 @@ RANKED = {**ADMITTED, "rank": 1}
         ([ADMITTED], [diagnosis("1", "DD")], [ADMITTED, diagnosis("1", "DD")]),
         ([ADMITTED, DISCHARGED], [RANKED], [RANKED, DISCHARGED]),
         ([ADMITTED], [ADMITTED], [ADMITTED]),
+        ([ADMITTED, DISCHARGED], [{"condition": ADMITTED["condition"], "rank": 1}], [RANKED, DISCHARGED]),
+        ([RANKED], [ADMITTED], [RANKED]),
+        ([], [{"condition": ADMITTED["condition"]}, ADMITTED], [{"condition": ADMITTED["condition"]}, ADMITTED]),
         (
             [{"condition": {"reference": "Condition/1"}}],
             [ADMITTED],

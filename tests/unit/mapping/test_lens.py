@@ -94,7 +94,7 @@ def test_a_message_written_of_resources_is_read_and_written_as_the_same(mappings
 def test_results_keep_their_groups(mapped: Map, mappings: MappingSet) -> None:
     body = (
         pid(f1="1", f5="李四", f8="F"),
-        "ORC|RE|P1|F1",
+        "ORC|RE|P1|F1||CM",
         "OBR|1|P1|F1|CHEM^生化^L|||20260401080000|||||||||||||||20260401100000||CH|F",
         "OBX|1|NM|14749-6^葡萄糖^LN||5.10|mmol/L|3.90-6.10|N|||F|||20260401083000",
         "NTE|1||空腹",

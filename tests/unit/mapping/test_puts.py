@@ -381,6 +381,7 @@ def test_every_function_that_writes_is_tried() -> None:
         "place_entry",
         "policy_holder",
         "order_status",
+        "reported_order_status",
         "imaging_category",
         "reported_service",
     }

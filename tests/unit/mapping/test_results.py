@@ -11,8 +11,11 @@ import pytest
 from engine.codecs import fhir_json
 from engine.errors import MappingError
 from engine.finding import Severity
+from engine.mapping.functions.units import UCUM
 from tests.unit.mapping.conftest import Map
 from tests.unit.mapping.segments import obr, obx, pid
+
+UNIT = {"unit": "%", "system": UCUM, "code": "%"}
 
 
 def observation(mapped: Map, *segments: str) -> tuple[dict[str, Any], list[str]]:
@@ -34,22 +37,29 @@ def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None
 @pytest.mark.parametrize(
     ("kind", "value", "expected", "findings"),
     [
-        ("NM", "+5", {"valueQuantity": {"value": Decimal(5), "unit": "U"}}, []),
-        ("NM", "５.１０", {"valueQuantity": {"value": Decimal("5.10"), "unit": "U"}}, ["number-format"]),
-        ("NM", "<0.5", {"valueQuantity": {"value": Decimal("0.5"), "comparator": "<", "unit": "U"}}, ["number-format"]),
-        ("NM", "≥10", {"valueQuantity": {"value": Decimal(10), "comparator": ">=", "unit": "U"}}, ["number-format"]),
+        ("NM", "+5", {"valueQuantity": {"value": Decimal(5), **UNIT}}, []),
+        ("NM", "５.１０", {"valueQuantity": {"value": Decimal("5.10"), **UNIT}}, ["number-format"]),
+        ("NM", "<0.5", {"valueQuantity": {"value": Decimal("0.5"), "comparator": "<", **UNIT}}, ["number-format"]),
+        ("NM", "≥10", {"valueQuantity": {"value": Decimal(10), "comparator": ">=", **UNIT}}, ["number-format"]),
         ("NM", "1,234", {"valueString": "1,234"}, ["number-unreadable"]),
+        (
+            "NM",
+            "2-5",
+            {"valueRange": {"low": {"value": Decimal(2), **UNIT}, "high": {"value": Decimal(5), **UNIT}}},
+            ["number-format"],
+        ),
+        ("NM", "5-2", {"valueString": "5-2"}, ["number-unreadable"]),
         ("NM", "1E5", {"valueString": "1E5"}, ["number-unreadable"]),
         ("NM", "NaN", {"valueString": "NaN"}, ["number-unreadable"]),
         ("NM", "阴性", {"valueString": "阴性"}, ["number-unreadable"]),
         ("NM", "5~6", {"valueString": "5\n6"}, ["number-unreadable"]),
         ("NM", "9" * 100, {"valueString": "9" * 100}, ["number-unreadable"]),
-        ("SN", "^5.0", {"valueQuantity": {"value": Decimal("5.0"), "unit": "U"}}, []),
-        ("SN", ">^5", {"valueQuantity": {"value": Decimal(5), "comparator": ">", "unit": "U"}}, []),
+        ("SN", "^5.0", {"valueQuantity": {"value": Decimal("5.0"), **UNIT}}, []),
+        ("SN", ">^5", {"valueQuantity": {"value": Decimal(5), "comparator": ">", **UNIT}}, []),
         (
             "SN",
             "^1^-^2",
-            {"valueRange": {"low": {"value": Decimal(1), "unit": "U"}, "high": {"value": Decimal(2), "unit": "U"}}},
+            {"valueRange": {"low": {"value": Decimal(1), **UNIT}, "high": {"value": Decimal(2), **UNIT}}},
             [],
         ),
         (
@@ -57,17 +67,17 @@ def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None
             "^1^:^64",
             {
                 "valueRatio": {
-                    "numerator": {"value": Decimal(1), "unit": "U"},
-                    "denominator": {"value": Decimal(64), "unit": "U"},
+                    "numerator": {"value": Decimal(1), **UNIT},
+                    "denominator": {"value": Decimal(64), **UNIT},
                 }
             },
             [],
         ),
-        ("SN", "^2^+", {"valueString": "2 +"}, ["number-unreadable"]),
+        ("SN", "^2^+", {"valueString": "2 + %"}, ["number-unreadable"]),
         (
             "NR",
             "1^10",
-            {"valueRange": {"low": {"value": Decimal(1), "unit": "U"}, "high": {"value": Decimal(10), "unit": "U"}}},
+            {"valueRange": {"low": {"value": Decimal(1), **UNIT}, "high": {"value": Decimal(10), **UNIT}}},
             [],
         ),
         ("ST", "未见^异常", {"valueString": "未见^异常"}, []),
@@ -79,7 +89,12 @@ def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None
         ("TM", "0830", {"valueTime": "08:30:00"}, []),
         ("TM", "2561", {"valueString": "2561"}, ["time-unreadable"]),
         ("DR", "20260401^20260402", {"valuePeriod": {"start": "2026-04-01", "end": "2026-04-02"}}, []),
-        ("CQ", "5.10^mL", {"valueQuantity": {"value": Decimal("5.10"), "unit": "mL"}}, []),
+        (
+            "CQ",
+            "5.10^mL",
+            {"valueQuantity": {"value": Decimal("5.10"), "unit": "mL", "system": UCUM, "code": "mL"}},
+            [],
+        ),
         ("CQ", "许多", {"valueString": "许多"}, ["number-unreadable"]),
         ("XX", "什么", {"valueString": "什么"}, ["value-type-unknown"]),
         ("RP", "https://example.org/1^^image^JPEG", {}, []),
@@ -88,7 +103,7 @@ def test_a_number_keeps_its_digits_to_the_json(mapped: Map, digits: str) -> None
 def test_a_value_is_what_its_type_says_or_text(
     mapped: Map, kind: str, value: str, expected: dict[str, Any], findings: list[str]
 ) -> None:
-    found, codes = observation(mapped, obx(kind, value, f6="U"))
+    found, codes = observation(mapped, obx(kind, value, f6="%"))
     values = {key: item for key, item in found.items() if key.startswith("value")}
     for item in values.values():
         if isinstance(item, dict):
@@ -123,22 +138,33 @@ def test_embedded_data_that_is_no_base64_is_said_to_be_missing(mapped: Map) -> N
         ("<10.0", None, "10.0"),
         ("≥60", "60", None),
         ("阴性", None, None),
-        ("-1.5-1.5", None, None),
+        ("-1.5-1.5", "-1.5", "1.5"),
+        ("-5--1", None, None),
+        ("-5~-1", "-5", "-1"),
+        ("3.5~5.3", "3.5", "5.3"),
+        ("3.5～5.3", "3.5", "5.3"),
+        ("0 至 5", "0", "5"),
+        ("5-3", None, None),
+        ("1:20-1:40", None, None),
+        ("男:3-5~女:2-4", None, None),
     ],
 )
 def test_a_reference_range_is_text_and_numbers_where_it_can_be_read(
     mapped: Map, written: str, low: str | None, high: str | None
 ) -> None:
-    found, _ = observation(mapped, obx("NM", "5", f7=written))
+    found, findings = observation(mapped, obx("NM", "5", f7=written))
+    assert findings == []
     entry = found["referenceRange"][0]
     assert entry["text"] == written
     assert [str(entry[side]["value"]) if side in entry else None for side in ("low", "high")] == [low, high]
 
 
-def test_a_unit_is_ucum_only_where_the_sender_says_so(mapped: Map) -> None:
+def test_a_unit_has_a_code_where_the_sender_says_so_or_the_table_knows_it(mapped: Map) -> None:
     plain, _ = observation(mapped, obx("NM", "5", f6="mmol/L"))
+    unknown, _ = observation(mapped, obx("NM", "5", f6="U"))
     coded, _ = observation(mapped, obx("NM", "5", f6="mmol/L^毫摩尔每升^UCUM"))
-    assert plain["valueQuantity"] == {"value": Decimal(5), "unit": "mmol/L"}
+    assert plain["valueQuantity"] == {"value": Decimal(5), "unit": "mmol/L", "system": UCUM, "code": "mmol/L"}
+    assert unknown["valueQuantity"] == {"value": Decimal(5), "unit": "U"}
     assert coded["valueQuantity"]["system"] == "http://unitsofmeasure.org"
 
 
@@ -275,7 +301,13 @@ def test_a_number_with_a_unit_that_is_typed_as_text_is_a_number(
     result = mapped("ORU^R01", pid(), obr(), obx(kind, text, f6="毫克/升"))
     (found,) = [each for each in result.resources if each["resourceType"] == "Observation"]
     said = {"comparator": comparator} if comparator else {}
-    assert found["valueQuantity"] == {"value": Decimal(number), **said, "unit": "毫克/升"}
+    assert found["valueQuantity"] == {
+        "value": Decimal(number),
+        **said,
+        "unit": "毫克/升",
+        "system": UCUM,
+        "code": "mg/L",
+    }
     assert str(found["valueQuantity"]["value"]) == number
     assert "valueString" not in found
     assert [(each.code, each.severity, each.once) for each in result.findings] == [
@@ -285,7 +317,7 @@ def test_a_number_with_a_unit_that_is_typed_as_text_is_a_number(
 
 
 def test_what_is_too_long_for_a_code_of_a_result_is_not_repeated(mapped: Map) -> None:
-    result = mapped("ORU^R01", pid(), obr(), obx("ST", "5", f3="张三家住" * 20, f6="U"))
+    result = mapped("ORU^R01", pid(), obr(), obx("ST", "5", f3="张三家住" * 20, f6="%"))
     assert [finding.once for finding in result.findings] == ["OBX-3"]
 
 
