@@ -8,6 +8,7 @@ from engine.clock import CHINA
 from engine.identifiers import facility_system, organization_id, resource_id
 from engine.mapping.functions.addresses import address, telecom
 from engine.mapping.functions.codes import Concepts, coding_of, concept
+from engine.mapping.functions.names import called, is_time
 from engine.mapping.functions.ordering import repetitions
 from engine.mapping.functions.people import mention_organization, mention_practitioner, note
 from engine.mapping.functions.times import read_moment
@@ -36,6 +37,35 @@ def provenance_id(options: Options) -> MakeId:
         return resource_id("Provenance", facility, within, *said)
 
     return make
+
+
+@makes_id(None)
+def order_provenance_id(options: Options) -> MakeId:
+    """From what it is about and all its fields; none where the first three name nobody and the fourth no device."""
+    made, concepts = provenance_id(options), Concepts(options)
+
+    def make(*fields: Any) -> str | None:
+        *persons, device = fields[:4]
+        scope = fields[-1]
+        identity = made(*fields)
+        if identity is None or any(raw and _is_somebody(raw, scope) for raw in persons):
+            return identity
+        found = concepts.read(device, scope)
+        if found.codings or found.text:
+            return identity
+        scope.doubt("no-person", "what should say who did it names nobody and no device; it is not recorded")
+        return None
+
+    return make
+
+
+def _is_somebody(raw: str, scope: Scope) -> bool:
+    """Whether an XCN names a person; what is doubtful of it, the rule that records it tells."""
+    parts = scope.components(raw.split("~", 1)[0])
+    doubts = len(scope.doubts)
+    name = called(parts[1:7], scope, first=2)
+    del scope.doubts[doubts:]
+    return bool(name) or bool(parts[0] and not is_time(parts[0]))
 
 
 @function(3)
@@ -113,7 +143,7 @@ def agent(options: Options) -> Apply:
     """Someone who did something (Provenance.agent), in the part that `as` says: person, on whose behalf, address."""
     facility, part = options.facility, options.argument or "performer"
     kind = {"coding": [{"system": _AGENT, "code": part}]}
-    where, organisations = address(options), Concepts(options)
+    where, organisations = address(options), Concepts(options, numbers=True)
 
     def apply(raw: str, employer: str, home: str, scope: Scope) -> dict[str, Any] | None:
         lives = repetitions(where, home, scope)
@@ -168,7 +198,7 @@ def _facility_named(raw: str, facility: str, scope: Scope) -> Resource | None:
 @function()
 def device_agent(options: Options) -> Apply:
     """The device by which it was entered (Provenance.agent), from a code and its name."""
-    facility, concepts = options.facility, Concepts(options)
+    facility, concepts = options.facility, Concepts(options, numbers=True)
     kind = {"coding": [{"system": _AGENT, "code": "enterer"}]}
 
     def apply(raw: str, scope: Scope) -> dict[str, Any] | None:
