@@ -69,15 +69,25 @@ def write_order_status(options: Options) -> Put:
 
 @puts("reported_order_status")
 def write_reported_order_status(options: Options) -> Put:
-    """ORC-5 says that the order is open where a final report (OBR-25) would say that it is not."""
-    plain, open_ = write_order_status(options), options.tables["order_status"].back("active")
+    """ORC-5 says how the order stands where the reports on such orders (OBR-25) do not say it, or say otherwise."""
+    plain, states = write_order_status(options), options.tables["order_status"]
 
     def put(status: Any, back: Back) -> dict[int, Field] | None:
         found: dict[int, Field] | None = plain(status, back)
-        settled = any(report.get("status") in SETTLED for report in back.of_type("DiagnosticReport"))
-        return {**found, 1: open_} if status == "active" and settled and found is not None else found
+        if found is None or status not in ("active", "completed"):
+            return found
+        settled = [
+            each.get("status") in SETTLED for each in back.of_type("DiagnosticReport") if _is_on(each, status, back)
+        ]
+        understood = all(settled) and bool(settled) if status == "completed" else not any(settled)
+        return {**found, 1: "" if understood else states.back(status)}
 
     return put
+
+
+def _is_on(report: Any, status: str, back: Back) -> bool:
+    """Whether it is a report on an order in this state."""
+    return any(back.resource(order).get("status") == status for order in report.get("basedOn", ()))
 
 
 @puts("reported_service")

@@ -94,16 +94,16 @@ def test_a_message_written_of_resources_is_read_and_written_as_the_same(mappings
 def test_results_keep_their_groups(mapped: Map, mappings: MappingSet) -> None:
     body = (
         pid(f1="1", f5="李四", f8="F"),
-        "ORC|RE|P1|F1||CM",
+        "ORC|RE|P1|F1",
         "OBR|1|P1|F1|CHEM^生化^L|||20260401080000|||||||||||||||20260401100000||CH|F",
-        "OBX|1|NM|14749-6^葡萄糖^LN||5.10|mmol/L|3.90-6.10|N|||F|||20260401083000",
+        "OBX|1|NM|14749-6^葡萄糖^LN||5.10|mmol/L^^UCUM|3.90-6.10|N|||F|||20260401083000",
         "NTE|1||空腹",
         "NTE|2||复测",
-        "OBX|2|SN|2823-3^血钾^LN||<^0.5|mmol/L|3.5-5.3|LL|||F|||20260401083000",
+        "OBX|2|SN|2823-3^血钾^LN||<^0.5|mmol/L^^UCUM|3.5-5.3|LL|||F|||20260401083000",
         "SPM|1|S1||BLD^血^L|||||||||||||20260401080000",
         "ORC|RE|P2|F2",
         "OBR|2|P2|F2|CBC^血常规^L|||20260401080000|||||||||||||||||HM|P",
-        "OBX|1|NM|6690-2^白细胞^LN||10.0|10*9/L|3.5-9.5|↑|||P|||20260401080000",
+        "OBX|1|NM|6690-2^白细胞^LN||10.0|10*9/L^^UCUM|3.5-9.5|↑|||P|||20260401080000",
         "SPM|1|S2||BLD^血^L",
     )
     result = written(mappings, "ORU^R01", mapped("ORU^R01", *body).resources)
