@@ -210,7 +210,7 @@ async def run_pipeline(folder: Path, data: Path, database_url: str, ports: dict[
 
 async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
     """Answers HTTP until it is cancelled."""
-    from granian.constants import Interfaces
+    from granian.constants import Interfaces, SSLProtocols
     from granian.server.embed import Server
 
     from engine.api.app import create_app
@@ -246,6 +246,7 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
     imaging.start()
     routers = [*reading_routers, *([transfer_routes(incoming)] if incoming is not None else [])]
     app = create_app(services, routers, mounted=imaging.mounts(), static_folder=static_folder())
+    tls = community.http.tls
     with _ReservedPort(community.http.host, ports.get("http_port", community.http.port)) as port:
         server = Server(
             app,
@@ -255,12 +256,16 @@ async def run_web(folder: Path, data: Path, database_url: str, ports: dict[str, 
             websockets=False,
             log_enabled=False,
             static_path_mount=None,
+            ssl_cert=folder / tls.certificate if tls else None,
+            ssl_key=folder / tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,
         )
         serving = asyncio.create_task(server.serve())
         try:
             await _listening(community.http.host, port, serving)
             collect_seldom()
-            ready({"http": f"http://{community.http.host}:{port}", "http_port": port})
+            address = {"http": f"{community.http.scheme}://{community.http.host}:{port}", "http_port": port}
+            ready({**address, "http_certificate": str((folder / tls.certificate).absolute())} if tls else address)
             await serving
         finally:
             server.stop()  # type: ignore[no-untyped-call]  # granian's own

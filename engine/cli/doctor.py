@@ -28,6 +28,8 @@ from rich.table import Table
 
 import engine
 from engine.cli.assembly import s3_of
+from engine.cli.certificates import SOON, expiring, listeners
+from engine.clock import now
 from engine.config import Community, DicomChannel, MllpChannel, load
 from engine.config.objects import S3Objects
 from engine.errors import ConfigurationError, HutongError
@@ -233,6 +235,7 @@ def configuration(folder: Path, hub: int | None) -> list[Check]:
         return [Check("configuration", State.BAD, error.message, "mend these lines, then run: hutong check")]
     checks = [Check("configuration", State.GOOD, f"{community.name}, {len(community.channels)} channels")]
     checks += object_store(community)
+    checks += certificates(community)
     if hub is None:
         checks.append(ports(community))
     else:
@@ -253,6 +256,15 @@ def object_store(community: Community) -> list[Check]:
         mend = "mend objects: in community.yaml, or the service; until then images wait in the spool, none is lost"
         return [Check("object store", State.BAD, f"{where}: {error.message}", mend)]
     return [Check("object store", State.GOOD, f"{where} takes objects and gives them back")]
+
+
+def certificates(community: Community) -> list[Check]:
+    """Nothing where nobody listens with one."""
+    if not (count := listeners(community)):
+        return []
+    if found := expiring(community, now()):
+        return [Check("certificates", State.DOUBTFUL, "; ".join(found), "have them renewed, then start the hub again")]
+    return [Check("certificates", State.GOOD, f"{count} valid for {SOON.days} days and more")]
 
 
 def ports(community: Community) -> Check:

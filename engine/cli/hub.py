@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ import httpx
 import typer
 
 from engine.cli.supervisor import RUN_FILE, START_SECS, STARTING_FILE
+from engine.config.tls import trusting_only
 from engine.errors import AccessError, ConfigurationError, HutongError, NotFoundError, RequestStateError
 
 TOKEN = "HUTONG_TOKEN"
+AUTHORITIES = "HUTONG_CA"
 _TIMEOUT_SECS = 30.0
 _LOOK_AGAIN_SECS = 0.1
 LONG_SECS = 1800.0
@@ -30,6 +33,7 @@ class Hub:
 
     url: str
     token: str
+    trusts: ssl.SSLContext | bool = True
 
     def get(self, path: str, /, **parameters: str | None) -> Any:
         """JSON of a path of the API. Raises AccessError, NotFoundError or ConfigurationError with what to do next."""
@@ -65,6 +69,7 @@ class Hub:
                 headers={"Authorization": f"Bearer {self.token}"},
                 timeout=timeout,
                 trust_env=False,
+                verify=self.trusts,
                 **request,
             )
         except httpx.HTTPError as error:
@@ -116,7 +121,7 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
             raise ConfigurationError(f"--url needs a token in the environment: set {TOKEN}")
         if urlsplit(url).scheme not in ("http", "https"):
             raise ConfigurationError(f"--url {url}: expected an address such as http://127.0.0.1:8080")
-        return Hub(url.rstrip("/"), token)
+        return Hub(url.rstrip("/"), token, _authorities())
     if data is None:
         raise ConfigurationError(f"say which hub: --data DIR of a running one, or --url URL and {TOKEN}")
     run_file, token_file = data / RUN_FILE, data / "admin.token"
@@ -145,7 +150,28 @@ def find_hub(data: Path | None, url: str | None) -> Hub:
         ) from error
     if "http" not in run:
         raise ConfigurationError(f"the hub of {data} runs without its web part; start `hutong serve --only web`")
-    return Hub(run["http"], token)
+    return Hub(run["http"], token, _certificate_of(run))
+
+
+def _authorities() -> ssl.SSLContext | bool:
+    """Who signs the certificates of hubs: those that HUTONG_CA names, else those that Python knows."""
+    file = os.environ.get(AUTHORITIES)
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise ConfigurationError(f"{AUTHORITIES}: {file} holds no certificates in PEM") from error
+
+
+def _certificate_of(run: dict[str, Any]) -> ssl.SSLContext | bool:
+    """The hub of this machine is known by its own certificate, whoever signed it and for whatever name."""
+    if "http_certificate" not in run:
+        return True
+    try:
+        return trusting_only(Path(run["http_certificate"]))
+    except OSError as error:
+        raise ConfigurationError(f"the certificate of the hub cannot be read: {run['http_certificate']}") from error
 
 
 def _await_start(data: Path) -> None:

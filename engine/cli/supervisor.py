@@ -30,6 +30,8 @@ LONGEST_PAUSE_SECS = 10.0
 STEADY_SECS = 10.0
 """What ran for this long is in order: if it ends, that is no reason to wait."""
 _TICK_SECS = 0.2
+_TOLD = frozenset({"http", "http_certificate", "mllp", "dicom"})
+"""What stands in run.json of what the processes say."""
 
 
 class _Restarts:
@@ -136,7 +138,7 @@ class Supervisor:
         """What stands in run.json."""
         run: dict[str, Any] = {"pid": os.getpid(), "config": str(self._folder.absolute())}
         for process in self._processes:
-            run |= {key: value for key, value in process.ready.items() if key in ("http", "mllp", "dicom")}
+            run |= {key: value for key, value in process.ready.items() if key in _TOLD}
         return run
 
     def watch(self) -> None:

@@ -16,7 +16,7 @@ from engine.config.alerts import Alerts
 from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint
 from engine.config.model import Model
 from engine.config.objects import DiskObjects, ObjectsPlace
-from engine.config.transport import Allowed, CertificateName, ListenerTls
+from engine.config.transport import Allowed, CertificateName, HttpTls, ListenerTls
 from engine.config.values import AeTitle, Charset, MessageType, Modality, Name, Port, Secs, Text
 from engine.config.windows import Window
 from engine.identifiers import ae_destination
@@ -62,8 +62,15 @@ class Role(StrEnum):
 
 
 class Http(Model):
+    """Where the browser, the API and DICOMweb are served; `tls` makes their addresses begin with https."""
+
     host: Text = "127.0.0.1"
     port: Port = 8080
+    tls: HttpTls | None = None
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls is not None else "http"
 
 
 class Facility(Model):

@@ -31,7 +31,7 @@ from engine.config.explanation import explain
 from engine.config.objects import DiskObjects, ObjectsPlace, S3Objects
 from engine.config.problems import InvalidConfiguration, Problem, nearest, written
 from engine.config.references import check_references
-from engine.config.tls import check_tls, endpoint_context, listener_context
+from engine.config.tls import check_tls, endpoint_context, http_context, listener_context
 from engine.errors import ConfigurationError
 
 COMMUNITY, ROUTES, RECOGNITION, USERS = "community.yaml", "routes.yaml", "recognition.yaml", "users.yaml"
@@ -72,7 +72,7 @@ class _Reading:
         self._known_keys(COMMUNITY, (), root, ("name", "http", "facilities", "objects"))
         community = Community.model_construct(
             name=self._community_name(root),
-            http=self._build(Http, COMMUNITY, ("http",), root.get("http", {})) or Http(),
+            http=self._http(root),
             facilities=self._named(Facility, COMMUNITY, "facilities", root.get("facilities"), key="code"),
             channels=self._channels(),
             endpoints={
@@ -144,6 +144,15 @@ class _Reading:
             except ConfigurationError as error:
                 self._say(COMMUNITY, ("objects", "tls", error.location or "ca"), error.message)
         return place or DiskObjects()
+
+    def _http(self, root: dict[str, Value]) -> Http:
+        http = self._build(Http, COMMUNITY, ("http",), root.get("http", {})) or Http()
+        if http.tls is not None:
+            try:
+                http_context(http.tls, self.folder)
+            except ConfigurationError as error:
+                self._say(COMMUNITY, ("http", "tls", error.location or "certificate"), error.message)
+        return http
 
     def _routes(self) -> tuple[Route, ...]:
         root = self._mapping_of(ROUTES)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.config.document import Document
 from engine.config.problems import Problem
-from engine.config.transport import EndpointTls, ListenerTls
+from engine.config.transport import EndpointTls, HttpTls, ListenerTls
 from engine.errors import ConfigurationError
+
+_FLIGHTS = 3
+"""Each side's turns in a handshake."""
 
 
 def listener_context(tls: ListenerTls, folder: Path) -> ssl.SSLContext:
@@ -21,6 +26,39 @@ def listener_context(tls: ListenerTls, folder: Path) -> ssl.SSLContext:
         _load_authorities(context, folder, "client_ca", tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def http_context(tls: HttpTls, folder: Path) -> ssl.SSLContext:
+    """As of a listener that asks nobody for a certificate. Raises ConfigurationError likewise."""
+    return listener_context(ListenerTls(certificate=tls.certificate, key=tls.key), folder)
+
+
+def trusting_only(certificate: Path) -> ssl.SSLContext:
+    """For a client on the hub's own machine: what shows this very certificate is the hub, whatever address it has.
+
+    Raises OSError and ssl.SSLError over a file that is none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context
+
+
+def expires_at(server: ssl.SSLContext, certificate: Path) -> datetime:
+    """Until when a certificate is valid. Raises ssl.SSLCertVerificationError where it is not now.
+
+    A client and the server shake hands in memory: it is looked at as a client would.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting_only(certificate).wrap_bio(to_client, to_server)
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, there) * _FLIGHTS:
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    shown = client.getpeercert()
+    assert shown is not None, "a client that verifies has been shown a certificate"
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
 
 
 def endpoint_context(tls: EndpointTls, folder: Path) -> ssl.SSLContext:

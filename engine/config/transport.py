@@ -34,6 +34,13 @@ PemFile = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1),
 CertificateName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
+class HttpTls(Model):
+    """TLS of the browser's port, 1.2 or newer: its certificate, with those that signed it behind it, and the key."""
+
+    certificate: PemFile
+    key: PemFile
+
+
 class ListenerTls(Model):
     """TLS of a listener, 1.2 or newer.
 
