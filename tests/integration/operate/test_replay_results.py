@@ -17,14 +17,16 @@ from engine.mapping import MappingSet
 from engine.pipeline import Pipeline
 from engine.provenance import MESSAGE, provenance
 from engine.store import provenance as recorded
-from engine.store import records
+from engine.store import records, versions
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import register
 from tests.integration.operate.conftest import ask, changed
+from tests.integration.operate.messages import bad_result
 
 SHIPPED = Path(mapping_files.__file__).parent
 CHANNEL = "baishi-his"
 INTERPRETATION = "tables/interpretation.csv"
+PATIENT, REPORT = "hl7v2/parts/patient.yaml", "hl7v2/ORU_R01/mapping.yaml"
 CRITICAL_WAS = "危急,A,Abnormal,http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation,"
 CRITICAL_IS = "危急,H,High,http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation,"
 GENDER = "  - {rule: pid-8,  from: PID-8,  to: gender, table: sex, dir: both}\n"
@@ -63,11 +65,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mappings"
 
 
+_LOADED: dict[tuple[str, ...], MappingSet] = {}
+"""By what the files say that these tests change: a set of mappings takes a second to load."""
+
+
 def mapped_by(hub: Hub, community: Community, folder: Path) -> MappingSet:
     """From now on the hub understands by these mappings."""
-    mappings = MappingSet.load(folder, list(community.facilities))
-    hub.pipeline = Pipeline(hub.url, community, mappings, now, hub.ids)
-    return mappings
+    said = tuple((folder / name).read_text(encoding="utf-8") for name in (INTERPRETATION, PATIENT, REPORT))
+    if said not in _LOADED:
+        _LOADED[said] = MappingSet.load(folder, list(community.facilities))
+    hub.pipeline = Pipeline(hub.url, community, _LOADED[said], now, hub.ids)
+    return _LOADED[said]
 
 
 async def again(hub: Hub, it: httpx.AsyncClient, **choice: Any) -> None:
@@ -88,9 +96,9 @@ def flag_of(result: dict[str, Any]) -> str:
 async def where_from(hub: Hub, result: str, community: Community, mappings: MappingSet) -> tuple[str, int, list[str]]:
     """Who says the flag of a result, in which version, and by which rules."""
     async with hub.pool.acquire() as connection:
-        versions = await recorded.versions(connection, "Observation", result, 10)
+        known = await recorded.versions(connection, "Observation", result, 10)
     path = "interpretation[0].coding[0].code"
-    (origin,) = provenance(f"Observation/{result}", versions, community, mappings, path).origins
+    (origin,) = provenance(f"Observation/{result}", known, community, mappings, path).origins
     return origin.said_by, origin.version, [source.rule for source in origin.sources]
 
 
@@ -169,7 +177,7 @@ async def test_what_a_message_alone_said_and_says_no_more_disappears(
     await hub.send(CHANNEL, register())
     await hub.run()
     (before,) = [p for p in await hub.resources("Patient") if "link" not in p]
-    changed(folder, "hl7v2/parts/patient.yaml", GENDER, "")
+    changed(folder, PATIENT, GENDER, "")
     mapped_by(hub, community, folder)
     await again(hub, it, everything=True)
     (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
@@ -187,7 +195,7 @@ async def test_what_a_person_said_since_does_not_disappear_with_its_rule(
     async with hub.pool.acquire() as connection:
         change = records.Change({**patient, "gender": "male"}, actor="wang")
         await records.put_many(connection, [change], now() + timedelta(seconds=1))
-    changed(folder, "hl7v2/parts/patient.yaml", GENDER, "")
+    changed(folder, PATIENT, GENDER, "")
     mapped_by(hub, community, folder)
     await again(hub, it, everything=True)
     (after,) = [p for p in await hub.resources("Patient") if "link" not in p]
@@ -236,7 +244,7 @@ async def test_a_resource_that_is_said_no_more_stays_and_is_told_of_once(
     await hub.run()
     before = await hub.resources("Specimen")
     assert len(before) == 2
-    changed(folder, "hl7v2/ORU_R01/mapping.yaml", "  - {resource: Specimen, for: order, part: specimen_source}\n", "")
+    changed(folder, REPORT, "  - {resource: Specimen, for: order, part: specimen_source}\n", "")
     mapped_by(hub, community, folder)
     queued = await ask(it, "/api/replay", reason="x", everything=True)
     await hub.run()
@@ -244,3 +252,54 @@ async def test_a_resource_that_is_said_no_more_stays_and_is_told_of_once(
     told = (await it.get(f"/api/replay/{queued['run']}")).json()
     assert (told["stays"], told["changed"]) == (2, 2), "its results name it no more"
     assert await hub.open_findings() == ["said-no-more"]
+
+
+async def test_what_was_skipped_and_still_cannot_be_understood_is_told_as_that(hub: Hub, it: httpx.AsyncClient) -> None:
+    await hub.send(CHANNEL, bad_result(control_id="BAD"))
+    await hub.run()
+    held = await hub.pool.fetchval("select id from journal")
+    await ask(it, f"/api/envelopes/{held}/skip", reason="x")
+    queued = await ask(it, "/api/replay", reason="x", everything=True, skipped=True)
+    await hub.run()
+    told = (await it.get(f"/api/replay/{queued['run']}")).json()
+    assert (told["refused"], told["changed"], told["unchanged"], told["waiting"]) == (1, 0, 0, 0)
+    (message,) = (await it.get(f"/api/replay/{queued['run']}/messages")).json()
+    assert message["replay"] == {"refused": "not-identified"}
+    assert await hub.pool.fetchval("select state from outcome") == "skipped"
+
+
+async def test_what_a_person_wrote_is_named_as_the_reason_why_it_stays(hub: Hub, it: httpx.AsyncClient) -> None:
+    await hub.send(CHANNEL, register())
+    await hub.run()
+    (patient,) = [p for p in await hub.resources("Patient") if "link" not in p]
+    async with hub.pool.acquire() as connection:
+        change = records.Change({**patient, "gender": "male"}, actor="wang")
+        await records.put_many(connection, [change], now() + timedelta(seconds=1))
+    queued = await ask(it, "/api/replay", reason="x", everything=True)
+    await hub.run()
+    (message,) = (await it.get(f"/api/replay/{queued['run']}/messages")).json()
+    (left,) = message["replay"]["left"]
+    assert (left["reference"], left["elements"]) == (f"Patient/{patient['id']}", ["gender"])
+    assert (left["envelope"], left["actor"]) == (None, "wang")
+
+
+async def test_a_batch_of_replays_asks_the_database_as_often_as_one_replay(
+    hub: Hub, it: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said before is read for all messages of a batch at once."""
+    asked: list[int] = []
+
+    async def counted(connection: Any, references: Any) -> Any:
+        asked.append(len(references))
+        return await of(connection, references)
+
+    of = versions.of
+    monkeypatch.setattr(versions, "of", counted)
+    for number in range(20):
+        await hub.send(CHANNEL, register(f"BS{number}", control_id=f"R{number}"))
+    await hub.run()
+    assert asked == [], "live messages read no history"
+    await ask(it, "/api/replay", reason="x", everything=True)
+    await hub.run()
+    assert len(asked) == 1
+    assert asked[0] > 20
