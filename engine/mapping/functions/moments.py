@@ -17,10 +17,11 @@ from engine.clock import CHINA
 _DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 """HL7 v2.5.1 chapter 2A, DTM: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."""
 _WRITTEN = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:(?:\s*T\s*|\s+)(\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
+    r"(?:(?:\s*T\s*|\s+|(?<=日))(\d{1,2})[:时点](\d\d)(?:[:分](\d\d)(\.\d+)?秒?|分)?)?\s*(Z|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
-_DATE_AND_TIME_APART = re.compile(r"(\d{4})(\d\d)(\d\d)[ T](\d\d)(\d\d)(\d\d)?()([+-]\d{4})?", re.ASCII)
+_DATE_AND_TIME_APART = re.compile(r"(\d{4})(\d\d)(\d\d)[ T](\d\d):?(\d\d)(?::?(\d\d)(\.\d+)?)?([+-]\d{4})?", re.ASCII)
 _CHINA_OFFSET = str(CHINA)
 
 
