@@ -25,7 +25,11 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 ROOM_BYTES = 1024 * 1024
 """No object begins in a segment with less left than this."""
 SPARE_SEGMENTS = 8
-"""Empty segments that are kept, because writing over blocks is flushed faster than allocating them."""
+"""Empty segments that are kept whole, because writing over blocks is flushed faster than allocating them."""
+SHORT_SPARE_SEGMENTS = 56
+"""Kept beside them, because every association at once has one, and a new file is flushed slowly."""
+SHORT_SPARE_BYTES = 4 * 1024 * 1024
+"""The blocks that one of those keeps."""
 MOST_PROCESSES = 64
 
 _LOCK = ".lock"
@@ -146,10 +150,12 @@ class Spool:
         """Uses a segment again that holds nothing any more."""
         if segment in self._free:
             self._free.remove(segment)
-        if segment.broken or len(self._free) >= SPARE_SEGMENTS:
+        spare = sum(1 for one in self._free if not one.kept)
+        kept_bytes = self._segment_bytes if spare < SPARE_SEGMENTS else SHORT_SPARE_BYTES
+        if segment.broken or spare >= SPARE_SEGMENTS + SHORT_SPARE_SEGMENTS:
             self._segments.remove(segment)
             segment.remove()
-        elif segment.use_again(self._draw(GENERATION_BYTES), self._segment_bytes):
+        elif segment.use_again(self._draw(GENERATION_BYTES), kept_bytes):
             self._free.append(segment)
         else:
             self._read.append(segment)

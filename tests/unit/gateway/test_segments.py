@@ -290,19 +290,24 @@ def test_a_segment_cut_at_any_byte_still_tells_what_stood_before_it(tmp_path: Pa
     spool.close()
 
 
-def test_spare_segments_are_not_hoarded(spool: Spool, tmp_path: Path) -> None:
-    lent = [spool.lend() for _ in range(spool_module.SPARE_SEGMENTS + 5)]
-    heads = []
+def test_of_spare_segments_the_first_keep_their_blocks_the_next_few_and_more_are_not_hoarded(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "SPARE_SEGMENTS", 3)
+    monkeypatch.setattr(spool_module, "SHORT_SPARE_SEGMENTS", 4)
+    monkeypatch.setattr(spool_module, "SHORT_SPARE_BYTES", 2 * PAGE)
+    lent = [spool.lend() for _ in range(9)]
     for segment in lent:
-        head = head_of(segment, b"data")
-        segment.write((b"data",), head.data_at)
+        data = bytes(3 * PAGE)
+        head = head_of(segment, data)
+        segment.write((data,), head.data_at)
         segment.seal(head)
         spool.keep(segment, head)
-        heads.append(head)
     for segment in lent:
         spool.release(segment)
-    assert len(list(tmp_path.rglob("*.segment"))) == spool_module.SPARE_SEGMENTS
+    assert sorted(path.stat().st_size // PAGE for path in tmp_path.rglob("*.segment")) == [2] * 4 + [5] * 3
     assert spool.kept_bytes == 0
+    assert len({spool.lend() for _ in range(7)}) == len(list(tmp_path.rglob("*.segment")))
 
 
 def test_a_segment_without_a_generation_holds_nothing_whatever_stands_in_it(spool: Spool, tmp_path: Path) -> None:
