@@ -96,3 +96,19 @@ def test_words_are_written_as_words_and_read_as_the_same(mapped: Map, mappings: 
 )
 def test_the_words_of_a_specimen_stay_with_its_code(mapped: Map, source: str, kind: dict[str, Any]) -> None:
     assert found(mapped, "Specimen", "ORU^R01", obr(f15=source))["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "system"),
+    [
+        ("ICD-10国临版", "urn:hutong:icd-10-clinical"),
+        ("ICD-10国临版2.0", "urn:hutong:icd-10-clinical"),
+        ("ICD-10医保版", "urn:hutong:icd-10-insurance"),
+        ("ICD-10", "http://hl7.org/fhir/sid/icd-10"),
+    ],
+)
+def test_the_editions_of_icd_10_are_systems_of_their_own_and_the_same_for_every_facility(
+    mapped: Map, name: str, system: str
+) -> None:
+    condition = found(mapped, "Condition", "ADT^A01", "PV1|1|I|||||||||||||||||V1", f"DG1|1||I10.x00^高血压^{name}")
+    assert condition["code"]["coding"][0] == {"system": system, "code": "I10.x00", "display": "高血压"}
