@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import asyncpg
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from engine import centres
@@ -186,6 +187,22 @@ async def test_a_picture_that_failed_comes_with_a_retry(sign_in: SignIn, waiting
     pictures.failing = False
     await page.get_by_role("button", name="重试").click()
     await expect(page.locator("img.picture")).to_be_visible()
+
+
+@pytest.mark.parametrize(("status", "code"), [(406, "not-renderable"), (500, "decoder-died")])
+async def test_a_picture_that_cannot_be_shown_is_said_to_be_so_without_a_retry(
+    sign_in: SignIn, waiting: str, status: int, code: str
+) -> None:
+    page = await sign_in("wang")
+    await page.route(
+        "**/rendered*",
+        lambda route: route.fulfill(
+            status=status, content_type="application/problem+json", body=f'{{"code": "{code}"}}'
+        ),
+    )
+    await page.get_by_role("button", name="领取").click()
+    await expect(page.get_by_text("这幅图像无法显示")).to_be_visible()
+    await expect(page.get_by_role("button", name="重试")).to_have_count(0)
 
 
 async def test_a_picture_can_be_windowed_moved_and_put_back(sign_in: SignIn, waiting: str) -> None:

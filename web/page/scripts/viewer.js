@@ -12,6 +12,7 @@ const WINDOW_PER_PIXEL = 1 / 400; // of the window's width, so that one sweep ov
 const GREYS = { center: 127.5, width: 255 }; // of a picture whose window the hub did not say: its own 256 greys
 const CT_WINDOWS = { lung: { center: -600, width: 1500 }, mediastinum: { center: 40, width: 400 }, bone: { center: 500, width: 2000 }, brain: { center: 40, width: 80 } };
 const SVG = "http://www.w3.org/2000/svg";
+const CANNOT_BE_SHOWN = new Set(["not-renderable", "decoder-died"]); // asking again would change nothing
 
 export function createViewer() {
   let images = [];
@@ -92,7 +93,8 @@ export function createViewer() {
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
       img.hidden = true;
-      say(t("view.failed"), h("button", { text: t("view.retry"), on: { click: load } }));
+      if (CANNOT_BE_SHOWN.has(error.code)) say(t("view.unshowable"));
+      else say(t("view.failed"), h("button", { text: t("view.retry"), on: { click: load } }));
       if (!(error instanceof Refused) && error.name !== "EncodingError") throw error;
     } finally {
       clearTimeout(slow);

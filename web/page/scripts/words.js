@@ -191,6 +191,7 @@ const words = {
   "view.bone": ["骨窗", "Bone"],
   "view.brain": ["脑窗", "Brain"],
   "view.none": ["没有图像", "No images"],
+  "view.unshowable": ["这幅图像无法显示：文件已损坏，或其编码不受支持。原始影像完整保存，其他图像不受影响。", "This image cannot be shown: it is broken, or encoded in a way that is not supported. It is kept as it was sent; the others are not affected."],
   "view.failed": ["图像载入失败。请按“重试”；仍失败请联系信息科。", "The image could not be loaded. Retry, or ask IT."],
   "view.retry": ["重试", "Retry"],
   "view.image": ["第 {n} / {total} 幅", "Image {n} / {total}"],
