@@ -12,6 +12,7 @@ import asyncpg
 
 from engine.codecs import fhir_json
 from engine.errors import Disposition, RecordError
+from engine.store import rows
 from engine.store.database import Connection
 from engine.store.tokens import tokens_of
 
@@ -59,12 +60,6 @@ set (version, last_updated, body, tokens, envelope, actor, mapping)
     = (c.version::int, $9, c.body::json, {_TOKENS}, {_ORIGIN})
 from {_CHANGED}
 where r.type = c.type and r.id = c.id and r.version = c.version::int - 1
-"""
-
-_CREATE = f"""
-insert into resource (type, id, version, last_updated, body, tokens, envelope, actor, mapping)
-select c.type, c.id, c.version::int, $9, c.body::json, {_TOKENS}, {_ORIGIN}
-from {_CHANGED}
 """
 
 
@@ -199,18 +194,21 @@ async def write(connection: Connection, changes: Sequence[Change], at: datetime)
             [c.expect_version for c in replaced],
         )
         _all_of(replaced, status)
-        await _run(connection, _REPLACE, replaced, at)
+        _all_of(replaced, await connection.execute(_REPLACE, *_columns(replaced), at))
     if created:
-        await _run(connection, _CREATE, created, at)
+        await _create(connection, created, at)
     return [Written(c.resource["resourceType"], c.resource["id"], (c.expect_version or 0) + 1) for c in changes]
 
 
-async def _run(connection: Connection, statement: str, changes: Sequence[Change], at: datetime) -> None:
+async def _create(connection: Connection, changes: Sequence[Change], at: datetime) -> None:
+    new = [
+        rows.Row(c.resource["resourceType"], c.resource["id"], body, tokens_of(c.resource), *c[1:4])
+        for c, body in zip(changes, _bodies(changes), strict=True)
+    ]
     try:
-        status = await connection.execute(statement, *_columns(changes), at)
+        await connection.copy_to_table(rows.TABLE, source=rows.copied(new, at), columns=rows.COLUMNS, format="binary")
     except asyncpg.UniqueViolationError:
         raise VersionConflict("a resource was created by another transaction") from None
-    _all_of(changes, status)
 
 
 def _columns(changes: Sequence[Change]) -> tuple[str | bytes, ...]:
@@ -218,7 +216,7 @@ def _columns(changes: Sequence[Change]) -> tuple[str | bytes, ...]:
         _PART.join([c.resource["resourceType"] for c in changes]),
         _PART.join([c.resource["id"] for c in changes]),
         _PART.join([str((c.expect_version or 0) + 1) for c in changes]),
-        _bodies(changes),
+        _PART.encode().join(_bodies(changes)),
         _PART.join([_TOKEN.join(tokens_of(c.resource)) for c in changes]),
         _PART.join([str(c.envelope or "") for c in changes]),
         _PART.join([c.actor or "" for c in changes]),
@@ -226,16 +224,14 @@ def _columns(changes: Sequence[Change]) -> tuple[str | bytes, ...]:
     )
 
 
-def _bodies(changes: Sequence[Change]) -> bytes:
+def _bodies(changes: Sequence[Change]) -> list[bytes]:
     """The resources as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
     bodies = [fhir_json.dumps(change.resource) for change in changes]
-    together = _PART.encode().join(bodies)
-    if _NUL in together:
-        for change, body in zip(changes, bodies, strict=True):
-            if _NUL in body.replace(_BACKSLASH, b""):
-                reference = "/".join(_key(change))
-                raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
-    return together
+    for change, body in zip(changes, bodies, strict=True):
+        if _NUL in body and _NUL in body.replace(_BACKSLASH, b""):
+            reference = "/".join(_key(change))
+            raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
+    return bodies
 
 
 def _all_of(changes: Sequence[Change], status: str) -> None:

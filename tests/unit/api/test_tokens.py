@@ -29,7 +29,7 @@ def test_a_coded_value_has_a_token_with_and_one_without_its_system() -> None:
         "id": "o",
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}, {"code": "HGB"}], "text": "血红蛋白"},
     }
-    assert tokens_of(observation) == ["code=718-7", "code@http://loinc.org|718-7", "code=HGB", "code@|HGB"]
+    assert tokens_of(observation) == ["code=718-7", "code=HGB", "code@http://loinc.org|718-7", "code@|HGB"]
 
 
 def test_a_status_is_kept_apart_by_type() -> None:
