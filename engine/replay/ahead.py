@@ -13,6 +13,7 @@ from engine.replay.world import World
 from engine.store import journaled
 from engine.store.database import Connection
 from engine.store.journaled import Ended, Looked, Span
+from engine.understanding import ORDER_ANSWER
 
 PORTION: Final = 100
 """Messages whose resources are read at once."""
@@ -63,9 +64,9 @@ class Ahead:
             for effect in await self._preview.of(connection, chosen):
                 yield self._changes(effect)
 
-    def _labels(self, message: Ended) -> tuple[str | None, str | None]:
+    def _labels(self, message: Ended) -> tuple[str | None, ...]:
         of = message.message_type, message.facility
-        return self._running.label(*of), self._changed.label(*of)
+        return self._running.label(*of), self._changed.label(*of), ORDER_ANSWER
 
     def _changes(self, effect: Effect) -> list[Change]:
         envelope, found = effect.understood.envelope, list[Change]()

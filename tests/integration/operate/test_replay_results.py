@@ -16,8 +16,10 @@ from engine.config import Community
 from engine.mapping import MappingSet
 from engine.pipeline import Pipeline
 from engine.provenance import MESSAGE, provenance
+from engine.replay import Ahead, Difference, What, World
 from engine.store import provenance as recorded
 from engine.store import records, versions
+from engine.store.journaled import Looked, connect_to_look, read, spans
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import register
 from tests.integration.operate.conftest import ask, changed
@@ -303,3 +305,49 @@ async def test_a_batch_of_replays_asks_the_database_as_often_as_one_replay(
     await hub.run()
     assert len(asked) == 1
     assert asked[0] > 20
+
+
+async def ahead_of(hub: Hub, running: World, changed_world: World) -> tuple[Ahead, set[tuple[What, str]]]:
+    """What is told before a replay of everything, by kind and place."""
+    difference, told = Difference(running, changed_world), set[tuple[What, str]]()
+    looked = Looked(now() - timedelta(days=1), now() + timedelta(seconds=1))
+    connection = await connect_to_look(hub.url)
+    try:
+        work = await spans(connection, looked, 10)
+        async with connection.transaction(readonly=True):
+            for span in work:
+                async for envelope in read(connection, looked, span):
+                    difference.of(envelope)
+        ahead = Ahead(running, changed_world, difference.affected)
+        for span in work:
+            await ahead.learn(connection, looked, span)
+        for span in work:
+            async for changes in ahead.told(connection, looked, span):
+                told |= {(kind.what, kind.where) for kind, _ in changes}
+    finally:
+        await connection.close()
+    return ahead, told
+
+
+async def test_before_a_replay_it_is_told_what_it_would_leave_and_what_nobody_would_say_any_more(
+    hub: Hub, community: Community, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = mapped_by(hub, community, folder)
+    flagged = report(("GLU", "22.6", "危急", "F"), ("K", "6.8", "危急", "F"))
+    await hub.send(CHANNEL, flagged.replace(b"|||||||||D01", "||||||||SER^血清|D01".encode("gb18030")))
+    await hub.send(CHANNEL, CORRECTION)
+    await hub.run()
+    changed(folder, INTERPRETATION, CRITICAL_WAS, CRITICAL_IS)
+    changed(folder, REPORT, "  - {resource: Specimen, for: order, part: specimen_source}\n", "")
+    worlds = World(community, was), World(community, mapped_by(hub, community, folder))
+    _, told = await ahead_of(hub, *worlds)
+    assert (What.RECORDED, "Observation.interpretation.coding.code") in told
+    assert (What.LEFT, "Observation.interpretation") in told, "the correction of K said it"
+    assert (What.STAYS, "Specimen") in told
+    assert (await ahead_of(hub, worlds[0], worlds[0]))[1] == set()
+    left_behind = await ahead_of(hub, worlds[1], worlds[1])
+    assert left_behind[1] == told, "what an earlier mapping recorded would be said anew as well"
+    monkeypatch.setattr("engine.replay.preview.MOST_CHANGED", 0)
+    monkeypatch.setattr("engine.replay.ahead.PORTION", 1)
+    cut_short, _ = await ahead_of(hub, *worlds)
+    assert cut_short.full
