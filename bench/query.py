@@ -1,6 +1,7 @@
-"""How fast is C-FIND at 100,000 studies? `python -m bench.query [STUDIES]`, from the identifier to the last answer.
+"""How fast are C-FIND and QIDO-RS at 100,000 studies? `python -m bench.query [STUDIES]`, from question to last answer.
 
-The service is asked without a network: what is measured is reading the identifier, the search and writing the answers.
+The services are asked without a network: what is measured is reading what is asked, the search and writing the answers.
+QIDO-RS looks at the studies of every facility, 25 of a page, and has each that it tells in the audit before it does.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 from pydicom.dataset import Dataset
@@ -24,11 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.cli.assembly import prepare
+from engine.config import Role
 from engine.pinyin import spoken
 from engine.store import imaging
 from engine.store.database import connect_pool
 from engine.store.embedded import EmbeddedPostgres
 from engine.store.imaging import Instance
+from pacs_gateway.dicomweb.routes import DicomWeb
 from pacs_gateway.location import Objects
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
@@ -56,6 +60,15 @@ class Patient:
     number: int
     name: str
     latin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Who asks over HTTP."""
+
+    name: str
+    facility: str = FACILITIES[0]
+    roles: tuple[Role, ...] = (Role.READER,)
 
 
 class Counting:
@@ -100,6 +113,7 @@ async def _measure(url: str, folder: Path, studies: int) -> None:
     for what in _KEYS:
         table.add_row(what, *await _times(find, what))
     console.print(table)
+    console.print(await _qido(pool, folder, studies))
     console.print(f"loading wrote {studies / loaded:.0f} studies (of 2 instances) a second")
     await pool.close()
 
@@ -213,6 +227,47 @@ async def _times(find: Find, what: str) -> tuple[str, ...]:
         f"{times[ROUNDS * 95 // 100]:.1f}",
         f"{times[-1]:.1f}",
     )
+
+
+async def _qido(pool: asyncpg.Pool, folder: Path, studies: int) -> Table:
+    web = DicomWeb(pool, folder / "objects")
+    table = Table(title=f"QIDO-RS at {studies} studies, 25 of a page, {ROUNDS} searches each")
+    for column in ("keys", "p50 ms", "p95 ms", "max ms"):
+        table.add_column(column, justify="left" if column == "keys" else "right")
+    for what, keys in _KEYS.items():
+        if what == "20 study UIDs":
+            continue
+        chosen, times = random.Random(what), []
+        for number in range(ROUNDS):
+            asked = keys(chosen, _patient(4 * chosen.randrange(8_000)))
+            began = time.perf_counter()
+            await _search(web, {**asked, "limit": "25"}, Searcher(f"reader{number % 8}"))
+            times.append((time.perf_counter() - began) * 1000)
+        times.sort()
+        quantiles = (times[ROUNDS // 2], times[ROUNDS * 95 // 100], times[-1])
+        table.add_row(what, *(f"{milliseconds:.1f}" for milliseconds in quantiles))
+    return table
+
+
+async def _search(web: DicomWeb, parameters: dict[str, str], caller: Searcher) -> None:
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/dicomweb/studies",
+        "query_string": urlencode(parameters).encode(),
+        "headers": [(b"host", b"hub")],
+        "caller": caller,
+    }
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("a search has no body")
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message.get("status", 200) not in (200, 204):
+            raise RuntimeError(f"a search was answered {message['status']}")
+
+    await web(scope, receive, send)
 
 
 async def _ask(find: Find, identifier: bytes) -> int:

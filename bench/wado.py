@@ -1,8 +1,8 @@
-"""How fast do stored instances come by WADO-RS? `python -m bench.wado`, beside granian sending plain files by path.
+"""How fast do stored instances come by WADO-RS? `python -m bench.wado [CONNECTIONS]`, beside granian and plain files.
 
-Instances of 0.5 MB are fetched by a token's holder, each look audited, over 8 kept connections; a search of 25 studies
-and the metadata of a series, which are prepared before, are asked for in the same run. Orthanc's DICOMweb plugin is
-measured where Debian's packages `orthanc` and `orthanc-dicomweb` are installed.
+Instances of 0.5 MB are fetched by a token's holder, each look audited, over 8 kept connections or as many as are named;
+a search of 25 studies and the metadata of a series, which are prepared before, are asked for in the same run. Orthanc's
+DICOMweb plugin is measured where Debian's packages `orthanc` and `orthanc-dicomweb` are installed.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Rate:
 
 
 def main() -> None:
+    connections = int(sys.argv[1]) if len(sys.argv) > 1 else CONNECTIONS
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as name, EmbeddedPostgres(Path(name) / "pg") as url:
         folder = Path(name)
         folder.chmod(0o755)
@@ -92,7 +93,7 @@ def main() -> None:
                 orthanc = stack.enter_context(_orthanc(folder / "orthanc"))
                 _post(f"http://127.0.0.1:{orthanc[1]}/dicom-web/studies", objects, {})
                 loads += _loads("Orthanc", *orthanc, "/dicom-web", "")[1:]
-            _report(loads, process)
+            _report(loads, process, connections)
 
 
 def _loads(who: str, server: psutil.Process, port: int, root: str, headers: str) -> list[Load]:
@@ -111,11 +112,11 @@ def _loads(who: str, server: psutil.Process, port: int, root: str, headers: str)
     ]
 
 
-def _report(loads: Sequence[Load], process: psutil.Process) -> None:
+def _report(loads: Sequence[Load], process: psutil.Process, connections: int) -> None:
     for load in loads:
-        _measured(load, 0.3)
-    rounds = [[_measured(load, SECONDS) for load in loads] for _ in range(ROUNDS)]
-    table = Table(title=f"{CONNECTIONS} connections, {INSTANCES} instances of 0.5 MB in {STUDIES} studies")
+        _measured(load, 0.3, connections)
+    rounds = [[_measured(load, SECONDS, connections) for load in loads] for _ in range(ROUNDS)]
+    table = Table(title=f"{connections} connections, {INSTANCES} instances of 0.5 MB in {STUDIES} studies")
     for heading in ("", "requests/s", "MB/s", "ms of processor"):
         table.add_column(heading, justify="right" if heading else "left")
     for load, rates in zip(loads, zip(*rounds, strict=True), strict=True):
@@ -130,19 +131,19 @@ def _report(loads: Sequence[Load], process: psutil.Process) -> None:
 # ── who asks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _measured(load: Load, seconds: float) -> Rate:
+def _measured(load: Load, seconds: float, connections: int) -> Rate:
     counts: list[tuple[int, int]] = []
     begun, worked = time.perf_counter(), _worked(load.server)
     lanes = [
         threading.Thread(target=lambda lane=lane: counts.append(_asked(load, lane, begun + seconds)))
-        for lane in range(CONNECTIONS)
+        for lane in range(connections)
     ]
     for lane in lanes:
         lane.start()
     for lane in lanes:
         lane.join()
     took = time.perf_counter() - begun
-    if len(counts) < CONNECTIONS:
+    if len(counts) < connections:
         raise RuntimeError(f"{load.what}: a connection broke")
     requests, size = (sum(column) for column in zip(*counts, strict=True))
     return Rate(requests / took, size / took / 1e6, (_worked(load.server) - worked) / requests * 1000)
