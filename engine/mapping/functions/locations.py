@@ -148,10 +148,20 @@ def temporary_place(options: Options) -> Apply:
     return apply
 
 
-@function(4)
+@function(None)
 def assigned_place(options: Options) -> Apply:
-    """Where the patient is (PV1-3): active; planned while only expected; completed, with its end, once discharged."""
-    return _Now(options).read
+    """Where the patient is (PV1-3): active; planned while only expected; completed, with its end, once discharged.
+
+    Fields: the place, PV1-2 and, for the end, MSH-9 and PV1-45; a row of a facility may leave the last two out.
+    """
+    now = _Now(options)
+
+    def apply(raw: str, *said: Any) -> Resource | None:
+        *known, scope = said
+        patient_class, message_type, discharged = [*known, "", "", ""][:3]
+        return now.read(raw, patient_class, message_type, discharged, scope)
+
+    return apply
 
 
 @function(4)

@@ -9,7 +9,10 @@ import pytest
 
 from engine.codecs import er7
 from engine.mapping import MappingSet
-from tests.unit.mapping.conftest import CONTEXT, Map
+from engine.mapping.registry import FUNCTIONS, Options
+from engine.mapping.scope import Scope
+from engine.terminology import Tables
+from tests.unit.mapping.conftest import CONTEXT, FOLDER, Map
 from tests.unit.mapping.segments import pid, segment
 from tests.unit.mapping.test_lens import lines, read, written
 
@@ -77,3 +80,16 @@ def test_a_visit_that_ended_is_written_with_the_places_it_ended_in(mapped: Map, 
     assert (pv1[3], pv1[6], pv1[11], pv1[45]) == ("NEI^201^03", "", "XSS", "20260403172500")
     again = [each for each in read(mappings, message.payload).resources if each["resourceType"] == "Encounter"]
     assert again == [each for each in before if each["resourceType"] == "Encounter"]
+
+
+@pytest.mark.usefixtures("mappings")
+def test_a_row_of_a_facility_that_names_only_the_place_and_the_class_still_reads() -> None:
+    tables = Tables.load(FOLDER / "tables")
+    read = FUNCTIONS["assigned_place"].make(Options("baishi", tables))
+    scope = Scope(CONTEXT, "utf-8", b"")
+    assert [read("NK^1", patient_class, scope)["status"] for patient_class in ("I", "P", "")] == [
+        "active",
+        "planned",
+        "active",
+    ]
+    assert read("NK^1", scope)["status"] == "active"
