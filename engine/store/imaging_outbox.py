@@ -66,10 +66,11 @@ class PrioritisedDue(Due):
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """One object that a system has not taken yet."""
+    """One object that a system has not taken yet; `rejects` where it is a rejection note of ours."""
 
     sha256: bytes
     content: Content
+    rejects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,14 @@ async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> lis
                 select from sent_instance s
                 where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.taken)
         ), mine as (
-            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number
+            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number,
+                   false as rejects
             from instance where study_uid = $2 and facility = $3 and not conflict
             union all
-            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number from note
+            select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number, true
+            from note
         )
-        select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256
+        select i.sop_uid, i.sop_class, i.transfer_syntax, i.location, i.charset, i.bytes, i.sha256, i.rejects
         from mine i left join sent_instance s
              on s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.sop_uid = i.sop_uid
                 and s.sha256 = i.sha256
@@ -183,6 +186,7 @@ async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> lis
             row["sha256"],
             Content(row["sop_uid"], row["sop_class"], row["transfer_syntax"], row["location"], row["charset"],
                     row["bytes"]),
+            row["rejects"],
         )
         for row in rows
     ]  # fmt: skip

@@ -8,9 +8,13 @@ from collections.abc import Callable, Sequence
 from engine.clock import Clock
 from engine.config import DicomEndpoint
 from engine.errors import DeliveryError, HutongError
-from engine.store import imaging_outbox
+from engine.finding import Finding, Severity
+from engine.store import findings, imaging_outbox
+from engine.store.database import Connection
+from engine.store.findings import Raised
 from engine.store.imaging_outbox import Answer, ImagingOwed, StudyOwed
 from engine.store.outbox import Due
+from engine.studies import study_id
 from pacs_gateway.entrusting import entrust
 from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scu.peer import Peer
@@ -19,6 +23,8 @@ from pacs_gateway.sending.line import Line
 from pacs_gateway.sending.outcome import Outcome, Turns
 from pacs_gateway.sending.priors import PriorsErrand
 from pacs_gateway.sending.study import Sent, StudySending
+
+NOTE_REFUSED = "rejection-note-refused"
 
 
 class Errands:
@@ -71,9 +77,29 @@ class Errands:
             again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
         async with turns.transaction() as connection:
             taken = await imaging_outbox.taken(connection, self._endpoint.name, study)
+            if any(one.rejects for one in unsent) and again is None:
+                await self._tell_of_rejections(connection, study, sending.sent)
             if self._endpoint.commits and again is None:
                 await entrust(connection, self._endpoint.name, study.study_uid, study.facility, self._clock())
         return _outcome(sending.sent, taken, len(unsent), again)
+
+    async def _tell_of_rejections(self, connection: Connection, study: StudyOwed, sent: Sent) -> None:
+        """A system that does not take a rejection note goes on showing what was rejected, and nobody there knows."""
+        about, at = f"ImagingStudy/{study_id(study.facility, study.study_uid)}", self._clock()
+        how = "It was refused again." if sent.rejections_refused else "The note has arrived."
+        await findings.settle(connection, NOTE_REFUSED, about, how, at)
+        if sent.rejections_refused:
+            await findings.raise_many(connection, [Raised(_note_refused(self._endpoint.name), about=about)], at)
+
+
+def _note_refused(endpoint: str) -> Finding:
+    return Finding(
+        NOTE_REFUSED,
+        f"{endpoint} does not take the rejection note of this study (Key Object Selection Document, IOCM): what was "
+        "rejected or corrected here is shown there still. Have it removed there by hand, or have the class accepted "
+        "and send the delivery again.",
+        Severity.ERROR,
+    )
 
 
 def _outcome(sent: Sent, taken: int, unsent: int, again: DeliveryError | None) -> Outcome:

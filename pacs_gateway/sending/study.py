@@ -33,11 +33,14 @@ class Sent:
     notes    what a person should know, and of how many objects
     refused  why objects were refused for good, and how many were
     paused   whether it stopped because the system may not be sent to now
+
+    rejections_refused  how many of those were rejection notes
     """
 
     taken: int = 0
     notes: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    rejections_refused: int = 0
     paused: bool = False
 
     @property
@@ -98,7 +101,7 @@ class StudySending:
             self._answer(one, NOT_OFFERED, error.message, taken=False)
             if error.disposition is Disposition.RETRY:
                 raise
-            self._count(self.sent.refused, error.message)
+            self._refuse(one, error.message)
             return
         verdict = verdict_of(status)
         taken = verdict in (Verdict.TAKEN, Verdict.TAKEN_WITH_WARNING)
@@ -112,7 +115,7 @@ class StudySending:
             if note:
                 self._count(self.sent.notes, note)
         else:
-            self._count(self.sent.refused, note)
+            self._refuse(one, note)
         await self._write_down_soon()
 
     async def _offered(self, requestor: Requestor, one: Unsent) -> tuple[int, str]:
@@ -124,6 +127,10 @@ class StudySending:
 
     def _answer(self, one: Unsent, status: int, note: str, *, taken: bool) -> None:
         self._answers.append(Answer(one.content.sop_uid, one.sha256, status, taken, note))
+
+    def _refuse(self, one: Unsent, why: str) -> None:
+        self.sent.rejections_refused += one.rejects
+        self._count(self.sent.refused, why)
 
     async def _write_down_soon(self) -> None:
         now = asyncio.get_running_loop().time()

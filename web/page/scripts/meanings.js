@@ -61,6 +61,7 @@ const meanings = {
   "note-unreadable": "收到的作废通知无法读取，未执行",
   "patient-id-differs": "同一检查的影像写了两个患者号",
   "accession-differs": "同一检查的影像写了两个检查号",
+  "rejection-note-refused": "对方系统不接收拒绝说明（IOCM），在那里仍显示已作废的影像",
   "study-birth-date-differs": "影像上的出生日期与申请不同，请核对",
   "study-late": "检查算作完整之后又有影像到达，之前看过的人没有看到",
   "study-late-after-report": "报告签发后又有影像到达，请查看，必要时补充报告",
