@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from asyncpg import Record
 
 from engine.centres.request import CENTRE
 from engine.centres.states import RequestState
@@ -30,6 +32,16 @@ async def open_requests(
 ) -> list[Stored]:
     """Requests in these states at these centres, the most urgent first and then the oldest."""
     return await _requests(connection, _REQUESTS + _MOST_URGENT_FIRST, states, centres, limit)
+
+
+async def open_requests_in_pages(
+    connection: Connection, states: Iterable[RequestState], centres: Iterable[str], size: int
+) -> AsyncIterator[list[Stored]]:
+    """All of `open_requests`, so many at a time; in the caller's transaction, which must see one moment."""
+    statement = (_REQUESTS + _MOST_URGENT_FIRST).removesuffix("limit $3\n")
+    cursor = await connection.cursor(statement, _state_tokens(states), _at_centres(centres))
+    while rows := await cursor.fetch(size):
+        yield [_stored(row) for row in rows]
 
 
 async def closed_requests(
@@ -124,7 +136,11 @@ async def _requests(
     connection: Connection, statement: str, states: Iterable[RequestState], centres: Iterable[str], limit: int
 ) -> list[Stored]:
     rows = await connection.fetch(statement, _state_tokens(states), _at_centres(centres), limit)
-    return [Stored(r["type"], r["id"], r["version"], r["last_updated"], fhir_json.loads(r["body"])) for r in rows]
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: Record) -> Stored:
+    return Stored(row["type"], row["id"], row["version"], row["last_updated"], fhir_json.loads(row["body"]))
 
 
 def _state_tokens(states: Iterable[RequestState]) -> list[str]:

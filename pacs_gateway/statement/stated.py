@@ -227,8 +227,9 @@ def _web() -> Iterator[Block]:
             ("Results of one answer", str(MOST_RESULTS)),
             (
                 "Workitems",
-                "the reading requests of the caller's centres. They are opened by orders and completed by signed "
-                "reports: Create and Request Cancellation are refused, CANCELED puts a request back",
+                "the reading requests of the caller's centres, 500 in an answer, the next by offset. They are opened "
+                "by orders and completed by signed reports: Create and Request Cancellation are refused, CANCELED puts "
+                "a request back. Subscriptions, and events of them, are not supported",
             ),
         ],
     )

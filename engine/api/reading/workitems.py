@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -42,6 +42,10 @@ Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _MOST = 500
+_TOGETHER = 200
+"""Requests that are read at once while it is searched."""
+_MOST_LOOKED_AT = 20_000
+"""Requests of one search: a key that nothing matches would have all of them read, of every year."""
 _KEYWORDS = {
     "sopinstanceuid": "00080018",
     "accessionnumber": "00080050",
@@ -63,17 +67,30 @@ _TRANSACTION, _STATE = "00081195", "00741000"
 
 @router.get("", response_class=Response)
 async def search(request: Request, caller: Reader, hub: Hub) -> Response:
-    """Workitems of the caller's centres that match, the most urgent and oldest first; 204 when none does."""
+    """Workitems of the caller's centres that match, the most urgent and oldest first; 204 when none does.
+
+    An answer holds 500 at most, and says when there are more: `offset` leads on, in the same order.
+    """
     limit, offset = (_number(request, name, default) for name, default in (("limit", _MOST), ("offset", 0)))
     keys = [(_path(name), value) for name, value in request.query_params.items() if name.lower() not in _NO_MATCHING]
     at, names = hub.clock(), centres_of(caller, hub.config, None)
-    async with hub.pool.acquire() as connection:
-        tasks = await store.open_requests(connection, list(RequestState), names, _MOST)
-        found = [_told(docket, hub, request, at) for docket in await desk.fill(connection, tasks)]
-        matching = [said for said in found if all(_matches(said, path, value) for path, value in keys)]
-        told = matching[offset : offset + min(limit, _MOST)]
+    last = offset + min(limit, _MOST)
+    told: list[workitem.DataSet] = []
+    matched = looked_at = 0
+    async with hub.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        async for tasks in store.open_requests_in_pages(connection, _states(keys), names, _TOGETHER):
+            for docket in await desk.fill(connection, tasks):
+                said = _told(docket, hub, request, at)
+                if all(_matches(said, path, value) for path, value in keys):
+                    matched += 1
+                    if offset < matched <= last:
+                        told.append(said)
+            looked_at += len(tasks)
+            if matched > last or looked_at >= _MOST_LOOKED_AT:
+                break
         await audit.write(connection, [audit.Audited(caller.name, "search", "Task", {"found": len(told)})], at)
-    headers = {"Warning": '299 hutong "There are additional results"'} if len(matching) > offset + len(told) else {}
+    more = matched > last or looked_at >= _MOST_LOOKED_AT
+    headers = {"Warning": '299 hutong "There are additional results"'} if more else {}
     return _json(told, headers=headers) if told else Response(status_code=204, headers=headers)
 
 
@@ -163,6 +180,12 @@ def _change(body: bytes) -> tuple[str, str]:
     if state not in (workitem.IN_PROGRESS, workitem.COMPLETED, workitem.CANCELED):
         raise ParseError("the Procedure Step State is none to change to", location=_STATE)
     return transaction, state
+
+
+def _states(keys: Sequence[tuple[list[str], str]]) -> list[RequestState]:
+    """In which states requests can match; the index leaves out the others."""
+    named = {value for path, value in keys if path == [_STATE] and value in workitem.STATES.values()}
+    return [state for state in RequestState if not named or workitem.STATES[state] in named]
 
 
 def _path(name: str) -> list[str]:
