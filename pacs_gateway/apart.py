@@ -210,7 +210,8 @@ def _serve(line: Connection) -> None:
     """Until nobody is at the other end, however that came."""
     keep_libraries_discreet()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # what would be written is full of a patient's data
-    Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_DIE))
+    with contextlib.suppress(OSError):  # some containers do not let anybody say so
+        Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_DIE))
     while True:
         try:
             limits, work, arguments, has_file = line.recv()
