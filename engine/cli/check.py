@@ -74,6 +74,8 @@ def check(
         _console.print(f"{len(failed)} of {len(results)} mapping tests failed")
         raise typer.Exit(1)
     _console.print(f"[green]✓[/] {len(results)} mapping tests passed")
+    if own_mappings(community) is not None:
+        _console.print("[dim]a hub that runs takes changed mappings when it is started again: Ctrl-C, hutong serve[/]")
 
 
 def _show_coverage(mapping_set: MappingSet, files: Path, *, as_json: bool, as_markdown: bool) -> None:

@@ -32,6 +32,7 @@ from engine.mapping.draft.trial import tried_on
 from engine.mapping.loader import MAPPING_FILE, TEST_FILE, TESTS_OF_FACILITY, Loaded, load
 from engine.mapping.mapped import Context, Mapped
 from engine.mapping.mapping_set import MappingSet
+from engine.mapping.row_text import row_of
 from engine.terminology import Tables
 
 _EXAMPLE = "example"
@@ -190,9 +191,9 @@ def _asleep(each: Survey, surveys: Iterable[Survey], tried: Mapping[str, Sequenc
     awake: Counter[tuple[str, str]] = Counter()
     for other in surveys:
         results = [one.result for one in tried[other.name]]
-        ran = {rule.id for result in results if isinstance(result, Mapped) for rule in result.ran}
-        awake.update((row.resource, row.row) for row in other.moved if row.rule is not None and row.id in ran)
-    return [row for row in each.moved if row.rule is not None and (row.resource, row.row) not in awake]
+        ran = {row_of(rule) for result in results if isinstance(result, Mapped) for rule in result.ran}
+        awake.update((row.resource, row.row) for row in other.moved if row.row in ran)
+    return [row for row in each.moved if row.rule is not None and row.rule.to and (row.resource, row.row) not in awake]
 
 
 def _test(each: Survey, tried: Sequence[_Tried], ground: Ground) -> list[DraftedFile]:

@@ -13,6 +13,10 @@ from engine.mapping.draft.shifting import Shift
 from engine.mapping.row_text import row_of
 
 MESSAGE_HEADER = "MSH"
+_FIRST_OF_SEVERAL = "patient_id"
+"""Takes the first of its fields that says a number: in place of one that is sent nowhere it may look at another again.
+
+Left as it is, it would take what stands there now, a name perhaps, for the number of the patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ def moved(
     seen: set[tuple[str, str]] = set()
     for entry in definition.resources:
         if _is_never_sent(entry, by_segment, filled):
-            yield entry.id, Moved(entry.resource, entry.id.id, None)
+            read = _moved(entry.id, by_segment) if _is_referred_to(entry, definition) else None
+            yield entry.id, Moved(entry.resource, entry.id.id, read)
             continue
         for rule in (entry.id, *entry.rules):
             key = entry.resource, rule.id
@@ -78,6 +83,16 @@ def _is_never_sent(entry: ResourceRules, by_segment: Mapping[str, Shift], filled
     return misreads and not _is_filled([place for place in places if place is not None], filled)
 
 
+def _is_referred_to(entry: ResourceRules, definition: Definition) -> bool:
+    """Whether others speak of what it makes, and nothing else makes one: then its id stays, and is made of nothing."""
+    others = [each for each in definition.resources if each is not entry]
+    if any(each.resource == entry.resource and not each.says_more for each in others):
+        return False
+    return any(
+        each.within == entry.resource or any(rule.refer == entry.resource for rule in each.rules) for each in others
+    )
+
+
 def _is_filled(names: Iterable[FieldName], filled: Collection[tuple[str, int]]) -> bool:
     return any((name.segment, name.number) in filled for name in names)
 
@@ -85,6 +100,9 @@ def _is_filled(names: Iterable[FieldName], filled: Collection[tuple[str, int]]) 
 def _moved(rule: Rule, by_segment: Mapping[str, Shift]) -> Rule | None:
     sources = [_place(name, by_segment) for name in rule.sources]
     otherwise = tuple(found for name in rule.otherwise if (found := _place(name, by_segment)) is not None)
+    standing = next((name for name in sources if name is not None), None)
+    if rule.function == _FIRST_OF_SEVERAL and standing is not None:
+        sources = [name if name is not None else standing for name in sources]
     if None in sources:
         if sources[0] is None and rule.to:
             return None

@@ -74,6 +74,7 @@ def test_every_code_that_a_table_was_asked_for_in_vain_is_a_row_with_codes_in_wo
         "unknown Adjustment"
     }
     assert "such as AA 危急 Critical abnormal, HH 危急偏高 Critical high" in rows_of(own, "interpretation")["危急"]
+    assert rows_of(own, "units")["某单位/某"].startswith("met 1 times in OBX-6")
 
 
 def test_of_people_only_codes_and_kinships_are_shown(made: Draft, own: Path) -> None:

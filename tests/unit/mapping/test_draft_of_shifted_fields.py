@@ -127,3 +127,24 @@ def test_a_card_in_the_field_of_a_licence_is_said_with_its_evidence_and_read(fol
     context = Context("zhuling", "zhuling", "test", datetime(2026, 5, 15, tzinfo=UTC))
     patient = mapping.apply(er7.parse("\r".join(lines[:2]).encode()), context).resources[0]
     assert [each["type"]["coding"][0]["code"] for each in patient["identifier"]] == ["MR", "NNCHN"]
+
+
+def test_what_others_refer_to_stays_and_a_name_is_no_number_of_a_patient(folder: Path, tmp_path: Path) -> None:
+    """A HIS without PID-4: the card stands in PID-18, of which charges have an account, and the name in PID-4."""
+    own = tmp_path / "mappings"
+    own.mkdir()
+    charge = "FT1|1|T1||20240610|20240613163000|CG|SF0012^胸片^L|||1"
+    (patient,) = moved(PATIENTS[:1], 4, -1)
+    lines = [HEAD.format("DFT^P03", 1), patient, charge]
+    samples = tmp_path / "samples.hl7"
+    samples.write_text("\r".join(lines), encoding="utf-8")
+    made = draft(samples_of([samples]), Ground(folder, own, ["zhuling"], "zhuling"))
+    for each in made.files:
+        place = own / each.file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(each.content)
+    text = (own / "facilities/zhuling/dft_draft.yaml").read_text(encoding="utf-8")
+    assert "- {rule: account-id, from: PID-17, with: account_id}" in text
+    assert "- {rule: patient-id, from: [PID-3, PID-2, PID-3, PID-18, PID-17], with: patient_id, needed: yes}" in text
+    own_results = [result for result in run_tests(folder, own) if result.file.startswith("mappings/")]
+    assert [failure for result in own_results for failure in result.failures] == []
