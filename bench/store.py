@@ -1,9 +1,11 @@
 """How fast is C-STORE, durable? `python -m bench.store`, beside DCMTK's storescp, Orthanc and the bare disk.
 
-Every sender is DCMTK's storescu, with TCP_NODELAY=1 on both sides: without it Debian's builds stall 40 ms an object.
-hutong answers when the object is flushed, and its index row follows; storescp flushes nothing; Orthanc, measured where
-Debian's package is installed, flushes and indexes before it answers. Starting the senders is part of every figure: with
-50 of them it is most of it, for every server alike.
+Every sender of the first table is DCMTK's storescu, with TCP_NODELAY=1 on both sides: without it Debian's builds stall
+40 ms an object. hutong answers when the object is flushed, and its index row follows; storescp flushes nothing;
+Orthanc, measured where Debian's package is installed, flushes and indexes before it answers. Starting the senders is
+part of those figures: with 50 of them it is most of it, for every server alike. In the second table the associations
+stand before the time begins (`bench.associated`). Beside both: the processor time of the server for one object, which a
+busy machine changes less than it does any rate; without that of hutong's database.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, 
 from rich.console import Console
 from rich.table import Table
 
+from bench import associated
+from bench.cpu import used_secs_with_children
 from bench.ready import free_port, listens, until
 from engine.cli.assembly import prepare
 from engine.store.embedded import EmbeddedPostgres
@@ -58,6 +62,11 @@ CT_FIFTY = Load("200 CT of 0.5 MB, 50 associations", 512, 200, 50)
 DX_FOUR = Load("20 radiographs of 15 MB, 4 associations", 2740, 20, 4, str(DigitalXRayImageStorageForPresentation))
 DX_FIFTY = Load("50 radiographs of 15 MB, 50 associations", 2740, 50, 50, str(DigitalXRayImageStorageForPresentation))
 LOADS = (CT_ONE, CT_FOUR, CT_FIFTY, DX_FOUR, DX_FIFTY)
+STANDING = (
+    Load("400 CT of 0.5 MB, 4 associations", 512, 400, 4),
+    Load("400 CT of 0.5 MB, 50 associations", 512, 400, 50),
+)
+"""Sent over associations that stand already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +92,71 @@ def main() -> None:
 
 
 def _report(servers: Sequence[Server], folder: Path) -> None:
-    table = Table(title="C-STORE from storescu, MB/s")
-    for heading in ("load", *(server.name for server in servers), "bare disk", *_ratios(servers)):
-        table.add_column(heading, justify="left" if heading == "load" else "right")
     numbers = iter(range(1, 1_000_000))
-    hutong = servers[0]
     sent = 0
-    rates: dict[str, float] = {}
-    for load in LOADS:
-        rounds: list[list[float]] = []
-        for _ in range(ROUNDS):
-            measured = []
-            for server in servers:
-                with _objects(load, next(numbers)) as files:
-                    measured.append(_sent(server, load, files))
-                sent += load.objects if server is hutong else 0
-                server.settled(sent)
-            rounds.append([*measured, _bare(load, folder / "bare")])
-        ratios = [[each[0] / other for other in each[1:]] for each in rounds]
-        middle = [median(column) for column in zip(*rounds, strict=True)]
-        rates[load.what] = middle[0]
-        table.add_row(
-            load.what,
-            *(f"{rate:,.0f}" for rate in middle),
-            *(f"{median(column):.2f}" for column in zip(*ratios, strict=True)),
-        )
     console = Console()
+
+    def rounds(load: Load, send: Callable[[Server, Load, int], float]) -> list[list[Measured]]:
+        """Of every server in turn, and of the bare disk, some times."""
+        nonlocal sent
+        measured: list[list[Measured]] = []
+        for _ in range(ROUNDS):
+            measured.append([])
+            for server in servers:
+                used = used_secs_with_children(server.process.pid)
+                rate = send(server, load, next(numbers))
+                spent_secs = (used_secs_with_children(server.process.pid) - used) / load.objects
+                measured[-1].append(Measured(rate, spent_secs))
+                sent += load.objects if server is servers[0] else 0
+                server.settled(sent)
+            measured[-1].append(Measured(_bare(load, folder / "bare"), 0))
+        return measured
+
+    table = _table("C-STORE from storescu, MB/s", servers)
+    for load in LOADS:
+        _add(table, load, rounds(load, _sent_by_storescu))
     console.print(table)
-    console.print(f"{ROUNDS} rounds in turn; medians, and medians of the ratios of one round.")
-    console.print(f"50 associations : 4 associations = {rates[CT_FIFTY.what] / rates[CT_FOUR.what]:.2f}")
-    console.print(f"most memory of the gateway's process: {_peak_megabytes(hutong.process):.0f} MB")
+    table = _table("C-STORE over associations that stand, MB/s", servers)
+    rates = [_add(table, load, rounds(load, _sent_over_standing)) for load in STANDING]
+    console.print(table)
+    console.print(
+        f"{ROUNDS} rounds in turn; medians, and medians of the ratios of one round. In brackets ms of processor."
+    )
+    for server, four, fifty in zip(servers, *rates, strict=False):  # the last one is the disk
+        console.print(f"{server.name}: 50 associations : 4 associations = {fifty / four:.2f}")
+    console.print(f"most memory of the gateway's process: {_peak_megabytes(servers[0].process):.0f} MB")
 
 
-def _ratios(servers: Sequence[Server]) -> list[str]:
-    return [f"{servers[0].name} : {other}" for other in (*(server.name for server in servers[1:]), "bare")]
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """MB/s by the clock, and seconds of the server's processor time for an object."""
+
+    rate: float
+    spent_secs: float
+
+
+def _table(title: str, servers: Sequence[Server]) -> Table:
+    names = [*(server.name for server in servers), "bare disk"]
+    table = Table(title=title)
+    for heading in ("load", *names, *(f"{names[0]} : {other}" for other in names[1:])):
+        table.add_column(heading, justify="left" if heading == "load" else "right")
+    return table
+
+
+def _add(table: Table, load: Load, rounds: Sequence[Sequence[Measured]]) -> list[float]:
+    """A row of the table; the middle rate of each column."""
+    columns = list(zip(*rounds, strict=True))
+    rates = [median(one.rate for one in column) for column in columns]
+    spent = [median(one.spent_secs for one in column) * 1e3 for column in columns]
+    ratios = [
+        median(ours.rate / other.rate for ours, other in zip(columns[0], each, strict=True)) for each in columns[1:]
+    ]
+    table.add_row(
+        load.what,
+        *(f"{rate:,.0f} ({ms:.1f})" if ms else f"{rate:,.0f}" for rate, ms in zip(rates, spent, strict=True)),
+        *(f"{ratio:.2f}" for ratio in ratios),
+    )
+    return rates
 
 
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +191,17 @@ def _dataset(load: Load, number: int, place: int, pixels: bytes) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset
+
+
+def _sent_by_storescu(server: Server, load: Load, number: int) -> float:
+    with _objects(load, number) as files:
+        return _sent(server, load, files)
+
+
+def _sent_over_standing(server: Server, load: Load, number: int) -> float:
+    pixels = os.urandom(load.side * load.side * 2)
+    messages = [associated.message(_dataset(load, number, place, pixels), place + 1) for place in range(load.objects)]
+    return associated.sent(server.port, load.sop_class, str(ExplicitVRLittleEndian), messages, load.associations)
 
 
 def _sent(server: Server, load: Load, files: Sequence[Path]) -> float:
