@@ -86,6 +86,7 @@ const meanings = {
   "time-precision": "时间精度不足，请看下面的说明",
   "time-reversed": "结束时间早于开始时间，结束时间未采用",
   "time-unreadable": "日期时间无法读取，未采用",
+  "unit-unmapped": "结果的单位不在单位表中，已按文字保留，其数值不与其他结果比较",
   "unlink-not-applied": "两位患者并非因关联而是同一人，未拆分",
   "unlink-of-unlinked": "两位患者本未关联",
   "value-type-unknown": "OBX-2 的数据类型尚不支持，已按文字保留",
