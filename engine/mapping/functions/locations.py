@@ -44,6 +44,9 @@ _LEVELS = (
 """Facility, building, floor, point of care, room, bed, after HL7's map of PL; a point of care may be a ward, a clinic
 or a department, and only PL.6 says which."""
 
+_SAID = 4
+"""What assigned_place is told besides the place: PV1-2, MSH-9, PV1-45, and the scope."""
+
 Placed = tuple[Resource, tuple[tuple[str, Resource], ...]]
 """The reference to a place, and the Locations to be noted with it, by reference."""
 
@@ -157,8 +160,10 @@ def assigned_place(options: Options) -> Apply:
     now = _Now(options)
 
     def apply(raw: str, *said: Any) -> Resource | None:
-        *known, scope = said
-        patient_class, message_type, discharged = [*known, "", "", ""][:3]
+        if len(said) < _SAID:
+            *known, scope = said
+            said = (*known, *[""] * (_SAID - len(said)), scope)
+        patient_class, message_type, discharged, scope = said
         return now.read(raw, patient_class, message_type, discharged, scope)
 
     return apply
@@ -170,7 +175,7 @@ def temporary_place_now(options: Options) -> Apply:
     now = _Now(options)
 
     def apply(raw: str, patient_class: str, message_type: str, discharged: str, scope: Scope) -> Resource | None:
-        found = now.read(raw, patient_class, message_type, discharged, scope)
+        found = now.read(raw, patient_class, message_type, discharged, scope) if raw else None
         return {"extension": [_CLASSIFICATION], **found} if found is not None else None
 
     return apply
@@ -179,18 +184,21 @@ def temporary_place_now(options: Options) -> Apply:
 class _Now:
     """Says where the patient is, as far as the visit goes: somebody who was discharged is there no more."""
 
-    __slots__ = ("_events", "_locations")
+    __slots__ = ("_events", "_locations", "_states")
 
     def __init__(self, options: Options) -> None:
         self._locations, self._events = Locations(options), options.tables["visit_events"]
+        self._states: dict[str, str] = {}
+        """What was read so far of MSH-9; a feed has a few."""
 
     def read(self, raw: str, patient_class: str, message_type: str, discharged: str, scope: Scope) -> Resource | None:
         """From a place (PL), PV1-2, MSH-9 and PV1-45. A visit that was called off says nothing of how long."""
-        location = self._locations.read(raw.split("~", 1)[0], scope) if raw else None
+        location = self._locations.read(raw.split("~", 1)[0] if "~" in raw else raw, scope) if raw else None
         if location is None:
             return None
-        event = self._events.find(event_of(message_type, scope))
-        state = event["code"] if event is not None else ""
+        state = self._states.get(message_type)
+        if state is None:
+            state = self._state(message_type, scope)
         if state in WITHDRAWN:
             return {"location": location}
         if discharged or state == FINISHED:
@@ -199,6 +207,14 @@ class _Now:
             return {**over, "period": {"end": ended}} if ended else over
         expected = scope.first(patient_class).upper() == PREADMIT
         return {"location": location, "status": "planned" if expected else "active"}
+
+    def _state(self, message_type: str, scope: Scope) -> str:
+        event = self._events.find(event_of(message_type, scope))
+        state = event["code"] if event is not None else ""
+        if len(self._states) >= LIMIT_REMEMBERED:
+            self._states.clear()
+        self._states[message_type] = state
+        return state
 
 
 @function(parts={"display": 1})
