@@ -26,10 +26,15 @@ def merge(first: Resource, again: Resource) -> None:
     for name, value in again.items():
         already = first.get(name)
         if already is None:
-            if not _is_said_otherwise(name, first):
+            if not _is_said_otherwise(name, first) and not _is_of_another_start(name, first, again):
                 first[name] = value
         elif isinstance(already, list) and isinstance(value, list):
             first[name] = [*already, *(each for each in value if each not in already)]
+
+
+def _is_of_another_start(name: str, first: Resource, again: Resource) -> bool:
+    """What begins by the word of one group does not end by that of another that begins at another time."""
+    return name == "end" and first.get("start") != again.get("start")
 
 
 def _is_said_otherwise(name: str, resource: Resource) -> bool:

@@ -181,3 +181,11 @@ def test_a_blocked_time_without_an_end_is_held(mapped: Map) -> None:
     with pytest.raises(MappingError) as held:
         mapped("SIU^S23", sch(f11="^^^20260403090000"), "RGS|1", "AIP|1||D1^周^大夫")
     assert (held.value.code, held.value.rule) == ("not-identified", "aip-slot")
+
+
+def test_an_appointment_ends_by_the_word_of_what_says_when_it_begins(mapped: Map) -> None:
+    doctors = ("AIP|1||D01^周^大夫|||20260403090000", "AIP|2||D02^王^大夫|||20260403083000|||20|min")
+    found, _ = appointment(mapped, sch(f11=""), pid(), "RGS|1", *doctors)
+    assert (found["start"], found.get("end")) == ("2026-04-03T09:00:00+08:00", None)
+    found, _ = appointment(mapped, sch(f11=""), pid(), "RGS|1", *reversed(doctors))
+    assert (found["start"], found.get("end")) == ("2026-04-03T08:30:00+08:00", "2026-04-03T08:50:00+08:00")
