@@ -34,7 +34,7 @@ PATIENCE_SECS = 120.0
 
 async def test_processes_killed_ten_times_while_eight_associations_store(serve: Serve, tmp_path: Path) -> None:
     hub = serve(community({"his": {}, "imaging": IMAGING}))
-    await hub.start()
+    await started(hub)
     files = made_objects(tmp_path / "objects", OBJECTS)
     answered: set[str] = set()
     lost = 0
@@ -80,6 +80,16 @@ async def test_processes_killed_ten_times_while_eight_associations_store(serve: 
     await hub.stop()
 
 
+async def started(hub: Served) -> None:
+    process = hub.launch()
+
+    def ready() -> bool:
+        assert process.poll() is None, f"the hub ended with {process.returncode}:\n{hub.said()}"
+        return (hub.data / "run.json").exists()
+
+    await until("the hub is ready", ready, within_secs=PATIENCE_SECS)
+
+
 async def port_of(hub: Served) -> int:
     """Where it listens, once it does: what a modality is told when the whole hub was started again."""
     return int(await until("the hub says where it listens", lambda: said_port(hub), within_secs=PATIENCE_SECS))
@@ -114,7 +124,7 @@ async def kill(hub: Served, role: str) -> None:
         family = [hub.supervisor, *hub.supervisor.children(recursive=True)]
         hub.supervisor.kill()
         await asyncio.to_thread(psutil.wait_procs, family, PATIENCE_SECS)
-        await hub.start()
+        await started(hub)
         return
     await until(f"a {role}", partial(lives, hub, role), within_secs=PATIENCE_SECS)
     await hub.kill(role)

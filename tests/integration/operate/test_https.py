@@ -15,14 +15,14 @@ from tests.integration.faults.community import community
 from tests.integration.faults.serving import serving
 
 
-async def test_a_hub_with_a_certificate_is_asked_over_tls_alone(tmp_path: Path) -> None:
+async def test_a_hub_with_a_certificate_is_asked_over_tls_alone(database_url: str, tmp_path: Path) -> None:
     files = community({"his": {}})
     told = files["community"]
     assert isinstance(told, dict)
     told["http"] = {"port": 0, "tls": {"certificate": "hub.pem", "key": "hub.key"}}
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
-    with serving(files, only="web") as hub:
+    with serving(files, only="web", database_url=database_url) as hub:
         certificate.private_key_pem.write_to_path(hub.config / "hub.key")
         (hub.config / "hub.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
         authority.cert_pem.write_to_path(tmp_path / "authority.pem")
