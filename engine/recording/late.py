@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from engine.identifiers import ID_CARD
+from engine.recording.merge import WHOLE
 from engine.store import versions
 from engine.store.database import Connection
 from engine.store.versions import Version
@@ -148,12 +149,13 @@ class History:
         """
         if report not in self.versions:
             return stands
-        for version in reversed(self.versions[report]):
+        known = self.versions[report]
+        for before, version in zip(reversed([None, *known[:-1]]), reversed(known), strict=True):
             if version.envelope == walk or (late is not None and version.newer_than(late.place)):
                 continue
             spoken = self.spoken.get(version.envelope) if version.envelope is not None else None
             if spoken is None or result in spoken:
-                return version.body.get("issued") or ""
+                return "" if _may_be_gathered(before, version) else version.body.get("issued") or ""
         return ""
 
 
@@ -173,7 +175,7 @@ def may_say(current: Resource | None, incoming: Resource, changed: Mapping[str, 
         return incoming
     said = {element: value for element, value in incoming.items() if element in _ALWAYS or element not in changed}
     if "identifier" in changed and incoming.get("identifier"):
-        said["identifier"] = _with_unknown(current.get("identifier", []), incoming["identifier"])
+        said["identifier"] = with_unknown(current.get("identifier", []), incoming["identifier"])
     return said
 
 
@@ -190,6 +192,14 @@ def withheld(current: Resource, wanted: Resource, changed: Mapping[str, Version]
     return [Withheld(reference, tuple(sorted(elements)), *author) for author, elements in by.items()]
 
 
+def _may_be_gathered(before: Version | None, version: Version) -> bool:
+    """Whether an older statement may have brought this version, `issued` of which is then another's time."""
+    if before is None or version.body.get("status") == WHOLE:
+        return False
+    moved = {element for element in ("status", "issued") if before.body.get(element) != version.body.get(element)}
+    return not moved and before.body.get("result") != version.body.get("result")
+
+
 def _changes(known: Sequence[Version]) -> Iterator[tuple[Version, set[str]]]:
     """Each version with the elements in which it differs from the one before."""
     before: Resource = {}
@@ -199,7 +209,7 @@ def _changes(known: Sequence[Version]) -> Iterator[tuple[Version, set[str]]]:
         before = version.body
 
 
-def _with_unknown(known: list[Resource], arrived: list[Resource]) -> list[Resource]:
+def with_unknown(known: list[Resource], arrived: list[Resource]) -> list[Resource]:
     """A person has one 居民身份证 number: an older one does not come back."""
     there = {(identifier.get("system"), identifier.get("value")) for identifier in known}
     return known + [

@@ -11,7 +11,7 @@ from engine.recording.visit_parts import OF_A_VISIT
 Resource = dict[str, Any]
 
 _VISIT = "Encounter"
-_WHOLE = "final"
+WHOLE = "final"
 """A report in this state says all of its results; a correction names those it corrects."""
 
 
@@ -32,7 +32,7 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
             merged[element] = _gathered(current[element], value)
         elif element == "content" and _holds_data(current.get(element)) and not _holds_data(value):
             continue  # what only tells of a document's state never takes the document away
-        elif element == "result" and element in current and incoming.get("status") != _WHOLE:
+        elif element == "result" and element in current and incoming.get("status") != WHOLE:
             merged[element] = [*current[element], *(each for each in value if each not in current[element])]
         elif visit and current.get(element) and element in OF_A_VISIT:
             merged[element] = _said(OF_A_VISIT[element](current[element], value))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from engine.codecs import fhir_json
+from engine.recording.gather import gathered
 from engine.recording.late import History, Late, Withheld, may_say, withheld
 from engine.recording.merge import merge
 from engine.recording.precedence import Late as Precedence
@@ -30,12 +32,14 @@ class Stated:
 
 
 def doubtful(walks: Sequence[Understood], get: Get) -> Iterator[str]:
-    """Reports on record that are newer than what came: their results may be older than that."""
+    """Reports on record that are newer than what came: their results may be older than that, or lack some of it."""
     for walk in walks:
         for resource in walk.resources:
             if resource["resourceType"] == "DiagnosticReport":
                 known = get(_reference(resource)) or {}
-                if compared(resource.get("issued") or "", known.get("issued") or "") < 0:
+                times = known.get("issued") or "", resource.get("issued") or ""
+                states = known.get("status") or "", resource.get("status") or ""
+                if compared(*times) > 0 or result_too_late(*states, *times):
                     yield _reference(resource)
 
 
@@ -55,13 +59,16 @@ def state_resources(walk: Understood, late: Late | None, history: History, get: 
         if late is None:
             if reference not in left:
                 put(merge(current, resource))
+            elif current is not None:
+                _gather(current, resource, walk, history, put)
             continue
         if reference not in left and _is_unsettled_again(current, resource, late, history):
             left.add(reference)
         if reference not in left:
             _put_late(current, resource, late, history, put, stated)
-        elif current is not None and merge(current, resource) != current:
-            stated.withheld.append(_left_whole(walk, late, history, reference))
+        elif current is not None:
+            after = _gather(current, resource, walk, history, put)
+            stated.withheld += _left(current, after, resource, walk, history)
     if late is not None and late.replayed:
         _take_back(walk, history, left, get, put)
     return stated
@@ -86,11 +93,28 @@ def _is_unsettled_again(current: Resource | None, resource: Resource, late: Late
     return unsettled and "status" in history.changed_since(late, _reference(resource))
 
 
-def _left_whole(walk: Understood, late: Late, history: History, reference: str) -> Withheld:
-    """By whoever wrote the last version that is not the message's own."""
+def _gather(current: Resource, resource: Resource, walk: Understood, history: History, put: Put) -> Resource:
+    """Of a report that comes too late, what nothing newer contradicts; of anything else nothing."""
+    if resource["resourceType"] != "DiagnosticReport":
+        return current
+    after = gathered(current, resource, walk.envelope.id, history)
+    if not fhir_json.same(current, after):
+        put(after)
+    return after
+
+
+def _left(
+    current: Resource, after: Resource, resource: Resource, walk: Understood, history: History
+) -> Iterator[Withheld]:
+    """To whoever wrote the last version that is not the message's own; whole, unless something of it was gathered."""
+    reference, wanted = _reference(resource), merge(after, resource)
+    otherwise = {element for element in wanted.keys() | after.keys() if wanted.get(element) != after.get(element)}
+    if not otherwise:
+        return
     others = [v for v in history.versions.get(reference, ()) if v.envelope is None or v.envelope != walk.envelope.id]
     last = others[-1] if others else None
-    return Withheld(reference, (), last.envelope if last else None, last.actor if last else None)
+    elements = tuple(sorted(otherwise)) if after is not current else ()
+    yield Withheld(reference, elements, last.envelope if last else None, last.actor if last else None)
 
 
 def _take_back(walk: Understood, history: History, left: set[str], get: Get, put: Put) -> None:

@@ -78,5 +78,5 @@ def _finding(late: Late, kind: str) -> Finding:
         text = f"A {what} that is not final yet came after the final one; it was not recorded"
     else:
         text = f"An older version of this {what} came after a newer one; it was not recorded"
-    text += ", nor were its results that something newer says." if kind == _REPORT else "."
+    text += ", nor were its results that something newer says; what nothing newer says was." if kind == _REPORT else "."
     return Finding(late, text, Severity.INFORMATION, _LOCATIONS[kind])
