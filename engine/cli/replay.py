@@ -76,7 +76,8 @@ def replay(
 
     With --against DIR nothing is processed and nothing is written: the messages of the last days (--days, 7 when left
     out) are understood by the running configuration and by DIR, and the differences are shown, field by field. Exit
-    status 0 when nothing would change, 3 when something would.
+    status 0 when nothing would change, 3 when something would. What a replay would leave, because something newer says
+    otherwise, is shown and is no change.
     """
     begin, end = _times(since, until, days)
     if against is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -111,15 +111,14 @@ class _OnRecord:
 def _look(url: str, looked: Looked, running: World, changed: World) -> tuple[Summary, _OnRecord]:
     work = asyncio.run(_spans(url, looked))
     total = sum(span.messages for span in work)
-    summary, affected = Summary(), set[str]()
+    summary = Summary()
     with _progress() as progress:
         bar = progress.add_task("messages", total=total)
         for span, found in zip(work, _looked_at(url, looked, running, changed, work), strict=True):
-            summary.merge(found.summary)
-            affected |= found.affected
+            summary.merge(found)
             progress.advance(bar, span.messages)
-        again = progress.add_task("the record", total=2 * total)
-        ahead = Ahead(running, changed, affected)
+        again = progress.add_task("the record", total=total)
+        ahead = Ahead(running, changed)
         record = asyncio.run(_look_ahead(url, looked, ahead, work, partial(progress.advance, again)))
     return summary, record
 
@@ -132,9 +131,6 @@ async def _look_ahead(
     connection = await connect_to_look(url)
     try:
         for span in work:
-            await ahead.learn(connection, looked, span)
-            advance(span.messages)
-        for span in work if ahead.asked else ():
             async for changes in ahead.told(connection, looked, span):
                 summary.add(changes)
             advance(span.messages)
@@ -151,7 +147,7 @@ async def _spans(url: str, looked: Looked) -> list[Span]:
         await connection.close()
 
 
-def _looked_at(url: str, looked: Looked, running: World, changed: World, work: list[Span]) -> Iterator[_Found]:
+def _looked_at(url: str, looked: Looked, running: World, changed: World, work: list[Span]) -> Iterator[Summary]:
     """In the order of the journal. A process each is not worth it for a few messages."""
     processes = min(MOST_PROCESSES, os.cpu_count() or 1, len(work))
     if processes <= 1:
@@ -166,13 +162,6 @@ def _looked_at(url: str, looked: Looked, running: World, changed: World, work: l
         yield from pool.map(_look_at, work)
 
 
-class _Found(NamedTuple):
-    """Of one span: what would be different, and what of the record that concerns."""
-
-    summary: Summary
-    affected: set[str]
-
-
 class _Looker:
     """One process's connection, and what it compares."""
 
@@ -182,20 +171,19 @@ class _Looker:
         self._runner = asyncio.Runner()
         self._connection = self._runner.run(connect_to_look(url))
 
-    def look(self, span: Span) -> _Found:
+    def look(self, span: Span) -> Summary:
         return self._runner.run(self._look(span))
 
     def close(self) -> None:
         self._runner.run(self._connection.close())
         self._runner.close()
 
-    async def _look(self, span: Span) -> _Found:
+    async def _look(self, span: Span) -> Summary:
         summary = Summary()
-        self._difference.affected = set()
         async with self._connection.transaction(readonly=True):
             async for envelope in read(self._connection, self._looked, span):
                 summary.add(self._difference.of(envelope))
-        return _Found(summary, self._difference.affected)
+        return summary
 
 
 _lookers: list[_Looker] = []
@@ -206,7 +194,7 @@ def _begin(url: str, looked: Looked, running: World, changed: World) -> None:
     _lookers.append(_Looker(url, looked, running, changed))
 
 
-def _look_at(span: Span) -> _Found:
+def _look_at(span: Span) -> Summary:
     return _lookers[0].look(span)
 
 
@@ -228,9 +216,9 @@ def _print_record(record: _OnRecord, values: bool) -> None:
     """The changed configuration alone changes nothing that is recorded: a replay of these messages does."""
     if record.summary.changed:
         console.print("\nOn record, once these messages are processed again (hutong replay):")
-        _print_kinds(record.summary, values)
     else:
         console.print("on record nothing would change if these messages were processed again")
+    _print_kinds(record.summary, values)
     if not record.complete:
         console.print("[yellow]More would change than can be told at once: look at fewer days.[/]")
 
@@ -246,9 +234,21 @@ def _print_kinds(summary: Summary, values: bool) -> None:
         for example in seen.examples:
             pairs = [(example.before, example.after), *example.further] if values else []
             shown = [f"{before or '(nothing)'} → {after or '(nothing)'}" for before, after in pairs if before or after]
-            console.print(f"    [dim]{example.envelope}[/]{escape(f'  {shown[0]}') if shown else ''}")
+            name = " ".join(each for each in (example.message_type, example.control_id, example.resource) if each)
+            message = f"[dim]{example.envelope}[/]{escape(f'  {name}')}"
+            console.print(f"    {message}{escape(f'  {shown[0]}') if shown else ''}")
             for line in shown[1:]:
                 console.print(escape(f"    {'':36}  {line}"))
+
+
+def _named(example: Example) -> dict[str, str]:
+    """The message and the resource by which it is found; without a value."""
+    return {
+        "envelope": str(example.envelope),
+        "message_type": example.message_type,
+        "control_id": example.control_id,
+        "resource": example.resource,
+    }
 
 
 def _values(example: Example) -> dict[str, Any]:
@@ -277,10 +277,7 @@ def _as_json(summary: Summary, values: bool) -> dict[str, Any]:
                 "rule_before": kind.before,
                 "rule_after": kind.after,
                 "messages": seen.messages,
-                "examples": [
-                    {"envelope": str(example.envelope)} | (_values(example) if values else {})
-                    for example in seen.examples
-                ],
+                "examples": [_named(example) | (_values(example) if values else {}) for example in seen.examples],
             }
             for kind, seen in summary.kinds()
         ],

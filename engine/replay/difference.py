@@ -28,8 +28,6 @@ class Difference:
         self._running = running
         self._changed = changed
         self._rules: dict[tuple[bool, str, str], str] = {}
-        self.affected: set[str] = set()
-        """References of everything that messages say otherwise, and the ids of these messages."""
         self._routing_differs = running.routing != changed.routing
 
     def of(self, envelope: Envelope) -> list[Change]:
@@ -50,19 +48,16 @@ class Difference:
     def _resources(self, before: Understood, after: Understood) -> Iterator[Change]:
         if fhir_json.dumps(before.resources) == fhir_json.dumps(after.resources):
             return
-        envelope = before.envelope.id
-        self.affected.add(str(envelope))
+        envelope = before.envelope
         had, has = _by_reference(before), _by_reference(after)
         for reference in had.keys() | has.keys():
             resource_type = reference[0].partition("/")[0]
-            if reference not in had or reference not in has or had[reference] != has[reference]:
-                self.affected.add(reference[0])
             if reference not in had:
-                yield Kind(What.NEW_RESOURCE, resource_type), Example(envelope, "", reference[0])
+                yield Kind(What.NEW_RESOURCE, resource_type), example(envelope, reference[0], "", reference[0])
             elif reference not in has:
-                yield Kind(What.VANISHED_RESOURCE, resource_type), Example(envelope, reference[0], "")
+                yield Kind(What.VANISHED_RESOURCE, resource_type), example(envelope, reference[0], reference[0])
             else:
-                yield from self._elements(before.envelope, reference[0], had[reference], has[reference])
+                yield from self._elements(envelope, reference[0], had[reference], has[reference])
 
     def _elements(self, envelope: Envelope, reference: str, had: Resource, has: Resource) -> Iterator[Change]:
         for leaf in differing(had, has):
@@ -73,7 +68,7 @@ class Difference:
         where = f"{reference.partition('/')[0]}.{_INDEX.sub('', leaf.path)}"
         old = self._rule(envelope, where, reference, leaf.before, running=True) if leaf.was is not ABSENT else ""
         new = self._rule(envelope, where, reference, leaf.after, running=False) if leaf.becomes is not ABSENT else ""
-        return Kind(what, where, old, new), Example(envelope.id, _written(leaf.was), _written(leaf.becomes))
+        return Kind(what, where, old, new), example(envelope, reference, _written(leaf.was), _written(leaf.becomes))
 
     def _rule(self, envelope: Envelope, where: str, reference: str, path: str, *, running: bool) -> str:
         """The rule that says an element; empty for what a mapping says without a field.
@@ -92,19 +87,24 @@ class Difference:
         return self._rules[key]
 
     def _owed(self, before: Understood, after: Understood) -> Iterator[Change]:
-        envelope = before.envelope.id
+        envelope = before.envelope
         owed, owes = Counter(self._running.owes(before)), Counter(self._changed.owes(after))
         for to in (owes - owed) if not before.holds else ():
-            yield Kind(What.OWED, to), Example(envelope)
+            yield Kind(What.OWED, to), example(envelope)
         for to in (owed - owes) if not after.holds else ():
-            yield Kind(What.NOT_OWED, to), Example(envelope)
+            yield Kind(What.NOT_OWED, to), example(envelope)
+
+
+def example(envelope: Envelope, resource: str = "", before: str = "", after: str = "") -> Example:
+    """`resource` is a reference, empty for what is no resource's."""
+    return Example(envelope.id, before, after, (), envelope.message_type, envelope.control_id, resource)
 
 
 def _held(before: Understood, after: Understood) -> Iterator[Change]:
     if after.holds and not before.holds:
-        yield Kind(What.HELD, _reasons(after)), Example(before.envelope.id)
+        yield Kind(What.HELD, _reasons(after)), example(before.envelope)
     elif before.holds and not after.holds:
-        yield Kind(What.RELEASED, _reasons(before)), Example(before.envelope.id)
+        yield Kind(What.RELEASED, _reasons(before)), example(before.envelope)
 
 
 def _reasons(understood: Understood) -> str:
@@ -113,25 +113,25 @@ def _reasons(understood: Understood) -> str:
 
 def _acts(before: Understood, after: Understood) -> Iterator[Change]:
     """What a message states of persons, visits and numbers besides its resources."""
-    envelope = before.envelope.id
+    envelope = before.envelope
     for act in [act for act in after.acts if act not in before.acts]:
-        yield Kind(What.NEW_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), Example(envelope, "", act.of)
+        yield Kind(What.NEW_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), example(envelope, act.of, "", act.of)
     for act in [act for act in before.acts if act not in after.acts]:
-        yield Kind(What.VANISHED_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), Example(envelope, act.of, "")
+        yield Kind(What.VANISHED_ACT, f"{act.doing} {_INDEX.sub('', act.location)}"), example(envelope, act.of, act.of)
 
 
 def _findings(before: Understood, after: Understood) -> Iterator[Change]:
     """What holds on one side only is told as such."""
-    envelope = before.envelope.id
+    envelope = before.envelope
     told = before.holds != after.holds
     had, has = (
         {_kind_of(finding) for finding in walk.findings if not (told and finding.severity is Severity.ERROR)}
         for walk in (before, after)
     )
     for severity, where, rule in sorted(has - had):
-        yield Kind(What.NEW_FINDING, f"{severity} {where}", "", rule), Example(envelope)
+        yield Kind(What.NEW_FINDING, f"{severity} {where}", "", rule), example(envelope)
     for severity, where, rule in sorted(had - has):
-        yield Kind(What.VANISHED_FINDING, f"{severity} {where}", rule, ""), Example(envelope)
+        yield Kind(What.VANISHED_FINDING, f"{severity} {where}", rule, ""), example(envelope)
 
 
 def _kind_of(finding: Finding) -> tuple[str, str, str]:
@@ -143,11 +143,11 @@ def _place(finding: Finding) -> str:
 
 
 def _fields(before: Understood, after: Understood) -> Iterator[Change]:
-    envelope = before.envelope.id
+    envelope = before.envelope
     for name in sorted(set(before.unmapped) - set(after.unmapped)):
-        yield Kind(What.MAPPED, name), Example(envelope)
+        yield Kind(What.MAPPED, name), example(envelope)
     for name in sorted(set(after.unmapped) - set(before.unmapped)):
-        yield Kind(What.UNMAPPED, name), Example(envelope)
+        yield Kind(What.UNMAPPED, name), example(envelope)
 
 
 def _by_reference(understood: Understood) -> dict[tuple[str, int], Resource]:

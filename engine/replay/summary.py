@@ -57,6 +57,10 @@ class Example:
     after: str = ""
     further: tuple[tuple[str, str], ...] = ()
     """Before and after of the other elements of this message that change in the same way."""
+    message_type: str = ""
+    control_id: str = ""
+    resource: str = ""
+    """The first resource in which it would change, `Patient/…`."""
 
 
 @dataclass(slots=True)
@@ -69,7 +73,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Summary:
-    """Of some messages: how many were looked at, how many would change, and in what."""
+    """Of some messages: how many were looked at, how many would change, and in what.
+
+    What a message says otherwise than something newer, and leaves to it, changes nothing: it is told, and not counted.
+    """
 
     messages: int = 0
     changed: int = 0
@@ -87,7 +94,7 @@ class Summary:
             if len(seen.examples) < EXAMPLES:
                 others = tuple((each.before, each.after) for each in further[: LIMIT_VALUES - 1])
                 seen.examples.append(replace(first, further=others))
-        self.changed += bool(kinds)
+        self.changed += any(kind.what is not What.LEFT for kind in kinds)
 
     def merge(self, other: Summary) -> None:
         """Takes in what came after."""

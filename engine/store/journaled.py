@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,25 +87,17 @@ async def read(connection: Connection, looked: Looked, span: Span) -> AsyncItera
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A message that was processed: its mapping then, and what it wrote or found to be so, by reference.
-
-    place  in its lanes: its id, or that of the envelope it was corrected from
-    """
+    """A message that was processed. `place` in its lanes: its id, or that of the envelope it was corrected from."""
 
     id: UUID
-    message_type: str
-    facility: str
     place: UUID
-    mapping: str | None
-    spoken: frozenset[str]
 
 
 async def ended(connection: Connection, looked: Looked, span: Span) -> list[Ended]:
     """The messages of a span that a replay would process, in the order they arrived."""
     rows = await connection.fetch(
         f"""
-        select j.id, j.message_type, j.facility, coalesce(r.place, j.id) as place, o.mapping,
-               o.resources::text as resources
+        select j.id, coalesce(r.place, j.id) as place
         from journal j join outcome o on o.envelope = j.id left join replacement r on r.envelope = j.id
         where {_CHOSEN} and j.id >= $5 and j.id < $6 and o.state = 'processed'
           and not exists (select from inbox i where i.envelope = j.id)
@@ -116,17 +107,7 @@ async def ended(connection: Connection, looked: Looked, span: Span) -> list[Ende
         span.first,
         span.last,
     )
-    return [
-        Ended(
-            row["id"],
-            row["message_type"],
-            row["facility"],
-            row["place"],
-            row["mapping"],
-            frozenset(str(label).partition("@")[0] for label in json.loads(row["resources"])),
-        )
-        for row in rows
-    ]
+    return [Ended(row["id"], row["place"]) for row in rows]
 
 
 async def these(connection: Connection, envelopes: Sequence[UUID]) -> list[Envelope]:

@@ -16,10 +16,11 @@ from engine.config import Community
 from engine.mapping import MappingSet
 from engine.pipeline import Pipeline
 from engine.provenance import MESSAGE, provenance
-from engine.replay import Ahead, Difference, What, World
+from engine.recording import state_resources
+from engine.replay import Ahead, What, World
 from engine.store import provenance as recorded
 from engine.store import records, versions
-from engine.store.journaled import Looked, connect_to_look, read, spans
+from engine.store.journaled import Looked, connect_to_look, spans
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import register
 from tests.integration.operate.conftest import ask, changed
@@ -144,6 +145,29 @@ async def test_an_older_version_that_comes_late_still_says_the_results_that_noth
     assert str((await result_of(hub, "K"))["valueQuantity"]["value"]) == "4.6"
     (kept,) = await hub.resources("DiagnosticReport")
     assert kept["issued"].startswith("2026-11-21T14:00")
+
+
+async def test_a_replay_mends_a_report_whose_original_came_after_its_correction(
+    hub: Hub, it: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded while late originals were left whole."""
+    await hub.send(CHANNEL, CORRECTION)
+    await hub.send(CHANNEL, WHOLE)
+    with monkeypatch.context() as before:
+        before.setattr(state_resources, "gathered", lambda current, *_: current)
+        await hub.run()
+    (report_before,) = await hub.resources("DiagnosticReport")
+    potassium = await result_of(hub, "K")
+    assert len(report_before["result"]) == 1
+    await again(hub, it, everything=True)
+    (mended,) = await hub.resources("DiagnosticReport")
+    results = [(await result_of(hub, code))["id"] for code in ("GLU", "UREA", "K")]
+    assert mended == {**report_before, "result": [{"reference": f"Observation/{each}"} for each in results]}
+    assert await result_of(hub, "K") == potassium
+    written = await hub.pool.fetchval("select count(*) from resource_history")
+    assert written == 1
+    await again(hub, it, everything=True)
+    assert await hub.pool.fetchval("select count(*) from resource_history") == written
 
 
 async def test_a_newer_report_that_only_repeats_a_result_keeps_an_older_one_out(hub: Hub) -> None:
@@ -309,19 +333,12 @@ async def test_a_batch_of_replays_asks_the_database_as_often_as_one_replay(
 
 async def ahead_of(hub: Hub, running: World, changed_world: World) -> tuple[Ahead, set[tuple[What, str]]]:
     """What is told before a replay of everything, by kind and place."""
-    difference, told = Difference(running, changed_world), set[tuple[What, str]]()
+    told = set[tuple[What, str]]()
     looked = Looked(now() - timedelta(days=1), now() + timedelta(seconds=1))
     connection = await connect_to_look(hub.url)
     try:
-        work = await spans(connection, looked, 10)
-        async with connection.transaction(readonly=True):
-            for span in work:
-                async for envelope in read(connection, looked, span):
-                    difference.of(envelope)
-        ahead = Ahead(running, changed_world, difference.affected)
-        for span in work:
-            await ahead.learn(connection, looked, span)
-        for span in work:
+        ahead = Ahead(running, changed_world)
+        for span in await spans(connection, looked, 10):
             async for changes in ahead.told(connection, looked, span):
                 told |= {(kind.what, kind.where) for kind, _ in changes}
     finally:
@@ -344,7 +361,8 @@ async def test_before_a_replay_it_is_told_what_it_would_leave_and_what_nobody_wo
     assert (What.RECORDED, "Observation.interpretation.coding.code") in told
     assert (What.LEFT, "Observation.interpretation") in told, "the correction of K said it"
     assert (What.STAYS, "Specimen") in told
-    assert (await ahead_of(hub, worlds[0], worlds[0]))[1] == set()
+    as_it_is = (await ahead_of(hub, worlds[0], worlds[0]))[1]
+    assert {what for what, _ in as_it_is} == {What.LEFT}, "the correction has spoken under any mapping"
     left_behind = await ahead_of(hub, worlds[1], worlds[1])
     assert left_behind[1] == told, "what an earlier mapping recorded would be said anew as well"
     monkeypatch.setattr("engine.replay.preview.MOST_CHANGED", 0)

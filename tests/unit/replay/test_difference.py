@@ -18,6 +18,7 @@ from engine.config import Community, Route
 from engine.envelope import Envelope, Kind
 from engine.mapping import MappingSet
 from engine.replay import Difference, Example, Summary, What, World
+from engine.replay import Kind as ChangeKind
 from engine.understanding import Understood
 from tests.integration.engine.messages import order, register, result
 from tests.integration.operate.conftest import changed
@@ -195,4 +196,22 @@ def test_a_summary_counts_messages_keeps_the_first_examples_and_can_be_taken_tog
     assert (together.messages, together.changed) == (11, 10)
     (kind, seen), _ = together.kinds()
     assert (kind.where, seen.messages) == ("Patient.gender", 10)
-    assert seen.examples == [Example(UUID(int=n), "female", "") for n in (0, 2, 4)]
+    assert [each.envelope for each in seen.examples] == [UUID(int=n) for n in (0, 2, 4)]
+    assert {(each.before, each.after, each.message_type, each.control_id) for each in seen.examples} == {
+        ("female", "", "ADT^A04", "X")
+    }
+    assert {each.resource.partition("/")[0] for each in seen.examples} == {"Patient"}
+
+
+def test_what_is_only_left_to_something_newer_is_told_and_is_no_change() -> None:
+    summary = Summary()
+    summary.add([(ChangeKind(What.LEFT, "Encounter.period"), Example(UUID(int=1)))])
+    assert (summary.messages, summary.changed) == (1, 0)
+    assert [kind.where for kind, _ in summary.kinds()] == ["Encounter.period"]
+    summary.add(
+        [
+            (ChangeKind(What.LEFT, "Encounter.period"), Example(UUID(int=2))),
+            (ChangeKind(What.STAYS, "X"), Example(UUID(int=2))),
+        ]
+    )
+    assert summary.changed == 1
