@@ -20,7 +20,7 @@ from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import Disposition, HutongError, MappingError, ParseError, StorageError
 from engine.finding import Finding, Severity
 from engine.mapping import MappingSet
-from engine.recording import Late, Recorded, Replayed, record
+from engine.recording import Book, Late, Recorded, Replayed, find_strangers, record
 from engine.store import demographics, findings, inbox, journal
 from engine.store.database import FAILED, LOST, Connection, connect_by_index, end_if_cancelled
 from engine.store.findings import Raised
@@ -132,13 +132,15 @@ class Pipeline:
         """Returns the domains of identifiers that are kept from now on, once the transaction is committed."""
         walks = [(one, understand(one.envelope, self._community, self._mappings)) for one in claimed]
         await self._find_reused(connection, [walk for one, walk in walks if one.asked is None])
+        book = Book(connection)
+        await find_strangers(connection, book, [(one, walk) for one, walk in walks if not walk.holds], at)
         good = [(one, walk) for one, walk in walks if not walk.holds]
         for one, walk in walks:
             if walk.holds:
                 await self._hold(connection, one, walk)
         if good:
             late = {one.envelope.id: Late(one.place, one.replayed, one.redeliver) for one, _ in good if one.asked}
-            recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late)
+            recorded = await record(connection, [walk for _, walk in good], self._community, self._ids, at, late, book)
             answers = [walk for one, walk in good if not one.replayed]  # they were applied the first time
             await self._apply_order_answers(connection, answers, recorded, at)
             await inbox.finish(
@@ -224,7 +226,10 @@ class Pipeline:
             await self._leave_as_it_was(connection, one, walk, at)
             return
         await self._settle_gone(connection, one, walk, at)
-        raised = [Raised(f, envelope.id, channel=envelope.channel) for f in walk.findings]
+        raised = [
+            Raised(f, envelope.id, f"{envelope.facility} {f.once}" if f.once else None, envelope.channel)
+            for f in walk.findings
+        ]
         again = {envelope.id} if one.asked else set()
         await findings.raise_many(connection, await findings.not_told_before(connection, raised, again), at)
         ended = Ended(envelope, self._header(envelope), error=_refusal(walk.findings))

@@ -48,13 +48,15 @@ async def record(
     ids: EnvelopeIds,
     at: datetime,
     late: Mapping[UUID, Late] = NOBODY,
+    book: Book | None = None,
 ) -> Recorded:
     """Records, identifies and routes what these envelopes say; none of them shares a lane with another.
 
-    `late` names those whose turn was before others that are recorded already.
+    `late` names those whose turn was before others that are recorded already; `book` holds what this transaction has
+    read before.
     Raises VersionConflict when another transaction changed one of their resources: begin again.
     """
-    work = Work(connection, community, Book(connection), at, late)
+    work = Work(connection, community, book or Book(connection), at, late)
     await _put_resources(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await complete_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])
     await place_orders(work, [walk for walk in walks if walk.envelope.kind is Kind.HL7V2])

@@ -159,6 +159,38 @@ async def settle_gone(
     )
 
 
+async def raise_settled(connection: Connection, raised: Raised, by: str, settlement: str, at: datetime) -> None:
+    """Adds a finding that a person settled already, in the caller's transaction."""
+    await raise_many(connection, [raised], at)
+    await connection.execute(
+        "update finding set settled_at = $2, settled_by = $3, settlement = $4 where id = $1 and settled_at is null",
+        raised.id,
+        at,
+        by,
+        settlement,
+    )
+
+
+async def settled_by_persons(connection: Connection, findings: Collection[UUID]) -> set[UUID]:
+    """Which of these findings a person settled."""
+    rows = await connection.fetch(
+        "select id from finding where id = any($1) and settled_at is not null and settled_by <> $2",
+        list(findings),
+        SYSTEM,
+    )
+    return {row["id"] for row in rows}
+
+
+async def envelopes_with(connection: Connection, envelopes: Collection[UUID], code: str) -> set[UUID]:
+    """In which of these envelopes a finding of this code was made, settled or not."""
+    if not envelopes:
+        return set()
+    rows = await connection.fetch(
+        "select distinct envelope from finding where envelope = any($1) and code = $2", list(envelopes), code
+    )
+    return {row["envelope"] for row in rows}
+
+
 async def about(connection: Connection, envelope: UUID, codes: Collection[str]) -> list[str]:
     """What open findings of these codes, raised for an envelope, are about."""
     rows = await connection.fetch(

@@ -44,6 +44,7 @@ const meanings = {
   "parent-result-unknown": "OBR-26 所指的上级结果不在本报文中；若并无上级结果，请核对字段是否错位",
   "patient-id-unfit": "设备无法原样带回此患者标识，申请未进入工作列表",
   "patient-unidentified": "没有字段说明是哪位患者，已单独记录",
+  "person-changed": "已知的患者号下来了另一个人，请核对：同一人则放行，否则改号",
   "possible-match": "两位患者可能是同一个人，请核对",
   "replay-refused": "重新处理时现有映射无法读取，原记录保持不变",
   "report-not-owed": "没有可以送回这份报告的地址",
