@@ -74,10 +74,14 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A message of the drafted test, and what becomes of it as the draft stands."""
+    """A message of the drafted test, and what becomes of it as the draft stands.
+
+    charset  what the test has to say of its characters; empty for a message that was made up
+    """
 
     message: bytes
     result: Mapped | HutongError
+    charset: str = ""
 
 
 def draft(samples: Samples, ground: Ground) -> Draft:
@@ -92,7 +96,7 @@ def draft(samples: Samples, ground: Ground) -> Draft:
     loaded = _loaded_with(_rows(surveys, ground), ground)
     tried = {each.name: _tests(each, tables, loaded, ground) for each in surveys}
     slept = [without(each, _asleep(each, surveys, tried)) for each in surveys]
-    if slept != surveys:  # a row that no test exercises fails the check: it waits for a message that does
+    if slept != surveys:  # a row that no test exercises fails the check: it is taken out
         surveys = slept
         loaded = _loaded_with(_rows(surveys, ground), ground)
         tried = {each.name: _tests(each, tables, loaded, ground) for each in surveys}
@@ -171,19 +175,26 @@ def _tests(each: Survey, tables: Tables, loaded: Loaded, ground: Ground) -> list
     for sample in each.profile.examples:
         if {segment.name for segment in sample.segments} - {one.name for got in covering for one in got.segments}:
             covering.append(sample)
-    payloads = [sample.payload if ground.keep_values else synthetic(each, sample, codes) for sample in covering]
-    return [_applied(each, payload, mappings, ground) for payload in payloads]
+    made = [] if ground.keep_values else [synthetic(each, sample, codes) for sample in covering]
+    if each.moved:  # rows of fields that the samples leave empty are tried as well
+        made += [synthetic(each, sample, codes, whole=True) for sample in covering]
+    kept = covering if ground.keep_values else []
+    return [
+        *(_applied(each, sample.payload, mappings, ground, sample.charset) for sample in kept),
+        *(_applied(each, payload, mappings, ground) for payload in made),
+    ]
 
 
-def _applied(each: Survey, sample: bytes, mappings: MappingSet, ground: Ground) -> _Tried:
+def _applied(each: Survey, sample: bytes, mappings: MappingSet, ground: Ground, charset: str = "") -> _Tried:
     facility = ground.facility if each.definition is not None else _EXAMPLE
     mapping = mappings.find(each.message_types[0], facility)
     assert mapping is not None
     try:
         context = Context(facility, facility, "test", datetime(2026, 4, 1, tzinfo=UTC))
-        return _Tried(sample, mapping.apply(er7.parse(sample), context, with_sources=True))
+        parsed = er7.parse(sample, charset or None)
+        return _Tried(sample, mapping.apply(parsed, context, with_sources=True), charset)
     except HutongError as error:
-        return _Tried(sample, error)
+        return _Tried(sample, error, charset)
 
 
 def _asleep(each: Survey, surveys: Iterable[Survey], tried: Mapping[str, Sequence[_Tried]]) -> list[Moved]:
@@ -203,8 +214,7 @@ def _test(each: Survey, tried: Sequence[_Tried], ground: Ground) -> list[Drafted
     test = beside.with_name(TEST_FILE) if whole else beside.with_name(f"{beside.stem}{TESTS_OF_FACILITY}")
     stem = "drafted" if whole else f"{each.name.lower()}_drafted"
     names = [f"{stem}{f'_{number}' if number > 1 else ''}.hl7" for number in range(1, len(tried) + 1)]
-    charset = er7.parse(tried[0].message).charset if ground.keep_values else ""
-    text = test_text([(name, one.result) for name, one in zip(names, tried, strict=True)], charset)
+    text = test_text((name, one.result, one.charset) for name, one in zip(names, tried, strict=True))
     files = [
         DraftedFile(beside.with_name(name).as_posix(), one.message) for name, one in zip(names, tried, strict=True)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.mapping.draft.trial import Unlisted
+from engine.mapping.functions.codes import is_words
 from engine.terminology import Row, Table
 from engine.terminology.table import ANY, BACK
 
@@ -20,7 +21,13 @@ def note_of(code: str, count: int, met: Unlisted | None, table: Table) -> str:
     offered = list(rows) if len(rows) <= _FEW else _near(f"{code}{words}", rows)
     told = [f"{each} {words_of(rows[each])}".rstrip() for each in offered]
     choice = f"{'one of' if len(rows) <= _FEW else 'such as'} {', '.join(told)}" if told else ""
-    return "; ".join(each for each in (words, f"met {count} times{where}", choice) if each)
+    stays = "leave the code empty to keep it as words" if is_words(code) and _names_concepts(table) else ""
+    return "; ".join(each for each in (words, f"met {count} times{where}", choice, stays) if each)
+
+
+def _names_concepts(table: Table) -> bool:
+    """Whether its codes stand beside words, in a CodeableConcept: an element that is a code alone takes no words."""
+    return any(row.get("system") for row in table.rows.values())
 
 
 def by_code(rows: Iterable[Row]) -> dict[str, list[Row]]:

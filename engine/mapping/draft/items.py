@@ -78,8 +78,8 @@ def listed_codes(each: Survey, tables: Tables) -> dict[tuple[str, int], str]:
     found = {_UNIT: _unit(each, tables)}
     images = any(_is_image(item, each, tables) for item in each.profile.items.values())
     for field, name in each.tables.items():
-        column = each.profile.columns.get(field)
-        if column is None or (name == PROCEDURES and not images):
+        column = each.profile.columns.get(field, Column())
+        if name == PROCEDURES and not images:
             continue
         rows = tables[name].rows
         known = [value for value, _ in column.values.most_common() if _is_known(value, name, tables)]

@@ -16,6 +16,8 @@ from engine.mapping.draft.profile import Column, Profile
 from engine.mapping.lens.structures import Structure
 
 _DISTANCES = (1, -1, 2, -2)
+_A_RUN = 2
+"""Fields that contradict their places; what says nothing of its own place goes with so many, though not with one."""
 _ENOUGH = 2
 """A column that contradicts its own place and fits another one; or two that each contradict theirs."""
 
@@ -31,14 +33,22 @@ class Shift:
     evidence: tuple[Evidence, ...]
     """What those among them hold that fit there and not where they stand."""
     to_the_end: bool
-    """Whether no sample has anything behind them: what another message has there is shifted as well."""
+    """Whether nothing that the samples have behind them stands in its place: all of it is shifted as well."""
+    resumed: int = 0
+    """The first field behind them that stands in its place again, where one does."""
+    silent: range = range(0)
+    """Fields right before them that no sample fills: nobody knows whether the shift begins among them."""
 
     def place_of(self, number: int) -> int:
-        """The field in which this sender writes what the standard has in a field; 0 where it writes it nowhere."""
+        """The field in which this sender writes what the standard has in a field.
+
+        0 where it writes it nowhere, and where nobody can say in which of two fields: before the one that stands in
+        its place again.
+        """
         there = number - self.by
         if self._has(there):
             return there
-        return 0 if self._has(number) else number
+        return 0 if self._has(number) or self.last < number < self.resumed else number
 
     def meaning_of(self, number: int) -> int:
         """The field of the standard whose content stands in a field of this sender."""
@@ -95,7 +105,11 @@ def _run(segment: str, columns: Mapping[int, Column], structure: Structure, by: 
     first = _begun(segment, evidence[0], by, here, there, structure)
     last = _followed(segment, evidence[-1], by, here, there, structure)
     seen = tuple(Evidence.of(columns[number], number, structure.title(segment, number + by)) for number in evidence)
-    return gain, Shift(segment, first, last, by, seen, last == numbers[-1])
+    silent = range(max((each for each in numbers if each < first), default=1) + 1, min(first, first + by))
+    resumed = _resumed(segment, last, by, here, there, structure)
+    if resumed == 0 or (resumed < 0 and len(evidence) >= _A_RUN):
+        return gain, Shift(segment, first, last, by, seen, to_the_end=True, silent=silent)
+    return gain, Shift(segment, first, last, by, seen, to_the_end=False, resumed=abs(resumed), silent=silent)
 
 
 def _begun(
@@ -126,6 +140,22 @@ def _followed(
             return last
         reached = number
     return reached
+
+
+def _resumed(
+    segment: str, last: int, by: int, here: Mapping[int, int], there: Mapping[int, int], structure: Structure
+) -> int:
+    """The first field behind a run that shows itself in its place; 0 without any field behind it.
+
+    Negative for the first one of several that show nothing. The second of two fields alike whose first is empty shows
+    that it is no second one, as the first of them is filled first.
+    """
+    behind = sorted(each for each in here if each > last)
+    for number in behind:
+        alike = structure.datatype(segment, number) == structure.datatype(segment, number + by)
+        if there[number] < here[number] or (by > 0 and alike and here[number] > 0 and number - by not in here):
+            return number
+    return -behind[0] if behind else 0
 
 
 def _taken_twice(run: range, by: int, columns: Iterable[int], here: Mapping[int, int]) -> int:

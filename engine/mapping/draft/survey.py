@@ -60,8 +60,7 @@ def survey(
 ) -> Survey:
     structure = structure_of(message_types[0], profile)
     shape = None if definition is not None else shape_of_messages(profile, known)
-    filled = {key for key, column in profile.columns.items() if column.filled}
-    changes = dict(moved(definition, shifted, filled)) if definition is not None else {}
+    changes = dict(moved(definition, shifted)) if definition is not None else {}
     rules = [_stands_for(rule, changes) for rule in _rules_of(definition, shape, changes)]
     read = [rule for rule in rules if rule is not None]
     readers = _readers(read, definition, structure)
@@ -171,7 +170,6 @@ def _held(profile: Profile, definition: Definition) -> dict[str, list[str]]:
 
 
 def without(each: Survey, rows: Iterable[Moved]) -> Survey:
-    """The same without some of the rows that were moved; a known row that would then read something else is removed."""
+    """The same with some of the rows that were moved taken out: as they are known they would read something else."""
     left = set(rows)
-    stay = (replace(row, rule=None) if row in left else row for row in each.moved if row not in left or row.misreads)
-    return replace(each, moved=tuple(stay))
+    return replace(each, moved=tuple(replace(row, rule=None) if row in left else row for row in each.moved))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.codecs.er7 import Message
 from engine.codecs.er7_header import USUAL
 from engine.mapping.draft.describing import holds_codes
+from engine.mapping.draft.moving import UNSENT
 from engine.mapping.draft.profile import Column
 from engine.mapping.draft.survey import Survey
 from engine.mapping.usual import with_usual_separators
@@ -33,26 +34,37 @@ _VALUES = {
     "FN": "测试",
 }
 """By datatype; a field of any other one that is no code holds a word for a test."""
+_FURTHER = {
+    "XPN": "测试^甲{}",
+    "XAD": "测试路{}号^^测试县",
+    "XTN": "057100000{:03}^PRN^PH",
+    "CX": "T1{:03}^^^TEST^MR",
+    "XON": "测试单位{}",
+}
+"""In fields that no sample fills: what is said twice gives something once."""
 _RETIRED = "T0002^^^TEST^MR"
 _WORD = "测试"
 _VALUE_TYPE, _VALUE = 2, 5
 
 
-def synthetic(each: Survey, sample: Message, codes: Mapping[tuple[str, int], str]) -> bytes:
+def synthetic(each: Survey, sample: Message, codes: Mapping[tuple[str, int], str], *, whole: bool = False) -> bytes:
     """A message with the segments of a sample and the fields that it fills, in UTF-8; `codes` by field.
 
-    Of a shifted segment, whose rows it has to try, it has the fields that any sample fills.
+    Of a shifted segment, whose rows it has to try, it has the fields that any sample fills; of a `whole` one all that
+    its rows read.
     """
-    return "".join(f"{line}\r" for line in _Maker(each, codes).lines(sample)).encode()
+    return "".join(f"{line}\r" for line in _Maker(each, codes, whole=whole).lines(sample)).encode()
 
 
 class _Maker:
     """Makes up one message."""
 
-    def __init__(self, each: Survey, codes: Mapping[tuple[str, int], str]) -> None:
+    def __init__(self, each: Survey, codes: Mapping[tuple[str, int], str], *, whole: bool) -> None:
         self._each = each
         self._codes = codes
         self._shifted = {shift.segment: shift for shift in each.shifts}
+        rules = [row.rule for row in each.moved if row.rule is not None] if whole else []
+        self._read = {name for rule in rules for name in rule.fields if name.number != UNSENT}
 
     def lines(self, sample: Message) -> Iterator[str]:
         kind, version = sample.message_type, sample.header.value(12)
@@ -65,6 +77,7 @@ class _Maker:
             if segment.name in self._shifted:
                 columns = self._each.profile.columns.items()
                 filled |= {number for (name, number), column in columns if name == segment.name and column.filled}
+                filled |= {name.number for name in self._read if name.segment == segment.name}
             made = [
                 self._value(segment.name, number, fields, met[segment.name]) if number in filled else ""
                 for number in range(1, max(filled, default=0) + 1)
@@ -85,6 +98,8 @@ class _Maker:
             return f"T{nth:04}"
         if segment == "MRG" and datatype == "CX":  # not the number that stays
             return _RETIRED
+        if not column.filled and datatype in _FURTHER:
+            return _FURTHER[datatype].format(number)
         if datatype in _VALUES and datatype != "SI":
             return _VALUES[datatype]
         if holds_codes(segment, number, column, self._each.structure):

@@ -14,7 +14,7 @@ from engine.mapping.draft.common import Common
 from engine.mapping.draft.content import ID_CARD, SAID
 from engine.mapping.draft.describing import Described
 from engine.mapping.draft.fitting import Evidence
-from engine.mapping.draft.moving import Moved
+from engine.mapping.draft.moving import UNSENT, Moved
 from engine.mapping.draft.owners import numbers, waiting
 from engine.mapping.draft.settling import WayOut
 from engine.mapping.draft.shifting import Shift
@@ -76,7 +76,7 @@ def common_text(common: Common, facility: str) -> str:
     lines = [
         "# What this facility sends beyond several mappings at once, drafted by `hutong map draft`.",
         *_HOW,
-        *(_shifted(common.shifts) if common.moved else ()),
+        *(_shifted(common.shifts, common.moved) if common.moved else ()),
         "version: 1",
         f"mappings: [{', '.join(common.mappings)}]",
         *_changes(common.moved, common.unread, facility),
@@ -100,7 +100,7 @@ def overlay_text(each: Survey, common: Sequence[Common], facility: str, ways: Se
         f"# What this facility sends beyond {each.name}, drafted by `hutong map draft` "
         f"from {each.profile.messages} messages.",
         *_HOW,
-        *(_shifted(each.shifts) if moved else ()),
+        *(_shifted(each.shifts, moved) if moved else ()),
         "version: 1",
         f"mappings: [{each.name}]",
     ]
@@ -142,10 +142,39 @@ def _row(column: Described, facility: str) -> Iterator[str]:
     yield f'# - {{rule: {name}, from: {column.field}, to: extension+, with: {reads}, as: "{url}"}}'
 
 
-def _shifted(shifts: Iterable[Shift]) -> Iterator[str]:
+def _shifted(shifts: Iterable[Shift], moved: Sequence[Moved] = ()) -> Iterator[str]:
     for shift in shifts:
-        yield from (f"# {line}" for line in wrap(f"{told(shift)}:", _WIDTH))
-        yield "# the rows below read it so. Compare them with the sender's specification; take out what is wrong."
+        said = [f"{told(shift)}:", "the rows below read it so, those of fields that no sample fills among them."]
+        said += [_beyond(shift)] if _beyond(shift) else []
+        said += [_before(shift)] if shift.silent else []
+        for each in said:
+            yield from (f"# {line}" for line in wrap(each, _WIDTH))
+    out = list(dict.fromkeys(row.id for row in moved if row.rule is None))
+    said = ["Compare them with the sender's specification; take out what is wrong."] if shifts else []
+    said += [f"Taken out, for what they read is not sent or would be something else: {', '.join(out)}."] if out else []
+    if any(name.number == UNSENT for row in moved if row.rule is not None for name in row.rule.fields):
+        said.append(f"Field {UNSENT} stands for one that is not sent, in rows that read several.")
+    for each in said:
+        yield from (f"# {line}" for line in wrap(each, _WIDTH))
+
+
+def _beyond(shift: Shift) -> str:
+    """What is taken for granted of the fields behind."""
+    name = shift.segment
+    if shift.to_the_end:
+        return f"What stands behind {name}-{shift.last} is moved with it, to the end of the segment."
+    if shift.resumed > shift.last + 1:
+        return (
+            f"From {name}-{shift.resumed} on it stands as in the standard. In which place the fields between them "
+            "stand nobody can say: the rows that read those are taken out."
+        )
+    return f"From {name}-{shift.resumed} on it stands as in the standard."
+
+
+def _before(shift: Shift) -> str:
+    first, last = (f"{shift.segment}-{number}" for number in (shift.silent[0], shift.silent[-1]))
+    named = f"{first} to {last} are" if first != last else f"{first} is"
+    return f"{named} read as the standard has them, but no sample fills anything there: the shift may begin before."
 
 
 def told(shift: Shift) -> str:
@@ -177,13 +206,13 @@ def told_of_rows(moved: Iterable[Moved]) -> str:
     return "; ".join(said)
 
 
-def test_text(tests: Iterable[tuple[str, Mapped | HutongError]], charset: str) -> str:
-    """A `mapping_test.yaml` that says what becomes of each message as the draft stands."""
+def test_text(tests: Iterable[tuple[str, Mapped | HutongError, str]]) -> str:
+    """A `mapping_test.yaml` that says what becomes of each message as the draft stands; with the charset it needs."""
     lines = [
         "# Drafted: it counts what becomes of each message. Add the facts that matter, and messages with what is rare.",
         "tests:",
     ]
-    for message, result in tests:
+    for message, result, charset in tests:
         lines += ["  - name: A drafted message becomes as many resources as the draft makes of it"]
         lines += [f"    message: {message}"]
         lines += [f"    charset: {charset}"] if charset else []

@@ -82,7 +82,7 @@ class Concepts:
             if not code:
                 continue
             alone = not display and not system and not self._numbers
-            if alone and is_words(code) and (at or row is None):
+            if alone and is_words(code) and (at or row is None or not row["code"]):
                 words = words or code
                 continue
             coding = {"system": code_system(system, self._facility, self._systems), "code": code}

@@ -117,11 +117,8 @@ def test_a_visit_number_alone_that_stands_early_moves_no_time(folder: Path, own:
     assert made["period"] == {"start": "2026-05-11T08:30:00+08:00"}
 
 
-def test_what_is_made_of_fields_that_are_not_sent_is_taken_out_with_its_id(folder: Path, own: Path) -> None:
+def test_what_would_be_made_of_another_field_is_not_made(folder: Path, own: Path) -> None:
     drafted(folder, own, admission(2, 1), discharge(2, 1))
-    text = (own / "facilities/zhuling/adt_draft.yaml").read_text(encoding="utf-8")
-    assert "- {rule: class-id, remove: yes}" in text
-    assert "pv1-20" not in text
     mapping = MappingSet(load(folder, ["zhuling"], own)).find("ADT^A01", "zhuling")
     assert mapping is not None
     made = mapping.apply(
