@@ -87,20 +87,20 @@ class Shelf:
         temporary.replace(answered)
         day = self._folder / DONE / self._clock().astimezone(CHINA).strftime("%Y-%m-%d")
         day.mkdir(exist_ok=True)
-        _move(candidate.path, day)
+        candidate.path.rename(_free_name(candidate.path, day))
 
     def reject(self, candidate: Candidate, reason: str) -> None:
-        """Moves the file to `rejected/`, and says beside it why."""
-        moved = _move(candidate.path, self._folder / REJECTED)
-        moved.with_name(f"{moved.name}.reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+        """Moves the file to `rejected/`, after why stands there: nobody finds it without its reason."""
+        target = _free_name(candidate.path, self._folder / REJECTED)
+        target.with_name(f"{target.name}.reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+        candidate.path.rename(target)
 
 
-def _move(path: Path, folder: Path) -> Path:
-    """Moves a file without writing over one that has its name."""
+def _free_name(path: Path, folder: Path) -> Path:
+    """Where a file goes without writing over one that has its name."""
     target = folder / path.name
     number = 1
     while target.exists():
         number += 1
         target = folder / f"{path.stem}.{number}{path.suffix}"
-    path.rename(target)
     return target
