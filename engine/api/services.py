@@ -1,4 +1,4 @@
-"""What does the API work with? Wired by engine/cli/assembly.py, handed to routes as a dependency."""
+"""What does the API work with? Wired by engine/cli/assembly/, handed to routes as a dependency."""
 
 from __future__ import annotations
 

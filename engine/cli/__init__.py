@@ -1,1 +1,1 @@
-"""The command line: one file per command, and assembly.py, the only place that wires parts together."""
+"""The command line: one file per command, and assembly/, the only place that wires parts together."""

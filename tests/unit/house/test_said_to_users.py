@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import engine.cli.main
-from engine.cli import assembly
+from engine.cli.assembly.listening import ReservedPort
 from engine.cli.main import main
 from engine.cli.supervisor import RUN_FILE, Supervisor
 from engine.errors import ConfigurationError, HutongError
@@ -91,7 +91,7 @@ def test_a_port_that_another_hub_shares_out_is_taken_all_the_same() -> None:
         port = other.getsockname()[1]
         with (
             pytest.raises(ConfigurationError, match=f"http: 127.0.0.1:{port} is taken by another program"),
-            assembly._ReservedPort("127.0.0.1", port),
+            ReservedPort("127.0.0.1", port),
         ):
             pass
 
@@ -100,7 +100,7 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
     with (
         pytest.raises(ConfigurationError, match="give its host: an address of this machine"),
-        assembly._ReservedPort("192.0.2.1", 8080),
+        ReservedPort("192.0.2.1", 8080),
     ):
         pass
 
