@@ -22,7 +22,7 @@ from engine.store.commitments import KEPT, Commitment, Named
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.imaging import Instance
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from engine.store.notifications import Notification, Operation, Owed
 from engine.store.outbox import Due
 from engine.store.statements import as_sent

@@ -15,11 +15,12 @@ from engine.config import Community
 from engine.errors import NotFoundError, RequestStateError
 from engine.identifiers import facility_system
 from engine.orders import dicom_name, latin_name
-from engine.store import audit, records, restating, worklist
+from engine.store import as_sent, audit, records, restating, stating, worklist
 from engine.store.database import Connection
 from engine.store.imaging_index import PATIENT_TAGS, STUDY_TAGS
-from engine.store.restating import Locked, New
+from engine.store.restating import Locked
 from engine.store.statements import Kind, Said, derived_uid, studies_of
+from engine.store.stating import New
 from engine.store.tokens import of_value
 from engine.store.worklist import Step
 from engine.studies import NO_ISSUER, is_of, study_id
@@ -92,10 +93,10 @@ async def decide(
     _refuse_unsettled(community, locked[study_uid], decision.revision, at)
     what = await _said(connection, decision, locked, at)
     touched = studies_of(decision.kind, study_uid, what.said, what.others)
-    tells = decision.kind not in (Kind.KEEP, Kind.LEAVE) and await restating.was_sent(
+    tells = decision.kind not in (Kind.KEEP, Kind.LEAVE) and await as_sent.was_sent(
         connection, facility, {study_uid, *what.others}
     )
-    number = await restating.state(
+    number = await stating.state(
         connection,
         New(facility, decision.kind, study_uid, touched, _renumbering(what.said, tells), actor, why, owes_note=tells),
         at,
@@ -104,9 +105,9 @@ async def decide(
     return number
 
 
-async def undo(connection: Connection, number: int, actor: str, why: str, at: datetime) -> restating.Stated:
-    """Takes a decision back. Raises as `restating.take_back` does."""
-    one = await restating.take_back(connection, number, actor, why, at)
+async def undo(connection: Connection, number: int, actor: str, why: str, at: datetime) -> stating.Stated:
+    """Takes a decision back. Raises as `stating.take_back` does."""
+    one = await stating.take_back(connection, number, actor, why, at)
     await _audit(connection, "reconcile-undo", one.facility, one.study_uid, number, actor, why, at)
     return one
 
@@ -158,7 +159,7 @@ async def _said(connection: Connection, decision: Decision, locked: Mapping[str,
 async def _of_target(connection: Connection, decision: Decision) -> Said:
     target, facility = decision.target, decision.facility
     assert target is not None
-    current = await restating.attributes_of(connection, facility, decision.study_uid)
+    current = await as_sent.attributes_of(connection, facility, decision.study_uid)
     if target.accession:
         step = await worklist.by_accession(connection, facility, target.accession)
         if step is None:
@@ -214,7 +215,7 @@ async def _chosen(connection: Connection, decision: Decision, *, must_leave_some
     """The instances that are named, by themselves or with their series. Raises NotFoundError, RequestStateError."""
     served = [
         one
-        for one in await restating.stored(connection, decision.facility, [decision.study_uid])
+        for one in await as_sent.stored(connection, decision.facility, [decision.study_uid])
         if not one.hidden and one.served_study_uid == decision.study_uid
     ]
     series, instances = {one.served_series_uid for one in served}, {one.served_sop_uid for one in served}
@@ -236,7 +237,7 @@ async def _chosen(connection: Connection, decision: Decision, *, must_leave_some
 async def _into(connection: Connection, decision: Decision, locked: Mapping[str, Locked]) -> Said:
     if decision.into == decision.study_uid:
         raise RequestStateError("a study is part of itself already", code="same-study")
-    told = await restating.attributes_of(connection, decision.facility, decision.into)
+    told = await as_sent.attributes_of(connection, decision.facility, decision.into)
     if decision.into not in locked or not told:
         raise NotFoundError("nothing of the other study is served", code="no-such-study")
     return Said(to_study=decision.into, attributes={name: told.get(name, "") for name in (*PATIENT_TAGS, *STUDY_TAGS)})
@@ -244,7 +245,7 @@ async def _into(connection: Connection, decision: Decision, locked: Mapping[str,
 
 async def _of_content(connection: Connection, decision: Decision) -> _What:
     """Raises NotFoundError where no other content waits under this SOP Instance UID."""
-    uids = await restating.contents_of(connection, decision.facility, decision.instances[0])
+    uids = await as_sent.contents_of(connection, decision.facility, decision.instances[0])
     waiting = [one for one in uids if one.sent.sha256.hex() == decision.sha256 and one.served_conflict]
     if not waiting:
         raise NotFoundError("no other content waits under this SOP Instance UID", code="no-such-content")

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.errors import ParseError
 from engine.store.database import Connection
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from engine.store.outbox import CHANNEL, Due, Owed
 
 URGENT = 0

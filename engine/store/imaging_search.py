@@ -7,130 +7,12 @@ Contents that conflict with an earlier one under their SOP Instance UID are neve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
-from engine.store import imaging_index
 from engine.store.database import Connection
-from engine.store.imaging_names import conditions_of
-from engine.store.patterns import is_wild, like, literal_beginning
-
-_ATTRIBUTES_REMEMBERED = 1000
-"""Texts that need not be taken apart again; lists are asked for by many, and again every few seconds."""
-_HIGHEST = "\U0010ffff"
-"""Behind every text that goes on from a beginning, in the order of code points."""
-
-
-class Level(StrEnum):
-    """Query/retrieve levels of PS3.4 C.3, in the spelling of (0008,0052)."""
-
-    PATIENT = "PATIENT"
-    STUDY = "STUDY"
-    SERIES = "SERIES"
-    IMAGE = "IMAGE"
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Both ends belong to it; an empty one is open."""
-
-    first: str = ""
-    last: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.first or self.last)
-
-
-@dataclass(frozen=True, slots=True)
-class ImagingQuery:
-    """What is asked of one level. What is empty matches everything (PS3.4 C.2.2.2.3).
-
-    facility      whose studies; None for everybody's
-    patient_name  a pattern; case, width and punctuation do not count, pinyin and initials find Chinese (C.2.2.2.1)
-    dates, times  YYYYMMDD and HHMMSS of the study
-    together      date and time are one range from first to last, not one for each (C.2.2.2.5.3)
-    modalities    patterns, of which the study at PATIENT and STUDY, the series below, has at least one
-    texts         patterns by attribute of `ATTRIBUTES`, of its level or one above; one pattern of each must match
-    """
-
-    level: Level
-    facility: str | None
-    study_uids: tuple[str, ...] = ()
-    series_uids: tuple[str, ...] = ()
-    sop_uids: tuple[str, ...] = ()
-    sop_classes: tuple[str, ...] = ()
-    patient_name: str = ""
-    dates: Range = Range()
-    times: Range = Range()
-    together: bool = False
-    modalities: tuple[str, ...] = ()
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One match. A patient is named by the newest of the matching studies; UIDs below the level are empty."""
-
-    facility: str
-    study_uid: str
-    series_uid: str = ""
-    sop_uid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Where an instance is; of a patient, a study and a series the first that was stored.
-
-    charset  JSON: declared, used, doubtful
-    """
-
-    sop_uid: str
-    sop_class: str
-    transfer_syntax: str
-    location: str
-    charset: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is known of a match: attributes of its level and those above, and how much hangs below.
-
-    A count is of what the caller may see. `content` is what else could be asked is read from.
-
-    tags  of study, series and instance as the index has them: JSON, empty above the level
-    """
-
-    level: Level
-    key: Key
-    tags: tuple[str, str, str]
-    content: Content
-    modalities: tuple[str, ...] = ()
-    studies: int = 0
-    series: int = 0
-    instances: int = 0
-
-    @property
-    def attributes(self) -> Mapping[str, str]:
-        """By the names of `ATTRIBUTES`; shared by all who ask."""
-        return _attributes(self.level, self.tags)
-
-
-ATTRIBUTES: Mapping[str, Level] = {
-    **dict.fromkeys(imaging_index.PATIENT_TAGS, Level.PATIENT),
-    **dict.fromkeys(imaging_index.STUDY_TAGS, Level.STUDY),
-    **dict.fromkeys(imaging_index.SERIES_TAGS, Level.SERIES),
-    **dict.fromkeys(imaging_index.INSTANCE_TAGS, Level.IMAGE),
-}
-"""What is indexed, and at which level it stands; the names are those of `tags`."""
-
-LEVELS = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
-_COLUMNS = {"patient_id": "s.patient_id", "accession": "s.accession"}
-_TABLES = {Level.PATIENT: "s", Level.STUDY: "s", Level.SERIES: "e", Level.IMAGE: "i"}
+from engine.store.imaging_conditions import condition
+from engine.store.imaging_query import Content, Found, ImagingQuery, Key, Level
 
 _NEWEST_FIRST = "study_date desc, study_time desc, uid, facility"
 _FROM_STUDY = "study_search s"
@@ -242,7 +124,7 @@ async def find_keys(connection: Connection, query: ImagingQuery, *, limit: int, 
 
 def _keys_statement(query: ImagingQuery) -> tuple[str, list[Any]]:
     statement = _KEYS[query.level]
-    condition, arguments, selective = _condition(query)
+    where, arguments, selective = condition(query)
     if selective and query.level is Level.STUDY:
         # Found by what is asked, then sorted: a walk in order of dates with that as a filter may read the whole index.
         statement = f"""
@@ -251,14 +133,14 @@ def _keys_statement(query: ImagingQuery) -> tuple[str, list[Any]]:
             )
             select facility, uid as study_uid, '' as series_uid, '' as sop_uid from found order by {_NEWEST_FIRST}
             """
-    return statement.format(condition=condition), arguments
+    return statement.format(condition=where), arguments
 
 
 async def kinds(connection: Connection, query: ImagingQuery) -> list[tuple[str, str]]:
     """The SOP classes and transfer syntaxes of the instances that match, each pair once."""
-    condition, arguments, _ = _condition(query)
+    where, arguments, _ = condition(query)
     rows = await connection.fetch(
-        f"select distinct i.sop_class, i.transfer_syntax from {_FROM_INSTANCE} where {condition} order by 1, 2",
+        f"select distinct i.sop_class, i.transfer_syntax from {_FROM_INSTANCE} where {where} order by 1, 2",
         *arguments,
     )
     return [(row["sop_class"], row["transfer_syntax"]) for row in rows]
@@ -287,109 +169,3 @@ def _found(level: Level, key: Key, row: Mapping[str, Any]) -> Found:
         series=row.get("series") or 0,
         instances=row.get("instances") or 0,
     )
-
-
-@lru_cache(_ATTRIBUTES_REMEMBERED)
-def _attributes(level: Level, tags: tuple[str, str, str]) -> Mapping[str, str]:
-    """Of an instance only what is its own: patient and study are told as the index has them, for all alike."""
-    of_study, of_series, of_instance = (json.loads(text) if text else {} for text in tags)
-    own = {name: of_instance[name] for name in imaging_index.INSTANCE_TAGS if name in of_instance}
-    return {name: value for name, value in {**of_study, **of_series, **own}.items() if _is_of(name, level)}
-
-
-def _is_of(name: str, level: Level) -> bool:
-    return LEVELS.index(ATTRIBUTES[name]) <= LEVELS.index(level)
-
-
-class _Clauses:
-    """A where clause and its arguments; only numbers of arguments are ever written into the statement."""
-
-    def __init__(self) -> None:
-        self.clauses: list[str] = ["true"]
-        self.arguments: list[Any] = []
-
-    def add(self, clause: str, *values: Any) -> None:
-        first = len(self.arguments) + 1
-        self.arguments.extend(values)
-        self.clauses.append(clause.format(*(f"${first + at}" for at in range(len(values)))))
-
-
-def _condition(query: ImagingQuery) -> tuple[str, list[Any], bool]:
-    """Condition, its arguments, and whether it names few studies by something that has an index of its own."""
-    where = _Clauses()
-    selective = False
-    if query.facility is not None:
-        where.add("s.facility = {}", query.facility)
-    if query.study_uids:
-        where.add("s.uid = any({}::text[])", list(query.study_uids))
-        selective = True
-    if query.series_uids:
-        where.add("e.uid = any({}::text[])", list(query.series_uids))
-    if query.sop_uids:
-        where.add("i.sop_uid = any({}::text[])", list(query.sop_uids))
-    if query.sop_classes:
-        where.add("i.sop_class = any({}::text[])", list(query.sop_classes))
-    if query.patient_name:
-        selective |= _add_name(where, query.patient_name)
-    for name, patterns in query.texts.items():
-        selective |= _add_text(where, name, patterns)
-    _add_modalities(where, query)
-    _add_dates(where, query)
-    return " and ".join(where.clauses), where.arguments, selective
-
-
-def _add_name(where: _Clauses, pattern: str) -> bool:
-    selective = False
-    for condition in conditions_of(pattern):
-        if condition.tokens:
-            where.add("s.tokens @> {}::text[]", list(condition.tokens))
-            selective = True
-        if condition.patterns:
-            likes = [like(one) for one in condition.patterns]
-            where.add("exists (select 1 from unnest(s.names) n where n like any({}::text[]))", likes)
-    return selective
-
-
-def _add_text(where: _Clauses, name: str, patterns: Sequence[str]) -> bool:
-    """Patterns of which one must match; a beginning is also told as a range, which an index can use."""
-    if not patterns or "*" in patterns:
-        return False
-    column = _COLUMNS.get(name)
-    wild = [pattern for pattern in patterns if is_wild(pattern)]
-    if column is None:
-        table = _TABLES[ATTRIBUTES[name]]
-        where.add(f"coalesce({table}.tags ->> {{}}, '') like any({{}}::text[])", name, [like(p) for p in patterns])
-        return False
-    if not wild:
-        where.add(f"{column} = any({{}}::text[])", list(patterns))
-        return True
-    where.add(f"{column} like any({{}}::text[])", [like(pattern) for pattern in patterns])
-    beginnings = [literal_beginning(pattern) for pattern in patterns]
-    if not all(beginnings):
-        return False
-    where.add(f"{column} >= {{}} and {column} < {{}}", min(beginnings), max(beginnings) + _HIGHEST)
-    return True
-
-
-def _add_modalities(where: _Clauses, query: ImagingQuery) -> None:
-    if not query.modalities or "*" in query.modalities:
-        return
-    if query.level in (Level.SERIES, Level.IMAGE):
-        where.add("e.modality like any({}::text[])", [like(pattern) for pattern in query.modalities])
-    elif any(map(is_wild, query.modalities)):
-        patterns = [like(pattern) for pattern in query.modalities]
-        where.add("exists (select 1 from unnest(s.modalities) m where m like any({}::text[]))", patterns)
-    else:
-        where.add("s.tokens && {}::text[]", [f"@{modality}" for modality in query.modalities])
-
-
-def _add_dates(where: _Clauses, query: ImagingQuery) -> None:
-    """A study without a date, or a time, matches no range of them."""
-    if query.dates:
-        where.add("s.study_date between {} and {}", query.dates.first or "0", query.dates.last or "9")
-    if query.together and query.dates and query.times:
-        first, last = query.times.first, query.times.last
-        where.add("(s.study_date > {} or s.study_time >= {})", query.dates.first, first)
-        where.add("(s.study_date < {} or s.study_time <= {})", query.dates.last or "9", last or "9")
-    elif query.times:
-        where.add("s.study_time between {} and {}", query.times.first or "0", query.times.last or "9")

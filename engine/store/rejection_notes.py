@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.store import restating, statements
+from engine.store import as_sent, restating, statements, stating
 from engine.store.database import Connection
 from engine.store.instances import INSTANCE_COLUMNS, Instance
-from engine.store.restating import Stated
 from engine.store.statements import Sent, Served
+from engine.store.stating import Stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ async def made(connection: Connection, note: OwedNote) -> bool:
 
 
 async def _owed(connection: Connection, number: int) -> OwedNote | None:
-    stated = await restating.one(connection, number)
+    stated = await stating.one(connection, number)
     if stated is None:
         return None
     undone = not stated.stands
@@ -135,7 +135,7 @@ async def _owed(connection: Connection, number: int) -> OwedNote | None:
     here = next(place for place, one in enumerate(effective) if one.id == number)
     as_it_was = [*effective[:here], *([statements.standing(effective[here])] if undone else [])]
     changed = []
-    for one in await restating.stored(connection, stated.facility, stated.studies):
+    for one in await as_sent.stored(connection, stated.facility, stated.studies):
         sent = one.sent
         of = Sent(sent.sop_uid, sent.study_uid, sent.series_uid, sent.sha256, sent.conflict)
         before, after = statements.served(of, as_it_was), statements.served(of, effective[: here + 1])

@@ -1,8 +1,7 @@
 """How do statements about studies take effect? The index is written anew for the studies that they touch.
 
-What is served stands in `instance`, so queries know nothing of statements; what was sent stands in `instance_as_sent`
-for as long as it differs. Both are worked out from what was sent and from the statements that stand: taking one back
-leads to where everything would be without it.
+What is served is worked out from what was sent and from the statements that stand: taking one back leads to where
+everything would be without it.
 """
 
 from __future__ import annotations
@@ -15,78 +14,14 @@ from typing import Any
 
 from asyncpg import Record
 
-from engine.errors import NotFoundError, RequestStateError
 from engine.store import imaging_index, statements
+from engine.store.as_sent import Stored, stored
 from engine.store.database import Connection
 from engine.store.instances import INSTANCE_COLUMNS, Instance, insert
-from engine.store.statements import Kind, Said, Sent, Served, Statement
+from engine.store.statements import Kind, Sent, Served, Statement
 
 _COLUMNS = ", ".join(INSTANCE_COLUMNS)
-_STATED = """
-    id, facility, kind, study_uid, studies, said, actor, reason, stated_at, undone_at, undone_by, undone_why, note
-"""
-
 _TOLD_OF_UNDOING = ("undo-owed", "undo-made")
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """A statement and its history. `studies` are all that it touches."""
-
-    id: int
-    facility: str
-    kind: Kind
-    study_uid: str
-    studies: tuple[str, ...]
-    said: Said
-    actor: str
-    reason: str
-    stated_at: datetime
-    undone_at: datetime | None
-    undone_by: str | None
-    undone_why: str | None
-    note: str
-
-    @property
-    def stands(self) -> bool:
-        return self.undone_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class New:
-    """A statement to be made. `owes_note`: others are to be told by a rejection note."""
-
-    facility: str
-    kind: Kind
-    study_uid: str
-    studies: Sequence[str]
-    said: Said
-    actor: str
-    reason: str
-    owes_note: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as it was sent, and what is served of it now. `hidden` says why nothing is."""
-
-    sent: Instance
-    served_sop_uid: str
-    served_study_uid: str
-    served_series_uid: str
-    served_location: str
-    served_conflict: bool
-    served_tags: str
-    hidden: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What is served of an object from now on; None for nothing."""
-
-    stored: Stored
-    wanted: Instance | None
-    now: Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +35,15 @@ class Locked:
     last_stored_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What is served of an object from now on; None for nothing."""
+
+    stored: Stored
+    wanted: Instance | None
+    now: Served
+
+
 async def lock(connection: Connection, facility: str, studies: Iterable[str]) -> dict[str, Locked]:
     """Those of these studies that there are, by UID; locked in one order."""
     rows = await connection.fetch(
@@ -111,166 +55,6 @@ async def lock(connection: Connection, facility: str, studies: Iterable[str]) ->
         sorted(set(studies)),
     )
     return {row["uid"]: Locked(**row) for row in rows}
-
-
-async def attributes_of(connection: Connection, facility: str, study_uid: str) -> dict[str, str]:
-    """What is said of a study and its patient as it is served; nothing where nothing of it is."""
-    tags = await connection.fetchval(
-        "select tags from study_search where facility = $1 and uid = $2", facility, study_uid
-    )
-    told: dict[str, str] = json.loads(tags) if tags else {}
-    return told
-
-
-async def facilities_of(connection: Connection, study_uid: str) -> list[str]:
-    """The facilities that have a study under this UID."""
-    rows = await connection.fetch("select facility from study where uid = $1 order by facility", study_uid)
-    return [row["facility"] for row in rows]
-
-
-async def was_sent(connection: Connection, facility: str, studies: Iterable[str]) -> bool:
-    """Whether some other system has taken an object of these studies."""
-    sent: bool = await connection.fetchval(
-        "select exists (select from sent_instance where facility = $1 and study_uid = any($2) and taken)",
-        facility,
-        sorted(set(studies)),
-    )
-    return sent
-
-
-async def state(connection: Connection, new: New, at: datetime) -> int:
-    """Makes a statement, in the caller's transaction, and lets it take effect. Its number."""
-    number: int = await connection.fetchval(
-        """
-        insert into study_statement (facility, kind, study_uid, studies, said, actor, reason, stated_at, note)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id
-        """,
-        new.facility,
-        str(new.kind),
-        new.study_uid,
-        list(new.studies),
-        statements.as_json(new.said),
-        new.actor,
-        new.reason,
-        at,
-        "owed" if new.owes_note else "none",
-    )
-    await _add_studies(connection, new.facility, new.study_uid, new.studies, at)
-    await restate(connection, new.facility, new.studies)
-    return number
-
-
-async def take_back(connection: Connection, number: int, by: str, why: str, at: datetime) -> Stated:
-    """Takes a statement back, in the caller's transaction.
-
-    Raises NotFoundError, and RequestStateError: `already-undone`, or `later-statements` where something that was said
-    afterwards of the same studies stands: that has to be taken back first, because it may rest on this.
-    """
-    row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1 for update", number)
-    if row is None:
-        raise NotFoundError("nothing was decided under this number")
-    one = _stated(row)
-    if not one.stands:
-        raise RequestStateError("this was undone before", code="already-undone")
-    await lock(connection, one.facility, one.studies)
-    later = await connection.fetchval(
-        """
-        select max(id) from study_statement
-        where facility = $1 and studies && $2::text[] and id > $3 and undone_at is null
-        """,
-        one.facility,
-        list(one.studies),
-        number,
-    )
-    if later is not None:
-        raise RequestStateError(f"undo number {later} first: it was decided later", code="later-statements")
-    await connection.execute(
-        """
-        update study_statement set undone_at = $2, undone_by = $3, undone_why = $4,
-               note = case note when 'owed' then 'none' when 'made' then 'undo-owed' else note end
-        where id = $1
-        """,
-        number,
-        at,
-        by,
-        why,
-    )
-    await connection.execute(
-        "update study set statements = statements + 1 where facility = $1 and uid = any($2)",
-        one.facility,
-        list(one.studies),
-    )
-    await restate(connection, one.facility, one.studies)
-    return one
-
-
-async def about(connection: Connection, facility: str, study_uid: str) -> list[Stated]:
-    """Everything that was said of a study, the oldest first; what was taken back too."""
-    rows = await connection.fetch(
-        f"select {_STATED} from study_statement where facility = $1 and studies @> array[$2::text] order by id",
-        facility,
-        study_uid,
-    )
-    return [_stated(row) for row in rows]
-
-
-async def one(connection: Connection, number: int) -> Stated | None:
-    row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1", number)
-    return _stated(row) if row else None
-
-
-def tags_of(stored: Stored) -> dict[str, str]:
-    """What is served of an object by the names of the index; of one that is hidden what it says itself."""
-    told: dict[str, str] = json.loads(stored.served_tags)
-    return told
-
-
-async def stored(connection: Connection, facility: str, studies: Iterable[str]) -> list[Stored]:
-    """Every object that was sent as part of these studies, or is served as part of them; in the order of arrival."""
-    return await _stored(
-        connection,
-        "i.study_uid = any($2)",
-        "a.study_uid = any($2) or a.served_study_uid = any($2)",
-        facility,
-        sorted(set(studies)),
-    )
-
-
-async def contents_of(connection: Connection, facility: str, sop_uid: str) -> list[Stored]:
-    """Every object that was sent under a SOP Instance UID."""
-    return await _stored(connection, "i.sop_uid = $2", "a.sop_uid = $2", facility, sop_uid)
-
-
-async def _stored(
-    connection: Connection, as_sent: str, changed: str, facility: str, of: str | list[str]
-) -> list[Stored]:
-    rows = await connection.fetch(
-        f"""
-        select {_of("i")}, i.sop_uid as served_sop_uid, i.study_uid as served_study_uid,
-               i.series_uid as served_series_uid, i.location as served_location, i.conflict as served_conflict,
-               i.tags as served_tags, '' as hidden
-        from instance i where i.facility = $1 and {as_sent} and not exists (
-            select from instance_as_sent a
-            where a.served_sop_uid = i.sop_uid and a.facility = i.facility and a.sha256 = i.sha256 and a.hidden = '')
-        union all
-        select {_of("a")}, a.served_sop_uid, a.served_study_uid, coalesce(i.series_uid, a.series_uid),
-               coalesce(i.location, ''), coalesce(i.conflict, false),
-               coalesce(i.tags, a.tags), a.hidden
-        from instance_as_sent a left join instance i
-          on i.sop_uid = a.served_sop_uid and i.facility = a.facility and i.sha256 = a.sha256 and a.hidden = ''
-        where a.facility = $1 and ({changed})
-        order by stored_at, sop_uid, sha256
-        """,
-        facility,
-        of,
-    )
-    return [
-        Stored(
-            Instance(**{name: row[name] for name in INSTANCE_COLUMNS}),
-            **{name: row[name] for name in Stored.__slots__ if name != "sent"},
-        )
-        for row in rows
-    ]
 
 
 async def restate(connection: Connection, facility: str, studies: Iterable[str]) -> None:
@@ -307,8 +91,8 @@ async def _standing(connection: Connection, facility: str, studies: Iterable[str
     touched = set(studies)
     while True:
         rows = await connection.fetch(
-            f"""
-            select {_STATED} from study_statement
+            """
+            select id, kind, study_uid, studies, said, undone_at from study_statement
             where facility = $1 and studies && $2::text[] and (undone_at is null or note = any($3)) order by id
             """,
             facility,
@@ -395,44 +179,10 @@ async def _index_anew(connection: Connection, facility: str, studies: Sequence[s
         await imaging_index.add(connection, [Instance(**row) for row in rows])
 
 
-async def _add_studies(connection: Connection, facility: str, of: str, studies: Sequence[str], at: datetime) -> None:
-    """Counts a statement for each study; one that is new comes from where the study comes that it was said of."""
-    await connection.execute(
-        """
-        insert into study (uid, facility, channel, peer, first_stored_at, last_stored_at, revision, statements)
-        select new.uid, $1, s.channel, s.peer, $4, $4, 0, 0
-        from unnest($3::text[]) as new (uid), study s where s.uid = $2 and s.facility = $1
-        order by new.uid on conflict do nothing
-        """,
-        facility,
-        of,
-        sorted(studies),
-        at,
-    )
-    await connection.execute(
-        "update study set statements = statements + 1 where facility = $1 and uid = any($2)", facility, list(studies)
-    )
-
-
 def _text(told: Mapping[str, Any]) -> str:
     return json.dumps(told, ensure_ascii=False)
-
-
-def _of(table: str) -> str:
-    return ", ".join(f"{table}.{name}" for name in INSTANCE_COLUMNS)
 
 
 def _statement(row: Record) -> Statement:
     said = statements.read(row["said"])
     return Statement(row["id"], Kind(row["kind"]), row["study_uid"], said, undone=row["undone_at"] is not None)
-
-
-def _stated(row: Record) -> Stated:
-    return Stated(
-        **{
-            **dict(row),
-            "kind": Kind(row["kind"]),
-            "studies": tuple(row["studies"]),
-            "said": statements.read(row["said"]),
-        }
-    )

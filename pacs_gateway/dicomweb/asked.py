@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from engine.errors import ParseError
-from engine.store.imaging_search import ATTRIBUTES, LEVELS, ImagingQuery, Level, Range
+from engine.store.imaging_query import ATTRIBUTES, LEVELS, ImagingQuery, Level, Range
 from pacs_gateway.dicomweb.looking import Wanted
 
 MOST_RESULTS = 1000

@@ -19,8 +19,8 @@ from engine.errors import NotFoundError
 from engine.store import audit, imaging_reading, imaging_search
 from engine.store.audit import Audited
 from engine.store.database import Connection
+from engine.store.imaging_query import Found, ImagingQuery
 from engine.store.imaging_reading import Held, Named
-from engine.store.imaging_search import Found, ImagingQuery
 from pacs_gateway.dicomweb.asking import Caller
 from pacs_gateway.dicomweb.recollection import Recollection, SeriesOf
 from pacs_gateway.location import Objects, open_object

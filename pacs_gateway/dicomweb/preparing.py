@@ -12,7 +12,7 @@ import logging
 import asyncpg
 
 from engine.errors import HutongError
-from engine.store import imaging_reading, preparing, restating
+from engine.store import as_sent, imaging_reading, preparing
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.preparing import ToPrepare
 from pacs_gateway.background import Background
@@ -60,7 +60,7 @@ class Preparing:
 
     async def _prepare(self, study: ToPrepare) -> None:
         async with self._pool.acquire() as connection:
-            facilities = await restating.facilities_of(connection, study.study_uid)
+            facilities = await as_sent.facilities_of(connection, study.study_uid)
             seers = facilities if len(facilities) == 1 else [*facilities, _NOBODY]
             views = [await imaging_reading.of_study(connection, seer, study.study_uid) for seer in seers]
         try:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine import clock
 from engine.ports import ObjectStore
-from engine.store.imaging_search import Level
+from engine.store.imaging_query import Level
 from pacs_gateway.apart import Apart
 from pacs_gateway.dicomweb import instances, searching
 from pacs_gateway.dicomweb.anew import Anew

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import ParseError
-from engine.store.imaging_search import Found, Level
+from engine.store.imaging_query import Found, Level
 from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, asked_by
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.dicom_json import UTF_8, of_text

@@ -10,7 +10,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from engine.store.imaging_search import LEVELS, Found, Level
+from engine.store.imaging_query import LEVELS, Found, Level
 from pacs_gateway.query.identifier import UNREADABLE
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF, NEVER_MATCHED
 from pacs_gateway.query.models import UNIQUE_KEYS

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from engine.errors import StorageError
 from engine.store import imaging_search
 from engine.store.database import FAILED, Connection, end_if_cancelled
-from engine.store.imaging_search import Content, Found, ImagingQuery, Key, Level
+from engine.store.imaging_query import Content, Found, ImagingQuery, Key, Level
 from pacs_gateway.location import Objects
 from pacs_gateway.query.heads import head_of
 

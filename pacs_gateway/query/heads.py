@@ -13,7 +13,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from engine.errors import HutongError
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.part10 import data_set_offset
 from pacs_gateway.query.identifier import UNREADABLE, encoding

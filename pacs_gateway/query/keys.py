@@ -9,7 +9,7 @@ from typing import Any
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from engine.store.imaging_search import ATTRIBUTES, LEVELS, ImagingQuery, Level
+from engine.store.imaging_query import ATTRIBUTES, LEVELS, ImagingQuery, Level
 from pacs_gateway.identify import TEXTS
 from pacs_gateway.query.identifier import malformed
 from pacs_gateway.query.models import UNIQUE_KEYS

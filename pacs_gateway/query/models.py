@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from engine.store.imaging_search import LEVELS, Level
+from engine.store.imaging_query import LEVELS, Level
 from pacs_gateway.query.identifier import malformed
 from pacs_gateway.query.values import text_of
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import BinaryIO
 
 from engine.errors import ParseError, StorageError
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from engine.store.statements import is_restated
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.part10 import data_set_offset

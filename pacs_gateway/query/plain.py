@@ -12,7 +12,7 @@ from functools import partial
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
-from engine.store.imaging_search import LEVELS, Found, Level
+from engine.store.imaging_query import LEVELS, Found, Level
 from pacs_gateway.query.answers import ONLINE, TEXT_LIMITS, UNICODE
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF, NEVER_MATCHED
 from pacs_gateway.query.models import UNIQUE_KEYS

@@ -10,7 +10,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from engine.store.imaging_search import Range
+from engine.store.imaging_query import Range
 from pacs_gateway.charset import decode
 from pacs_gateway.query.identifier import UNREADABLE, malformed
 

@@ -22,15 +22,15 @@ from engine.config import DicomChannel
 from engine.envelope import EnvelopeIds
 from engine.errors import HutongError, NotFoundError, ParseError
 from engine.finding import Finding
-from engine.store import audit, findings, imaging_outbox, rejection_notes, restating
+from engine.store import as_sent, audit, findings, imaging_outbox, rejection_notes, restating, stating
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.imaging_outbox import URGENT, Prioritised, StudyOwed, payload_of
 from engine.store.instances import Instance
 from engine.store.outbox import Owed
 from engine.store.rejection_notes import OwedNote
-from engine.store.restating import New
 from engine.store.statements import Kind, Said
+from engine.store.stating import New
 from pacs_gateway.background import Background
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.manifest import ae_title
@@ -137,7 +137,7 @@ class Noting:
         actor, at = ae_title(instance.peer), self._clock()
         why = f"rejection note {instance.sop_uid}"
         new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why)
-        number = await restating.state(connection, new, at)
+        number = await stating.state(connection, new, at)
         detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "code": note.code}
         act = audit.Audited(actor, "reconcile-reject", f"ImagingStudy/{instance.study_uid}", detail)
         await audit.write(connection, [act], at)
@@ -163,7 +163,7 @@ class Noting:
         """Raises HutongError: nothing of it was kept."""
         study_uid = _study_of(note)
         async with self._pool.acquire() as connection:
-            attributes = await restating.attributes_of(connection, note.stated.facility, study_uid)
+            attributes = await as_sent.attributes_of(connection, note.stated.facility, study_uid)
         data_set = encoded(
             sop_uid=note.sop_uid,
             study_uid=study_uid,

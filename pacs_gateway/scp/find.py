@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pydicom.dataset import Dataset
 
 from engine.errors import HutongError, StorageError
-from engine.store.imaging_search import Found, Key, Level
+from engine.store.imaging_query import Found, Key, Level
 from pacs_gateway import status
 from pacs_gateway.query.answers import answer_of, known_of, unindexed
 from pacs_gateway.query.archive import Archive

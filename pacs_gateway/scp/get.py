@@ -10,7 +10,7 @@ from collections.abc import Collection
 from itertools import count
 
 from engine.errors import DeliveryError, HutongError
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.models import GET
 from pacs_gateway.query.objects import StoredDataSet

@@ -12,7 +12,7 @@ from itertools import count
 
 from engine.config import DicomChannel
 from engine.errors import DeliveryError, HutongError
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.models import MOVE

@@ -10,7 +10,7 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from engine.errors import HutongError, StorageError
-from engine.store.imaging_search import Content, ImagingQuery, Key, Level
+from engine.store.imaging_query import Content, ImagingQuery, Key, Level
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed

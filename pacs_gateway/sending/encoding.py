@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.config import SendAs
 from engine.errors import DeliveryError, Disposition
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from pacs_gateway.scp.service import OutgoingDataSet
 from pacs_gateway.scu.peer import PLAIN
 from pacs_gateway.scu.requestor import Requestor

@@ -17,7 +17,7 @@ from engine.api.services import Hub, Services
 from engine.errors import ParseError
 from engine.recording import decide_studies
 from engine.recording.decide_studies import Decision, Target, Title
-from engine.store import audit, reconcile_cases, restating
+from engine.store import as_sent, audit, reconcile_cases
 from engine.store.reconcile_cases import CaseLine, Choice
 from engine.store.statements import Kind
 from engine.studies import study_id
@@ -140,7 +140,7 @@ async def list_cases(
 async def find_study(study_uid: UidPath, hub: Hub, _: Operator) -> list[str]:
     """The facilities that have a study under this UID, whether it waits or not."""
     async with hub.pool.acquire() as connection:
-        return await restating.facilities_of(connection, study_uid)
+        return await as_sent.facilities_of(connection, study_uid)
 
 
 @router.get("/studies/{facility}/{study_uid}")

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from engine.clock import CHINA
 from engine.errors import NotFoundError
 from engine.recording.propose_orders import WINDOW, Looked, Proposal, letters_of, propose
-from engine.store import reconcile_cases, restating, worklist
+from engine.store import as_sent, reconcile_cases, restating, stating, worklist
+from engine.store.as_sent import Stored
 from engine.store.database import Connection
-from engine.store.restating import Stated, Stored
+from engine.store.stating import Stated
 from engine.store.worklist import Step
 from engine.studies import study_id
 
@@ -130,10 +131,10 @@ async def view_of_study(connection: Connection, facility: str, study_uid: str) -
     study = (await restating.lock(connection, facility, [study_uid])).get(study_uid)
     if study is None:
         raise NotFoundError("there is no such study")
-    stored = await restating.stored(connection, facility, [study_uid])
+    stored = await as_sent.stored(connection, facility, [study_uid])
     served = [one for one in stored if not one.hidden and one.served_study_uid == study_uid and not one.served_conflict]
-    attributes = await restating.attributes_of(connection, facility, study_uid)
-    tags = [restating.tags_of(one) for one in served]
+    attributes = await as_sent.attributes_of(connection, facility, study_uid)
+    tags = [as_sent.tags_of(one) for one in served]
     accession = attributes.get("accession", "")
     step = await worklist.by_accession(connection, facility, accession) if accession else None
     looked = _looked(attributes, tags, served, study.last_stored_at)
@@ -155,7 +156,7 @@ async def view_of_study(connection: Connection, facility: str, study_uid: str) -
         proposals=[_order(one) for one in proposals],
         series=_series(served, tags),
         apart=[_content(one, await _first(connection, one)) for one in apart[:_MOST_APART]],
-        decisions=[_decision(one) for one in await restating.about(connection, facility, study_uid)],
+        decisions=[_decision(one) for one in await stating.about(connection, facility, study_uid)],
     )
 
 
@@ -262,8 +263,8 @@ async def _first(connection: Connection, other: Stored) -> dict[str, str]:
     """What the object says that is served under the UID of one that waits, in whatever study."""
     if other.hidden:
         return {}
-    contents = await restating.contents_of(connection, other.sent.facility, other.sent.sop_uid)
-    return next((restating.tags_of(one) for one in contents if not one.hidden and not one.served_conflict), {})
+    contents = await as_sent.contents_of(connection, other.sent.facility, other.sent.sop_uid)
+    return next((as_sent.tags_of(one) for one in contents if not one.hidden and not one.served_conflict), {})
 
 
 def _content(one: Stored, first: dict[str, str]) -> ContentView:

@@ -15,7 +15,7 @@ import pytest
 from engine.store import imaging, imaging_search, migrations
 from engine.store.database import Connection
 from engine.store.imaging import Instance
-from engine.store.imaging_search import ImagingQuery, Level, Range
+from engine.store.imaging_query import ImagingQuery, Level, Range
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from engine.store.imaging_search import Content, Found, Key, Level
+from engine.store.imaging_query import Content, Found, Key, Level
 from pacs_gateway.query.answers import answer_of, known_of
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF

@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 
 from engine.errors import ParseError
 from engine.store.imaging_names import name_matches
-from engine.store.imaging_search import Range
+from engine.store.imaging_query import Range
 from engine.store.patterns import like, matches
 from pacs_gateway.query.identifier import decoded, encoded
 from pacs_gateway.query.matching import satisfies

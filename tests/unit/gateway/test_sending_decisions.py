@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from engine.config import SendAs
 from engine.store.imaging_outbox import PriorsOwed, Unsent
-from engine.store.imaging_search import Content
+from engine.store.imaging_query import Content
 from pacs_gateway.scu.peer import PLAIN
 from pacs_gateway.sending.candidates import Candidate, chosen, is_askable, judge, question_for
 from pacs_gateway.sending.proposing import TARGETS, groups
