@@ -29,7 +29,7 @@ class MllpSender:
         self._host = host
         self._port = port
         self._connect_timeout_secs = connect_timeout_secs
-        self._answer_timeout_secs = answer_timeout_secs
+        self.answer_timeout_secs = answer_timeout_secs
         self._tls = tls
         self._server_name = server_name
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -93,7 +93,7 @@ class MllpSender:
     async def _exchanged(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, block: bytes) -> bytes:
         decoder = MllpDecoder(_ANSWER_LIMIT_BYTES)
         try:
-            async with asyncio.timeout(self._answer_timeout_secs):
+            async with asyncio.timeout(self.answer_timeout_secs):
                 writer.write(block)
                 await writer.drain()
                 while (answer := decoder.next_frame()) is None:

@@ -14,6 +14,8 @@ from adapters.mllp.receiver import MllpReceiver
 from engine.codecs.mllp import MllpDecoder, frame
 
 Done = Callable[[bytes | None], None]
+PATIENCE_SECS = 60
+"""Long enough for a machine that stands still for a while: only what never comes is waited for so long."""
 
 
 def message(number: int, size: int = 0) -> bytes:
@@ -48,7 +50,7 @@ class FakeIntake:
             on_done(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECS):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -71,7 +73,7 @@ class Client:
 
     async def answer(self) -> bytes:
         """The next answer. Raises EOFError when the connection closed before it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECS):
             while (payload := self._decoder.next_frame()) is None:
                 data = await self.reader.read(65_536)
                 if not data:
@@ -84,14 +86,14 @@ class Client:
 
     async def pour(self, chunk: bytes, at_most: int) -> None:
         """Writes without reading. Raises ConnectionError when the other side has had enough."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             for _ in range(0, at_most, len(chunk)):
                 self.writer.write(chunk)
                 await self.writer.drain()
 
     async def closed(self) -> bool:
         """Waits for the other side to close; False when it said something instead."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECS):
             try:
                 return await self.reader.read(1) == b""
             except ConnectionError:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import resource
+from random import Random
+from typing import Any, cast
 
 import pytest
 
+from adapters.mllp import receiver as receiving
 from adapters.mllp.connection import Connection
+from adapters.mllp.limits import ReceiverLimits
+from adapters.mllp.receiver import MllpReceiver
 from engine.codecs.mllp import frame
-from tests.integration.mllp.conftest import Client, FakeIntake, Start, message
+from tests.integration.mllp.conftest import PATIENCE_SECS, Client, FakeIntake, Start, message
 
 
 def acks(*numbers: int) -> list[bytes]:
@@ -92,6 +96,7 @@ class RecordingTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[bytes] = []
+        self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append(bytes(data))
@@ -100,10 +105,13 @@ class RecordingTransport(asyncio.Transport):
         pass
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
     def abort(self) -> None:
-        pass
+        self.closed = True
 
 
 async def test_answers_that_are_ready_together_leave_in_one_write(intake: FakeIntake, start: Start) -> None:
@@ -227,7 +235,8 @@ async def test_a_truncated_message_is_not_taken(
 
 
 @pytest.mark.parametrize(
-    "noise", [os.urandom(4096).replace(b"\x0b", b"x"), b"GET / HTTP/1.1\r\n\r\n", message(7), b"\x0b" + message(7) * 2]
+    "noise",
+    [Random(7).randbytes(4096).replace(b"\x0b", b"x"), b"GET / HTTP/1.1\r\n\r\n", message(7), b"\x0b" + message(7) * 2],
 )
 async def test_noise_closes_its_connection_after_what_came_before_is_answered(
     intake: FakeIntake, start: Start, noise: bytes, caplog: pytest.LogCaptureFixture
@@ -310,14 +319,35 @@ async def test_an_idle_client_is_closed(intake: FakeIntake, start: Start) -> Non
     assert await client.closed()
 
 
-async def test_a_client_that_waits_for_its_answer_is_not_idle(intake: FakeIntake, start: Start) -> None:
-    intake.at_once = False
-    receiver = await start(idle_timeout_secs=0.1, stall_timeout_secs=0.1)
-    client, idle = await Client.connect(receiver), await Client.connect(receiver)
-    client.send(message(1))
-    assert await idle.closed()
+class StandingLoop:
+    """A loop whose time only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_a_client_that_waits_for_its_answer_is_not_idle() -> None:
+    intake, loop, transport = FakeIntake(at_once=False), StandingLoop(), RecordingTransport()
+    limits = ReceiverLimits(idle_timeout_secs=10, stall_timeout_secs=10)
+    connection = Connection(MllpReceiver("127.0.0.1", 0, "his", intake, limits), cast(Any, loop))
+    connection.connection_made(transport)
+    connection.data_received(frame(message(1)))
+    connection.check_time(1000)
+    assert not transport.closed
     intake.answer()
-    assert await client.answer() == b"ACK M1"
+    connection.flush()
+    assert transport.writes == [frame(b"ACK M1")]
+    loop.now = 1000
+    connection.data_received(frame(message(2)))
+    intake.answer()
+    connection.flush()
+    connection.check_time(1010)
+    assert not transport.closed
+    connection.check_time(1011)
+    assert transport.closed
 
 
 async def test_a_client_silent_inside_a_message_is_closed(intake: FakeIntake, start: Start) -> None:
@@ -327,7 +357,10 @@ async def test_a_client_silent_inside_a_message_is_closed(intake: FakeIntake, st
     assert intake.taken == []
 
 
-async def test_closing_answers_first_what_was_taken(intake: FakeIntake, start: Start) -> None:
+async def test_closing_answers_first_what_was_taken(
+    intake: FakeIntake, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "_GRACE_SECS", PATIENCE_SECS)
     intake.at_once = False
     receiver = await start()
     client = await Client.connect(receiver)

@@ -10,7 +10,7 @@ import pytest
 from adapters.mllp.sender import MllpSender
 from engine.codecs.mllp import MllpDecoder, frame
 from engine.errors import DeliveryError, Disposition
-from tests.integration.mllp.conftest import message
+from tests.integration.mllp.conftest import PATIENCE_SECS, message
 
 NAME = "张智宏"
 
@@ -26,7 +26,7 @@ class Endpoint:
         self.received: list[bytes] = []
         self.connections = 0
         self.answers: list[bytes | None] = []
-        self.silent = asyncio.Event()
+        self.changed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -45,14 +45,21 @@ class Endpoint:
             decoder.receive_data(data)
             while (payload := decoder.next_frame()) is not None:
                 self.received.append(payload)
+                self.changed.set()
                 if not self.answers:
-                    self.silent.set()
-                elif (answer := self.answers.pop(0)) is None:
+                    continue
+                if (answer := self.answers.pop(0)) is None:
                     writer.transport.abort()
                     return
-                else:
-                    writer.write(answer)
+                writer.write(answer)
         writer.close()
+
+    async def has(self, count: int) -> None:
+        """Waits until so many messages have arrived and what was said to them, if anything, is on its way."""
+        async with asyncio.timeout(PATIENCE_SECS):
+            while len(self.received) < count:
+                self.changed.clear()
+                await self.changed.wait()
 
 
 @pytest.fixture
@@ -65,7 +72,9 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 @pytest.fixture
 async def sender(endpoint: Endpoint) -> AsyncIterator[MllpSender]:
-    sender = MllpSender("127.0.0.1", endpoint.port, connect_timeout_secs=5, answer_timeout_secs=5)
+    sender = MllpSender(
+        "127.0.0.1", endpoint.port, connect_timeout_secs=PATIENCE_SECS, answer_timeout_secs=PATIENCE_SECS
+    )
     yield sender
     await sender.close()
 
@@ -124,10 +133,13 @@ ANSWERS: dict[str, tuple[bytes | None, str, Disposition, bool]] = {
 async def test_anything_else_is_no_receipt(
     endpoint: Endpoint, answer: bytes | None, code: str, disposition: Disposition, kept: bool
 ) -> None:
-    sender = MllpSender("127.0.0.1", endpoint.port, answer_timeout_secs=0.2 if code == "no-answer" else 5)
+    patience = 0.2 if code == "no-answer" else PATIENCE_SECS
+    sender = MllpSender("127.0.0.1", endpoint.port, answer_timeout_secs=patience)
     endpoint.answers = [answer]
     with pytest.raises(DeliveryError) as refusal:
         await sender.send(message(1), "M1")
+    await endpoint.has(1)  # however late: what comes next is the answer to the next message
+    sender.answer_timeout_secs = PATIENCE_SECS
     assert (refusal.value.code, refusal.value.disposition) == (code, disposition)
     assert NAME not in str(refusal.value)
     endpoint.answers = [frame(ack("AA", "M1"))]
@@ -142,6 +154,8 @@ async def test_silence_is_no_receipt_and_a_late_answer_is_not_taken_for_the_next
     with pytest.raises(DeliveryError) as refusal:
         await sender.send(message(1), "M1")
     assert (refusal.value.code, refusal.value.disposition) == ("no-answer", RETRY)
+    await endpoint.has(1)
+    sender.answer_timeout_secs = PATIENCE_SECS
     endpoint.answers = [frame(ack("AA", "M2"))]
     assert await sender.send(message(2), "M2") == ack("AA", "M2")
     assert endpoint.connections == 2
@@ -171,8 +185,7 @@ async def test_a_restarted_endpoint_is_found_again(endpoint: Endpoint, sender: M
 
 async def test_a_sending_that_is_given_up_leaves_no_answer_behind(endpoint: Endpoint, sender: MllpSender) -> None:
     given_up = asyncio.create_task(sender.send(message(1), "M1"))
-    async with asyncio.timeout(5):
-        await endpoint.silent.wait()
+    await endpoint.has(1)
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up

@@ -20,7 +20,7 @@ from engine.codecs.mllp import frame
 from engine.config.tls import endpoint_context, listener_context
 from engine.config.transport import EndpointTls, ListenerTls
 from engine.errors import DeliveryError, Disposition
-from tests.integration.mllp.conftest import FakeIntake, message
+from tests.integration.mllp.conftest import PATIENCE_SECS, FakeIntake, message
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ async def listening(door: Door, intake: FakeIntake) -> AsyncIterator[MllpReceive
 
 async def ask(port: int, tls: ssl.SSLContext | None, number: int = 1) -> bytes:
     """What comes back on a new connection until the other side closes or has answered; empty when it only closed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             writer.write(frame(message(number)))
             await writer.drain()
             return await reader.readuntil(b"\x1c\r")
-        except (asyncio.IncompleteReadError, ConnectionResetError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             return b""
         finally:
             writer.transport.abort()
@@ -174,7 +174,12 @@ async def endpoint(papers: Papers, name: str) -> AsyncIterator[int]:
 
 def sender(papers: Papers, port: int, tls: EndpointTls) -> MllpSender:
     return MllpSender(
-        "127.0.0.1", port, tls=endpoint_context(tls, papers.folder), server_name=tls.server_name, answer_timeout_secs=5
+        "127.0.0.1",
+        port,
+        connect_timeout_secs=PATIENCE_SECS,
+        answer_timeout_secs=PATIENCE_SECS,
+        tls=endpoint_context(tls, papers.folder),
+        server_name=tls.server_name,
     )
 
 
