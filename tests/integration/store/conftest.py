@@ -17,7 +17,8 @@ import pytest
 from engine.store.embedded import EmbeddedPostgres
 
 OWNER = Path(__file__).with_name("owner_process.py")
-PATIENCE_SECS = 30
+PATIENCE_SECS = 120
+"""For what ends soon: a server writes a checkpoint before it goes, and the disk may be busy."""
 
 
 @pytest.fixture
@@ -125,3 +126,12 @@ def family(pid: int) -> list[psutil.Process]:
 def gone(processes: Sequence[psutil.Process]) -> bool:
     """Waits for the end of processes that are nobody's children here."""
     return not psutil.wait_procs(processes, timeout=PATIENCE_SECS)[1]
+
+
+def halted(process: psutil.Process) -> bool:
+    """Halts a process wherever it is; False when it was about to end. Raises psutil.Error when it has ended."""
+    process.suspend()
+    while (status := process.status()) != psutil.STATUS_STOPPED:
+        if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return False
+    return True

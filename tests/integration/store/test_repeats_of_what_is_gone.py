@@ -29,7 +29,7 @@ async def test_a_key_whose_envelope_is_gone_acknowledges_nothing(pool: asyncpg.P
         first, again = entry(), entry()
         assert await journal.append(connection, [first]) == {}
         await connection.execute("delete from journal")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await journal.append(connection, [again, entry(b"other")]) == {}
         assert await connection.fetchval("select payload from journal where id = $1", again.envelope.id) == b"MSH|c"
         assert (await journal.append(connection, [entry()])).popitem()[1].envelope == again.envelope.id
@@ -45,7 +45,7 @@ async def test_a_repeat_that_meets_a_prune_waits_for_it_and_is_kept(database_url
             await pruning.execute("delete from repeat_guard; delete from journal; delete from inbox; delete from lane")
             again = entry()
             task = asyncio.create_task(journal.append(taking, [again]))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await pool.fetchval(
                     "select exists (select from pg_locks l join pg_stat_activity a using (pid) "
                     "where not l.granted and a.datname = current_database())"
