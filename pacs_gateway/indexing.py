@@ -35,8 +35,8 @@ GATHER_SECS = 0.05
 """Waited for more rows before a commit: no sender waits for it, and a row alone costs ten times one among sixteen."""
 COMMIT_TIMEOUT_SECS = 30.0
 RETRY_SECS = 1.0
-SETTLE_SECS = 2.0
-"""Waited for rows by who is told of them at once."""
+SETTLE_SECS = 30.0
+"""Waited at most for rows by who is told of them at once; a database that is away is waited for until it fails."""
 CLOSE_SECS = 5.0
 """Waited for rows when the gateway ends; what has none then gets it at the next start."""
 
@@ -59,8 +59,11 @@ class Index:
         self._channel = channel
         self._on_committed = on_committed
         self._waiting: list[Kept] = []
+        self._done = 0
+        self._failures = 0
         self._arrived = asyncio.Event()
-        self._emptied = asyncio.Condition()
+        self._tried = asyncio.Condition()
+        """Of every commit, whatever came of it."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -75,19 +78,23 @@ class Index:
         if self._task is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_SECS), self._emptied:
-                await self._emptied.wait_for(lambda: not self._waiting)
+            async with asyncio.timeout(CLOSE_SECS), self._tried:
+                await self._tried.wait_for(lambda: not self._waiting)
         except TimeoutError:
             _log.warning("channel %s: objects wait in the spool for their index rows", self._channel)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
+        await self._tell()
 
     async def settled(self) -> None:
-        """Waits for the rows of what was added until now, but not for a database that is away."""
+        """Waits for the rows of what was added until now, and no longer for a database that is away."""
+        added, failures = self._done + len(self._waiting), self._failures
         with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECS), self._emptied:
-                await self._emptied.wait_for(lambda: not self._waiting)
+            async with asyncio.timeout(SETTLE_SECS), self._tried:
+                await self._tried.wait_for(
+                    lambda: self._done >= added or self._failures > failures or self._task is None
+                )
 
     def add(self, kept: Kept) -> None:
         """Queues an object's row, which is made when it is written: a sender waits meanwhile."""
@@ -122,14 +129,20 @@ class Index:
             except FAILED as error:
                 end_if_cancelled()
                 _log.warning("channel %s: objects wait for the index: %s", self._channel, type(error).__name__)
+                self._failures += 1
+                await self._tell()
                 await asyncio.sleep(RETRY_SECS)
                 continue
             del self._waiting[: len(batch)]
+            self._done += len(batch)
             if not self._waiting:
                 self._arrived.clear()
-                async with self._emptied:
-                    self._emptied.notify_all()
             self._on_committed(committed)
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._tried:
+            self._tried.notify_all()
 
     async def _record(self, batch: Sequence[Indexed]) -> list[Indexed]:
         """Commits rows together, or, when one of them cannot be written at all, without that one."""

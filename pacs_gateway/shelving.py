@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import BinaryIO, cast
@@ -25,6 +26,8 @@ PRESSURE_BYTES = 512 * 1024 * 1024
 BATCH_LIMIT = 16
 RETRY_SECS = 5.0
 """After the store said no."""
+READ_SECS = 1.0
+"""Between two looks whether an object that has been moved is still read where it was."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class Shelver:
     async def _run(self, store: ObjectStore) -> None:
         at_once = BATCH_LIMIT
         while True:
-            await self._arrived.wait()
+            await self._next()
             await self._quiet()
             batch = list(islice(self._queue, at_once))
             try:
@@ -78,6 +81,15 @@ class Shelver:
                 await self._waiting.emptied()
             else:
                 await self._waiting.moved(self._queue[0].kept.received_at)
+
+    async def _next(self) -> None:
+        """Returns when there is something to move; until then, what was read to its end is used again."""
+        while self._spool.is_read and not self._arrived.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(READ_SECS):
+                    await self._arrived.wait()
+            self._spool.use_what_was_read()
+        await self._arrived.wait()
 
     async def _quiet(self) -> None:
         """Returns while nothing arrives, or when too much has arrived to wait any longer."""

@@ -123,9 +123,17 @@ class Spool:
         segment.kept -= 1
         if not segment.kept and segment not in self._lent:
             self._empty(segment)
-        for waiting in self._read[:]:
-            self._read.remove(waiting)
-            self._empty(waiting)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether segments that hold nothing any more wait for who still reads from them."""
+        return bool(self._read)
+
+    def use_what_was_read(self) -> None:
+        """Uses those again that nobody reads from any more."""
+        waiting, self._read = self._read, []
+        for segment in waiting:
+            self._empty(segment)
 
     def drop_spare(self) -> None:
         """Gives the disk back what empty segments take of it."""

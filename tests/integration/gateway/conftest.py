@@ -19,10 +19,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from engine import clock
+from engine.clock import Clock
 from engine.config import AeEntry, DicomChannel, DicomEndpoint
 from engine.ports import Accepted
 from pacs_gateway import indexing, shelving
 from pacs_gateway.gateway import Gateway
+from tests.integration.gateway.sending import PATIENCE_SECS
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class RecordingIntake:
 
     async def of(self, study_uid: str, count: int = 1) -> Submitted:
         """The count-th manifest of a study, waited for."""
-        async with asyncio.timeout(20), self.changed:
+        async with asyncio.timeout(PATIENCE_SECS), self.changed:
             await self.changed.wait_for(lambda: len(self._found(study_uid)) >= count)
         return self._found(study_uid)[count - 1]
 
@@ -87,7 +89,7 @@ def dcmtk() -> Run:
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "TCP_NODELAY": "1"},
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * PATIENCE_SECS):
             output, _ = await process.communicate()
         return Said(process.returncode or 0, output.decode(errors="replace"))
 
@@ -134,6 +136,7 @@ def moved_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The spool is emptied, and what failed is tried again, without waiting for a quiet moment."""
     monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
     monkeypatch.setattr(shelving, "RETRY_SECS", 0.01)
+    monkeypatch.setattr(shelving, "READ_SECS", 0.01)
     monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
 
 
@@ -148,9 +151,12 @@ async def start(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path) -> A
     async with AsyncExitStack() as stack:
 
         async def start(
-            objects_root: Path = objects, endpoints: dict[str, DicomEndpoint] | None = None, **changes: Any
+            objects_root: Path = objects,
+            endpoints: dict[str, DicomEndpoint] | None = None,
+            at: Clock = clock.now,
+            **changes: Any,
         ) -> Gateway:
-            gateway = Gateway(channel(**changes), pool, intake, objects_root, clock.now, endpoints=endpoints)
+            gateway = Gateway(channel(**changes), pool, intake, objects_root, at, endpoints=endpoints)
             return await stack.enter_async_context(running(gateway))
 
         yield start

@@ -23,6 +23,11 @@ DATA_SET_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 NO_ANSWER = -1
 
+PATIENCE_SECS = 60.0
+"""Only what hangs takes so long, also on a machine that does much else."""
+MANY_ASSOCIATIONS = 100
+"""A system of pynetdicom takes ten at once, of which some may have ended without its threads having noticed."""
+
 
 def real(name: str) -> Path:
     """A file of pydicom or pydicom-data, by its name without `.dcm`."""
@@ -63,14 +68,14 @@ def send_raw(port: int, files: Sequence[Path], calling: str = "DR_BAISHI") -> li
 
 async def until(reached: Callable[[], Awaitable[bool]]) -> None:
     """Waits for a condition that another process brings about."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not await reached():  # noqa: ASYNC110 - another process brings it about, without an event
             await asyncio.sleep(0.005)
 
 
 async def settled(objects: Path) -> None:
     """Waits until everything that was answered is in index and store: the spool is empty then."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECS):
         while spooled(objects):  # noqa: ASYNC110 - another process may empty it, without an event
             await asyncio.sleep(0.005)
 

@@ -25,7 +25,7 @@ from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.record import NAME_AT, PAGE
 from pacs_gateway.segments.segment import Segment
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import data_set_of, indexed, spooled, until
+from tests.integration.gateway.sending import PATIENCE_SECS, data_set_of, indexed, spooled, until
 
 Open = Callable[[], Awaitable[Keeping]]
 
@@ -135,6 +135,48 @@ async def test_a_reader_gets_an_object_from_the_spool_while_the_store_is_away(
     await shelved(pool, objects, 3)
     for file in files:
         assert await holds(pool, objects, file)
+
+
+async def test_an_object_that_is_read_while_it_is_moved_leaves_the_spool_once_its_reader_has_left(
+    keeping: Keeping, pool: asyncpg.Pool, objects: Path, radiograph: Write
+) -> None:
+    (objects / "store").write_text("no folder")
+    file = radiograph()
+    await send(keeping, file)
+    await keeping.settled()
+    (row,) = (await indexed(pool)).values()
+    with open_object(Objects(objects), row["location"]) as reader:
+        (objects / "store").unlink()
+
+        async def stored() -> bool:
+            return bool((objects / "store" / row["location"]).exists())
+
+        await until(stored)
+        assert reader.read().endswith(data_set_of(file))
+    await shelved(pool, objects, 1)
+
+
+async def test_who_waits_for_rows_has_them_however_slow_the_database_is(
+    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write
+) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table instance in exclusive mode")
+        await send(keeping, radiograph())
+        waiting = asyncio.create_task(keeping.settled())
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        assert done == set()
+    await waiting
+    assert len(await indexed(pool)) == 1
+
+
+async def test_who_waits_for_rows_does_not_wait_for_a_database_that_is_away(
+    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "SETTLE_SECS", 3600.0)
+    await pool.execute("alter table instance rename to instance_elsewhere")
+    await send(keeping, radiograph())
+    async with asyncio.timeout(PATIENCE_SECS):
+        await keeping.settled()
 
 
 async def test_an_object_is_taken_while_the_database_is_away_and_indexed_when_it_is_back(
@@ -267,7 +309,7 @@ async def test_while_the_flush_is_slow_nothing_is_finished_and_the_loop_goes_on(
     go_on, flush = threading.Event(), os.fdatasync
 
     def slow(descriptor: int) -> None:
-        go_on.wait(20)
+        go_on.wait(PATIENCE_SECS)
         flush(descriptor)
 
     monkeypatch.setattr("os.fdatasync", slow)
