@@ -97,6 +97,10 @@ _LABEL_NOISE = re.compile(r"[^A-Z0-9]")
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
 _NEVER_LATIN = re.compile(rb"[\x80-\x9f][\x80-\xfe]|[\x80-\xfe][\x80-\x9f]")
 _HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}")
+_LATIN_WITHIN_WORD = re.compile(
+    "(?<=[A-Za-z])[\u00a1-\u017f]{1,2}|[\u00a1-\u017f]{1,2}(?=[A-Za-z])|(?<=[0-9])[\u00b2\u00b3\u00b9]"
+)
+"""`µ` of `µmol/L`, `ü` of `Müller`: in UTF-8 they are the bytes of Chinese characters that GB 2312 holds (碌, 眉)."""
 _GB2312_DESIGNATORS = re.compile(rb"\x1b\$\)A|\x1b\(B")
 
 _USUAL_SHARE = 0.5
@@ -221,7 +225,7 @@ def _choose(body: bytes, labelled: str | None, channel: str | None) -> _Choice:
         return _Choice(said, text)
     if _single_byte(said):
         return _doubt_single_byte(body, text, said, channel)
-    if said == GB18030 and (other := _strict(body, UTF_8)) is not None and _usual(other) > _usual(text):
+    if said == GB18030 and (other := _strict(body, UTF_8)) is not None and _likelier(other, text):
         return _Choice(UTF_8, other, mislabelled=True)
     return _Choice(said, text)
 
@@ -266,7 +270,7 @@ def _detect(body: bytes) -> _Choice:
         return _Choice(UTF_8, unicode)
     chinese = _strict(body, GB18030)
     if unicode is not None:
-        if chinese is not None and _usual(chinese) > _usual(unicode):
+        if chinese is not None and not _likelier(unicode, chinese) and _usual(chinese) > _usual(unicode):
             return _Choice(GB18030, chinese, doubtful=True)
         return _Choice(UTF_8, unicode)
     if chinese is not None:
@@ -276,6 +280,11 @@ def _detect(body: bytes) -> _Choice:
         return _Choice(GB18030, chinese, doubtful=share < _USUAL_SHARE)
     read = [_Choice(codec, body.decode(codec, "replace"), doubtful=True) for codec in (UTF_8, GB18030)]
     return min(read, key=lambda choice: choice.text.count("\ufffd"))
+
+
+def _likelier(unicode: str, chinese: str) -> bool:
+    """Of bytes that are both: whether they are UTF-8. Nobody writes one Chinese character within a Latin word."""
+    return _usual(unicode) > _usual(chinese) or _LATIN_WITHIN_WORD.sub("", unicode).isascii()
 
 
 def _strict(body: bytes, codec: str) -> str | None:
