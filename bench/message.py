@@ -6,6 +6,8 @@ from zlib import crc32
 
 OBX = 25
 SIZE_BYTES = 4600
+_RANGES = {"L": "3.50-9.50", "N": "3.00-9.00", "H": "3.50-8.50"}
+"""So that every flag says how its number stands to its range, whatever the number's decimals are."""
 
 
 def oru(control_id: str, patient: str) -> bytes:
@@ -23,9 +25,10 @@ def oru(control_id: str, patient: str) -> bytes:
         "20260401082900||LAB|F",
     ]
     for number in range(1, OBX + 1):
+        flag = "L" if number < 3 else "N" if number < 9 else "H"
         segments.append(
             f"OBX|{number}|NM|T{number:03d}^检验项目{number:02d}^L^{1000 + number}-1^Test item {number:02d}^LN||"
-            f"{number}.{varied * number % 100:02d}|10*9/L^10*9/L^UCUM|3.50-9.50|N|||F|||"
+            f"{number}.{varied * number % 100:02d}|10*9/L^10*9/L^UCUM|{_RANGES[flag]}|{flag}|||F|||"
             f"2026040108{varied % 60:02d}00|LAB01|T200^李^技师"
         )
     text = "\r".join(segments) + "\r"

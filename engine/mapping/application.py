@@ -86,6 +86,7 @@ class Application:
             if reference not in self._made:
                 self._made[reference] = mentioned
                 self._mentioned.append(reference)
+        self._findings.extend(self._plan.flags.findings(self._rows))
         return Mapped(
             list(self._made.values()),
             self._unmapped(),

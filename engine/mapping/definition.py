@@ -116,15 +116,18 @@ class ResourceRules:
 class Group:
     """Segments that belong together.
 
-    starts  segments that open it, in their order; one that is there already, or should have come earlier, opens
-            the next group
-    holds   further segments that belong to it, in any order
+    starts   segments that open it, in their order; one that is there already, or should have come earlier, opens
+             the next group
+    holds    further segments that belong to it, in any order
+    closing  segments of its own even where they stand behind the last group inside it: a comment on the whole order
+             behind its last result
     """
 
     name: str
     inside: str | None
     starts: tuple[str, ...]
     holds: tuple[str, ...]
+    closing: tuple[str, ...] = ()
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -15,9 +15,12 @@ _DIGEST_BYTES = 12
 
 
 def with_values(message: Message, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings, each with the digest of the repetition that it names; without one where it names none."""
+    """The findings, each with the digest of the repetition that it names; without one where it names none.
+
+    One that says itself which values it is about stays as it is.
+    """
     for finding in findings:
-        yield replace(finding, value=_digest(message, finding.location or ""))
+        yield finding if finding.value else replace(finding, value=_digest(message, finding.location or ""))
 
 
 def _digest(message: Message, location: str) -> str:

@@ -62,7 +62,33 @@ def grouped(names: Sequence[str], groups: Mapping[str, Group]) -> tuple[Instance
             owner.add(name, position)
             current = owner
         owners.append(owner)
+    for around in list(root.all_inside()):
+        for name in around.group.closing:
+            _close(around, name, owners)
     return root, owners
+
+
+def _close(around: Instance, name: str, owners: list[Instance | None]) -> None:
+    """Gives a group the segments of a name that stand at the end of the last group inside it that holds any."""
+    last = max(
+        (inner for inner in around.inner if inner.segments.get(name)),
+        key=lambda inner: inner.segments[name][-1],
+        default=None,
+    )
+    if last is None:
+        return
+    other = max((at for inner in last.all_inside() for at in _positions_without(name, inner)), default=-1)
+    behind = [at for at in last.segments[name] if at > other]
+    last.segments[name] = [at for at in last.segments[name] if at < other]
+    around.segments[name] = [*around.segments.get(name, ()), *behind]
+    for at in behind:
+        owners[at] = around
+
+
+def _positions_without(name: str, instance: Instance) -> Iterator[int]:
+    for segment, positions in instance.segments.items():
+        if segment != name:
+            yield from positions
 
 
 def _owner(current: Instance, name: str, inside: Mapping[str, list[Group]]) -> Instance | None:

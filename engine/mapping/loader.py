@@ -201,7 +201,7 @@ def _groups(node: Node) -> dict[str, Group]:
     groups: dict[str, Group] = {MESSAGE: Group(MESSAGE, None, (), ("MSH", "SFT", "UAC", "EVN"))}
     for name in node.names():
         entry = node.at(name)
-        entry.allow("in", "starts", "holds")
+        entry.allow("in", "starts", "holds", "closing")
         inside = entry.name("in", groups) if entry.has("in") else MESSAGE
         starts = entry.texts("starts")
         if name == MESSAGE:
@@ -209,7 +209,7 @@ def _groups(node: Node) -> dict[str, Group]:
         elif not starts:
             entry.wrong("expected 'starts' with the segments that open this group")
         else:
-            groups[name] = Group(name, inside or MESSAGE, starts, entry.texts("holds"))
+            groups[name] = Group(name, inside or MESSAGE, starts, entry.texts("holds"), entry.texts("closing"))
     return groups
 
 

@@ -34,7 +34,7 @@ class Mapping:
         self.digest = _digest(definition, tables)
         self.label = f"{self.name}@{self.version}+{self.digest}"
         resources = [compile_resource(rules, facility, tables) for rules in definition.resources]
-        self._planner = Planner(definition, resources)
+        self._planner = Planner(definition, resources, tables)
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._tables = tables
         self._lens: Lens | None = None

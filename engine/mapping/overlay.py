@@ -30,6 +30,8 @@ class Change:
 class Overlay:
     """One file of `facilities/<code>/`: which mappings it changes, the rows, the segments it adds to groups.
 
+    By group `holds` are segments that it takes as well, and `closing` those of its own behind the last group inside it.
+
     Its version stands after the mapping's own wherever that is named: `ADT@1/3` is ADT version 1 as version 3 of the
     facility's file changes it.
     """
@@ -38,6 +40,7 @@ class Overlay:
     version: str
     changes: tuple[Change, ...]
     holds: Mapping[str, tuple[str, ...]]
+    closing: Mapping[str, tuple[str, ...]]
     not_mapped: Mapping[str, str]
     line: Line
 
@@ -60,10 +63,13 @@ def read_overlay(node: Node, known: Known, mappings: Sequence[str]) -> Overlay |
             if change is not None:
                 changes.append(change)
     groups = node.at("groups")
+    for name in groups.names():
+        groups.at(name).allow("holds", "closing")
     holds = {name: groups.at(name).texts("holds") for name in groups.names()}
+    closing = {name: groups.at(name).texts("closing") for name in groups.names()}
     reasons = node.at("not_mapped")
     not_mapped = {key: reasons.text(key) for key in reasons.names()}
-    return Overlay(names, node.text("version"), tuple(changes), holds, not_mapped, node.line)
+    return Overlay(names, node.text("version"), tuple(changes), holds, closing, not_mapped, node.line)
 
 
 def _change(node: Node, resource: str, known: Known) -> Change | None:
@@ -95,7 +101,11 @@ def _applied(definition: Definition, overlay: Overlay, problems: list[Problem], 
     groups = dict(definition.groups)
     for name, segments in overlay.holds.items():
         if name in groups:
-            groups[name] = replace(groups[name], holds=groups[name].holds + segments)
+            group = replace(groups[name], holds=groups[name].holds + segments)
+            groups[name] = replace(group, closing=group.closing + overlay.closing[name])
+            for strange in sorted(set(overlay.closing[name]).difference(groups[name].segments)):
+                text = f"group '{name}' holds no {strange}{nearest(strange, groups[name].segments)}"
+                problems.append(Problem(overlay.line.file, overlay.line.line, "closing", text))
         elif named:
             text = f"{definition.name} has no group '{name}'{nearest(name, groups)}"
             problems.append(Problem(overlay.line.file, overlay.line.line, "groups", text))

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from engine.mapping.compiled import CompiledResource
 from engine.mapping.definition import Definition, Rule
+from engine.mapping.flags import FlaggedRows, Flags
 from engine.mapping.frame import Fields, Frame
 from engine.mapping.grouping import Instance, grouped
 from engine.mapping.registry import ID_FUNCTIONS
 from engine.mapping.straight import Fill, Identify
 from engine.mapping.unread import UnreadFields, UnreadRows
+from engine.terminology import Tables
 
 _Made = dict[int, dict[str, list[int]]]
 """Jobs by the group they belong to and the resource they make."""
@@ -81,6 +83,7 @@ class Plan:
     usual   the same without those that `seldom` is about
     refers  the distinct sets of references; jobs of one group share theirs
     unread  which fields nobody reads
+    flags   which results say how they compare with their range
     blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
     """
 
@@ -89,6 +92,7 @@ class Plan:
     seldom: tuple[Seldom, ...]
     refers: tuple[tuple[Pointer, ...], ...]
     unread: UnreadRows
+    flags: FlaggedRows
     blanks: tuple[list[str], ...]
 
     def filled_up(self, rows: Sequence[Fields]) -> list[Fields]:
@@ -110,10 +114,11 @@ class Plan:
 class Planner:
     """Plans for the shapes of one mapping's messages."""
 
-    def __init__(self, definition: Definition, resources: Sequence[CompiledResource]) -> None:
+    def __init__(self, definition: Definition, resources: Sequence[CompiledResource], tables: Tables) -> None:
         self._groups = definition.groups
         self._resources = resources
         self._unread = UnreadFields(definition)
+        self._flags = Flags(definition, tables)
         widths = self._unread.widths
         self._blanks = {name: [""] * width for name, width in widths.items()}
         self._missing = [""] * max(widths.values(), default=1)
@@ -129,15 +134,14 @@ class Planner:
                     listed.append((resource, instance))
         refers: dict[tuple[Pointer, ...], int] = {}
         jobs = tuple(_job(number, *each, made, refers) for number, each in enumerate(listed))
+        takers = [owner.group.name if owner else "" for owner in owners]
         return Plan(
             jobs=jobs,
             usual=tuple(job for job in jobs if _decided_by(job) is None),
             seldom=_seldom(jobs),
             refers=tuple(refers),
-            unread=UnreadRows(
-                self._unread.of(owner.group.name if owner else "", name)
-                for name, owner in zip(names, owners, strict=True)
-            ),
+            unread=UnreadRows(self._unread.of(*each) for each in zip(takers, names, strict=True)),
+            flags=self._flags.of(names, takers),
             blanks=(*(self._blanks.get(name, []) for name in names), self._missing),
         )
 

@@ -130,8 +130,7 @@ def _read(definition: Definition) -> Mapping[tuple[str, str], set[int]]:
     for resources in definition.resources:
         for rule in (resources.id, *resources.rules):
             for name in rule.fields:
-                holder = _holder(definition, resources.group, name.segment)
-                read[holder, name.segment].add(name.number)
+                read[holder(definition, resources.group, name.segment), name.segment].add(name.number)
     for left in definition.not_mapped:
         if "-" not in left:
             read["", left] = _left_out(definition, left)
@@ -145,7 +144,7 @@ def _left_out(definition: Definition, segment: str) -> set[int]:
     return {int(left.removeprefix(prefix)) for left in definition.not_mapped if left.startswith(prefix)}
 
 
-def _holder(definition: Definition, group: str, segment: str) -> str:
+def holder(definition: Definition, group: str, segment: str) -> str:
     """The nearest group, from this one outwards, that a segment belongs to; checked when the mapping was loaded."""
     inside: str | None = group
     while inside is not None:

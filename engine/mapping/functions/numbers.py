@@ -11,7 +11,9 @@ from typing import Any
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+))", re.ASCII)
 _SIGNED = r"([+-]?(?:\d+\.?\d*|\.\d+))"
-_BETWEEN = tuple(re.compile(rf"{_SIGNED}\s*(?:{sign})\s*{_SIGNED}", re.ASCII) for sign in ("--", "[-~—–−至到]"))
+_SIGNS = ("--|——|––|──", "[-~—–−‐‑‒―〜∼至到]")
+"""What stands between two limits, doubled as keyboards for Chinese write a dash, or once."""
+_BETWEEN = tuple(re.compile(rf"{_SIGNED}\s*(?:{sign})\s*{_SIGNED}", re.ASCII) for sign in _SIGNS)
 _COMPARATORS = str.maketrans({"≤": "<=", "≥": ">=", "＜": "<", "＞": ">"})
 
 LIMIT_DIGITS = 64

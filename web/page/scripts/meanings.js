@@ -22,6 +22,7 @@ const meanings = {
   "duration-unreadable": "时长无法读取，未采用",
   "endpoint-unknown": "所欠的投递没有对应的端点：重新配置端点，或放弃投递",
   "facility-mismatch": "MSH-4 与通道所属机构不符；确属该机构则补入 msh4",
+  "flag-contradicts-range": "异常标志与本行的数值和参考范围相矛盾，已原样保留，请向发送方核实",
   "id-card-changed": "患者的身份证号改变：是更正，还是患者号被重复使用？",
   "id-card-check-digit": "身份证号校验位不正确，未用于识别患者",
   "late-preliminary": "终稿之后又收到较早状态的结果，未记录",
