@@ -27,7 +27,7 @@ _SWEEP_SECS = 1.0
 
 
 class Acceptor:
-    """Listens from `start` to `close`. Implements `connection.Listener`."""
+    """Listens from `start` to `close`. Implements `Listener`."""
 
     def __init__(
         self,

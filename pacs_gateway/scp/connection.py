@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from engine.errors import DeliveryError
-from pacs_gateway.scp.callers import Caller, Callers
-from pacs_gateway.scp.limits import Limits
-from pacs_gateway.scp.negotiation import answer_to, refusal_of
+from pacs_gateway.scp import admission
+from pacs_gateway.scp.admission import Admitted, Calling, Rejected
+from pacs_gateway.scp.callers import Caller
+from pacs_gateway.scp.listener import Listener
 from pacs_gateway.scp.objects_back import ObjectsBack
-from pacs_gateway.scp.service import Line, Operation, OutgoingDataSet, Request, Services
+from pacs_gateway.scp.service import Line, Operation, OutgoingDataSet, Request
 from pacs_gateway.scp.silence import Silence
-from pacs_gateway.scp.telling import Telling
+from pacs_gateway.scp.telling import OpenLine, Telling
+from pacs_gateway.scp.under_way import UnderWay
 from pacs_gateway.scp.unrecognized import Unrecognized
 from pacs_gateway.upper_layer.association import Association, State
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
@@ -28,36 +30,12 @@ from pacs_gateway.upper_layer.events import (
     Event,
     ReleaseRequested,
 )
-from pacs_gateway.upper_layer.pdus import (
-    CALLING_AE_TITLE_NOT_RECOGNIZED,
-    LOCAL_LIMIT_EXCEEDED,
-    AAssociateRJ,
-    AAssociateRQ,
-)
+from pacs_gateway.upper_layer.pdus import AAssociateRJ, AAssociateRQ
 
 _log = logging.getLogger(__name__)
 
 _WRITE_BUFFER_BYTES = 256 * 1024
 """Answers that a peer has not read; beyond it the service waits."""
-
-
-class Listener(Protocol):
-    """What a connection knows of whoever accepted it."""
-
-    channel: str
-    services: Services
-    callers: Callers
-    limits: Limits
-
-    def joined(self, connection: Connection) -> bool:
-        """Counts it in; False when it is one too many."""
-        ...
-
-    def left(self, connection: Connection) -> None: ...
-
-    def spawn(self, work: Coroutine[Any, Any, None], connection: Connection) -> None:
-        """Runs it to its end, whatever becomes of the connection; `failed` is told of what it raises."""
-        ...
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -75,12 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self._called_ae = ""
         self._abstract_syntaxes: dict[int, str] = {}
         self._telling = Telling(loop)
-        # The request under way: its operation while it arrives, then whether it is being answered.
-        self._operation: Operation | None = None
-        self._command: CommandSet | None = None
-        self._context_id = 0
-        self._answering = False
-        self._cancelled = False
+        self._under_way = UnderWay()
         # What came while a request was being answered, and waits for the end of that; meanwhile nothing is read.
         self._held: Event | None = None
         self._reading = True
@@ -164,10 +137,10 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled or self._transport is None or self._silence.closed
+        return self._under_way.cancelled or self._transport is None or self._silence.closed
 
     async def send(self, response: CommandSet, data_set: bytes = b"") -> None:
-        for pdu in self._association.message(self._context_id, response, data_set):
+        for pdu in self._association.message(self._under_way.context_id, response, data_set):
             self._write(pdu)
         if data_set:
             await asyncio.sleep(0)  # many answers must not keep others from theirs, nor a cancellation from coming in
@@ -175,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
             await self._writable.wait()
 
     def line(self) -> Line:
-        return _Line(self, self._context_id)
+        return OpenLine(self.report, self._under_way.context_id)
 
     def report(self, context_id: int, values: Mapping[Element, int | str], data_set: bytes) -> asyncio.Future[int]:
         """Sends an N-EVENT-REPORT, after the response that is being sent if there is one; the status of its answer.
@@ -201,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _busy(self) -> bool:
         """Whether something is being decided or answered, so that what comes next has to wait."""
-        return self._answering or self._association.state is State.DECIDING
+        return self._under_way.answering or self._association.state is State.DECIDING
 
     def _take(self) -> None:
         """Acts on everything that is there, until something must wait."""
@@ -210,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
                 event, self._held = self._held or self._association.next_event(), None
                 if event is None:
                     break
-                if self._answering and not self._interrupts(event):
+                if self._under_way.answering and not self._interrupts(event):
                     self._held = event
                     break
                 self._act(event)
@@ -245,32 +218,23 @@ class Connection(asyncio.BufferedProtocol):
     async def _decide(self, request: AAssociateRQ) -> None:
         """Answers A-ASSOCIATE-RQ."""
         self._peer = f"{_printable(request.calling_ae_title)}@{self._peer}"
-        refusal = refusal_of(request)
-        if self._one_too_many:
-            self._reject(LOCAL_LIMIT_EXCEEDED, "one too many")
-        elif refusal is not None:
-            self._reject(refusal, "of another protocol")
-        else:
-            await self._admit(request)
+        certificate = self._transport.get_extra_info("peercert") if self._transport is not None else None
+        calling = Calling(self._host, certificate, self._one_too_many)
+        decided = await admission.decide(request, calling, self._listener.callers, self._listener.services)
+        if self._association.state is State.DECIDING:  # else it was ended meanwhile
+            if isinstance(decided, Rejected):
+                self._reject(decided.answer, decided.why)
+            else:
+                self._admit(request, decided)
         self._silence.heard(self._loop.time())
         self._take()
 
-    async def _admit(self, request: AAssociateRQ) -> None:
-        if self._transport is None:
-            return
-        certificate = self._transport.get_extra_info("peercert")
-        caller = await self._listener.callers.admit(request.calling_ae_title, self._host, certificate)
-        if self._association.state is not State.DECIDING:
-            return  # it was ended meanwhile
-        if caller is None:
-            self._reject(CALLING_AE_TITLE_NOT_RECOGNIZED, "in no entry")
-            return
-        self._caller = caller
+    def _admit(self, request: AAssociateRQ, admitted: Admitted) -> None:
+        self._caller = admitted.caller
         self._called_ae = request.called_ae_title
         self._abstract_syntaxes = {one.context_id: one.abstract_syntax for one in request.presentation_contexts}
-        answer = answer_to(request, caller, self._listener.services)
-        self._write(self._association.accept(answer, request))
-        self._objects_back.accepted(answer, self._abstract_syntaxes)
+        self._write(self._association.accept(admitted.answer, request))
+        self._objects_back.accepted(admitted.answer, self._abstract_syntaxes)
         if self._ending:
             self._part()
 
@@ -284,21 +248,18 @@ class Connection(asyncio.BufferedProtocol):
         if command.field == CommandField.C_CANCEL_RQ:
             if command.has_data_set:
                 raise UpperLayerError("a C-CANCEL announces a data set")
-            self._cancel(command)
+            self._under_way.cancel(command)
             return
         assert self._caller is not None, "a request comes from somebody who was let in"
         sop_class = self._abstract_syntaxes[context_id]
         service = self._listener.services.find(command.field, sop_class, self._caller)
-        self._context_id = context_id
-        self._command = command
-        self._cancelled = False
-        if service is None:
-            self._operation = Unrecognized(command)
-        else:
+        operation: Operation = Unrecognized(command)
+        if service is not None:
             transfer_syntax = self._association.transfer_syntaxes[context_id]
-            self._operation = service.begin(
+            operation = service.begin(
                 Request(command, sop_class, transfer_syntax, self._caller, self._called_ae, self._peer)
             )
+        self._under_way.begin(context_id, command, operation)
         if not command.has_data_set:
             self._perform()
 
@@ -306,21 +267,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._telling.passes_over:
             self._telling.passes_over = not last
             return
-        assert self._operation is not None, "a data set belongs to a request"
         if pieces:
-            self._operation.write(pieces)
+            self._under_way.write(pieces)
         if last:
             self._perform()
 
     def _perform(self) -> None:
-        assert self._operation is not None, "a request is performed by an operation"
-        operation, self._operation = self._operation, None
-        self._answering = True
-        self._listener.spawn(self._answer(operation), self)
+        self._listener.spawn(self._answer(self._under_way.whole()), self)
 
     async def _answer(self, operation: Operation) -> None:
         await operation.answer(self)
-        self._answering = False
+        self._under_way.answering = False
         self._silence.heard(self._loop.time())
         self._tell()
         if self._ending:
@@ -330,17 +287,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _tell(self) -> None:
         """Messages must not mix: a report waits for the end of what is being answered."""
-        if self._answering:
+        if self._under_way.answering:
             return
         for context_id, command, data_set in self._telling.due():
             for pdu in self._association.message(context_id, command, data_set):
                 self._write(pdu)
-
-    def _cancel(self, command: CommandSet) -> None:
-        """Of a request that is already answered nothing is left to cancel."""
-        asked = command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO)
-        if self._answering and self._command is not None and asked == self._command.number(Element.MESSAGE_ID):
-            self._cancelled = True
 
     # Ends.
 
@@ -370,9 +321,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held = None
         self._telling.fail()
         self._objects_back.fail()
-        operation, self._operation = self._operation, None
-        if operation is not None:
-            operation.abandon()
+        self._under_way.abandon()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._silence.closed:
@@ -390,17 +339,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _warn(self, what: str) -> None:
         _log.warning("channel %s: %s %s", self._listener.channel, self._peer, what)
-
-
-class _Line:
-    """Implements `Line`."""
-
-    def __init__(self, connection: Connection, context_id: int) -> None:
-        self._connection = connection
-        self._context_id = context_id
-
-    async def report(self, values: Mapping[Element, int | str], data_set: bytes) -> int:
-        return await self._connection.report(self._context_id, values, data_set)
 
 
 def _printable(ae_title: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count
 
 from engine.errors import DeliveryError
@@ -11,6 +12,17 @@ from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from pacs_gateway.upper_layer.errors import UpperLayerError
 
 _MESSAGE_IDS = 0x10000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLine:
+    """Implements `Line`, for one presentation context of an association that `sends` reports."""
+
+    sends: Callable[[int, Mapping[Element, int | str], bytes], asyncio.Future[int]]
+    context_id: int
+
+    async def report(self, values: Mapping[Element, int | str], data_set: bytes) -> int:
+        return await self.sends(self.context_id, values, data_set)
 
 
 class Telling:

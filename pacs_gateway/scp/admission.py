@@ -1,0 +1,58 @@
+"""Who is let in, and to what? The decision about one A-ASSOCIATE-RQ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pacs_gateway.scp.callers import Caller, Callers
+from pacs_gateway.scp.negotiation import answer_to, refusal_of
+from pacs_gateway.scp.service import Services
+from pacs_gateway.upper_layer.pdus import (
+    CALLING_AE_TITLE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
+    AAssociateAC,
+    AAssociateRJ,
+    AAssociateRQ,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    caller: Caller
+    answer: AAssociateAC
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """why  as the log says it after the peer's name"""
+
+    answer: AAssociateRJ
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """How a connection came in.
+
+    host          where the peer calls from
+    certificate   what it has shown; None without TLS
+    one_too_many  whether there is no place for it
+    """
+
+    host: str
+    certificate: dict[str, Any] | None
+    one_too_many: bool
+
+
+async def decide(request: AAssociateRQ, calling: Calling, callers: Callers, services: Services) -> Admitted | Rejected:
+    """Looks up host names where an entry has one, which may take its time."""
+    if calling.one_too_many:
+        return Rejected(LOCAL_LIMIT_EXCEEDED, "one too many")
+    refusal = refusal_of(request)
+    if refusal is not None:
+        return Rejected(refusal, "of another protocol")
+    caller = await callers.admit(request.calling_ae_title, calling.host, calling.certificate)
+    if caller is None:
+        return Rejected(CALLING_AE_TITLE_NOT_RECOGNIZED, "in no entry")
+    return Admitted(caller, answer_to(request, caller, services))
