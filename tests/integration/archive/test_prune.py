@@ -149,7 +149,7 @@ async def test_what_is_begun_while_the_month_is_dropped_stops_it(archive: Archiv
         dropping = asyncio.create_task(
             client.post(f"/api/journal/{OLD}/drop", json={"print": state["print"], "sha256": "0" * 64})
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await archive.database.fetchval("select exists (select from pg_locks where not granted)"):
                 assert not dropping.done()
                 await asyncio.sleep(0.01)

@@ -46,7 +46,7 @@ class Town:
             for number in numbers
         ]
         for payload in payloads:
-            assert msa(await client.ask(payload))[0] == "AA"
+            assert msa(await client.insist(payload))[0] == "AA"
         client.leave()
         return payloads
 
@@ -80,7 +80,7 @@ def forwarding(flows: Mapping[str, tuple[str, ...]]) -> tuple[Community, dict[st
         {
             endpoint: {
                 "address": f"mllp://127.0.0.1:{port}",
-                "answer_timeout_secs": 10,
+                "answer_timeout_secs": 60,
                 "retry": {"first_secs": FIRST_SECS, "factor": FACTOR, "max_secs": 1},
             }
             for endpoint, port in ports.items()
@@ -98,11 +98,18 @@ def forwarding(flows: Mapping[str, tuple[str, ...]]) -> tuple[Community, dict[st
 
 
 @pytest.fixture(scope="session")
-def town() -> Iterator[Town]:
+def started_town() -> Iterator[Town]:
     files, ports = forwarding(FLOWS)
     with serving(files, only="engine") as hub:
         asyncio.run(hub.start())
         yield Town(hub, ports)
+
+
+@pytest.fixture
+async def town(started_town: Town) -> Town:
+    """A running hub, recovered from what the test before did to it."""
+    await started_town.hub.whole()
+    return started_town
 
 
 @pytest.fixture
