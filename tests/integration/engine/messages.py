@@ -53,7 +53,7 @@ def result(
         f"PID|1||{patient}^^^BSHIS^MR||石^秀英||19630512|F",
         f"ORC|RE|{placer}|F{placer}",
         f"OBR|1|{placer}|F{placer}|GLU^葡萄糖^L|||20261121084500|||||||||D01^周^大夫||||||20261121090000||LAB|{status}",
-        f"OBX|1|NM|GLU^葡萄糖^L||{value}|mmol/L|3.90-6.10|N|||{status}|||20261121085500",
+        f"OBX|1|NM|GLU^葡萄糖^L||{value}|mmol/L|3.90-6.10|{'N' if value == '5.10' else ''}|||{status}|||20261121085500",
     )
 
 
