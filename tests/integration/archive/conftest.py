@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 import pytest
 
+from engine.cli.main import main
 from engine.clock import now
 from engine.envelope import EnvelopeIds
 from engine.store.partitions import PARTED, Month, make_part
@@ -29,6 +30,27 @@ THIS = Month.of(now())
 OLD = THIS.plus(-5)
 """The month that the tests prune."""
 NEXT = OLD.plus(1)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def said(arguments: Sequence[str]) -> Said:
+    """Runs a command in this process: the start of another one would take longer than all that it does."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(arguments)
+            code: Any = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+    return Said(code, out.getvalue(), err.getvalue())
 
 
 @dataclass
@@ -48,29 +70,32 @@ class Archive:
             await make_part(self.database, parted, month)
 
     async def envelope(self, month: Month, payload: bytes, state: str = "processed") -> UUID:
+        (number,) = await self.envelopes(month, [payload], state)
+        return number
+
+    async def envelopes(self, month: Month, payloads: Sequence[bytes], state: str = "processed") -> list[UUID]:
         at = self.moment(month)
-        number = self.ids.next(at)
-        await self.database.execute(
+        numbers = [self.ids.next(at) for _ in payloads]
+        await self.database.executemany(
             "insert into journal values ($1, 'hl7v2', 'his', 'baishi', 'p', $2, 'ADT^A04', 'C1', $3, $4, '\\x06')",
-            number,
-            at,
-            sha256(payload).digest(),
-            payload,
+            [(n, at, sha256(payload).digest(), payload) for n, payload in zip(numbers, payloads, strict=True)],
         )
-        await self.database.execute("insert into repeat_guard values ($1, $2, $3)", number.bytes, b"c", number)
+        await self.database.executemany(
+            "insert into repeat_guard values ($1, $2, $3)", [(n.bytes, b"c", n) for n in numbers]
+        )
         if state == "processed":
-            await self.database.execute(
+            await self.database.executemany(
                 "insert into outcome (envelope, state, finished_at, resources, reply) "
                 "values ($1, 'processed', $2, '[\"Patient/p@1\"]', '\\x4d53')",
-                number,
-                at,
+                [(n, at) for n in numbers],
             )
-            await self.database.execute("insert into past_lane values ('baishi|M1', $1)", number)
+            await self.database.executemany("insert into past_lane values ('baishi|M1', $1)", [(n,) for n in numbers])
         else:
-            await self.database.execute(
-                "insert into inbox (envelope, place, lanes, state) values ($1, $1, '{baishi|M1}', $2)", number, state
+            await self.database.executemany(
+                "insert into inbox (envelope, place, lanes, state) values ($1, $1, '{baishi|M1}', $2)",
+                [(n, state) for n in numbers],
             )
-        return number
+        return numbers
 
     async def finding(
         self, month: Month, *, envelope: UUID | None = None, about: str | None = None, severity: str = "warning",
@@ -112,7 +137,7 @@ class Archive:
 
     async def month(self, month: Month, envelopes: int = 1203) -> list[UUID]:
         """A month's worth: more than a page, with findings, deliveries and a report."""
-        numbers = [await self.envelope(month, f"MSH|{n}|张三\r".encode("gb18030")) for n in range(envelopes)]
+        numbers = await self.envelopes(month, [f"MSH|{n}|张三\r".encode("gb18030") for n in range(envelopes)])
         await self.finding(month, envelope=numbers[0])
         refused = await self.delivery(month, numbers[1])
         await self.finding(month, about=f"Delivery/{refused}", severity="error")
@@ -125,16 +150,12 @@ class Archive:
         tables = ("journal", "outcome", "past_lane", "repeat_guard", "delivery", "delivery_attempt", "finding")
         return {table: await self.database.fetchval(f"select count(*) from {table}") for table in tables}
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "engine.cli.main", *arguments, "--data", str(self.hub.data)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    async def command(self, *arguments: str) -> Said:
+        """What `hutong` says to these words."""
+        return await asyncio.to_thread(said, [*arguments, "--data", str(self.hub.data)])
 
-    async def prune(self, folder: Path, *more: str, before: Month = NEXT) -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(self.command, "prune", "--before", str(before), "--export", str(folder), *more)
+    async def prune(self, folder: Path, *more: str, before: Month = NEXT) -> Said:
+        return await self.command("prune", "--before", str(before), "--export", str(folder), *more)
 
     @property
     def client(self) -> httpx.AsyncClient:

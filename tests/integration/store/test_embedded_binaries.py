@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +15,15 @@ import pytest
 from engine.errors import ConfigurationError
 from engine.store.embedded import EmbeddedPostgres, binaries
 from engine.store.embedded import account as accounts
+from tests.integration.store.conftest import DISK
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """On a disk: programs may not be run wherever memory looks like one."""
+    with tempfile.TemporaryDirectory(prefix="hutong-", dir=DISK) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -26,14 +37,22 @@ def private_wheel(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> binarie
     wheel = binaries.installed().root
     site = open_folder / "home" / "site-packages"
     site.mkdir(parents=True)
-    shutil.copytree(wheel, site / binaries.PACKAGE / wheel.name, copy_function=os.link, symlinks=True)
+    shutil.copytree(wheel, site / binaries.PACKAGE / wheel.name, copy_function=_linked, symlinks=True)
     shutil.copytree(
-        wheel.parent.parent / f"{binaries.PACKAGE}.libs", site / f"{binaries.PACKAGE}.libs", copy_function=os.link
+        wheel.parent.parent / f"{binaries.PACKAGE}.libs", site / f"{binaries.PACKAGE}.libs", copy_function=_linked
     )
     (open_folder / "home").chmod(0o700)
     private = binaries.Binaries(site / binaries.PACKAGE / wheel.name)
     monkeypatch.setattr(binaries, "installed", lambda: private)
     return private
+
+
+def _linked(source: str, target: str) -> None:
+    """A hard link, or a copy where that is another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def version_said(programs: binaries.Binaries, account: accounts.Account) -> str:

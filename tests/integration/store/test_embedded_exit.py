@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -17,16 +18,17 @@ import psutil
 import pytest
 
 from engine.store.embedded import EmbeddedPostgres
-from tests.integration.store.conftest import OWNER, PATIENCE_SECS, Own, family, gone, halted
+from tests.integration.store.conftest import OWNER, PATIENCE_SECS, Own, family, gone, halted, roomy
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose first start is behind it; below pytest's own folder, which is private to us."""
-    folder = tmp_path_factory.mktemp("embedded") / "postgres"
-    with EmbeddedPostgres(folder):
-        pass
-    return folder
+def made() -> Iterator[Path]:
+    """A folder whose first start is behind it; below a folder that is private to us."""
+    with tempfile.TemporaryDirectory(prefix="hutong-", dir=roomy()) as name:
+        folder = Path(name) / "postgres"
+        with EmbeddedPostgres(folder):
+            pass
+        yield folder
 
 
 def segments() -> set[str]:
