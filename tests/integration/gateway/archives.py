@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydicom.filereader import read_file_meta_info
@@ -53,7 +54,7 @@ AETable BEGIN
 AETable END
 """
     )
-    async with _running(port, "dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")):
+    async with _running((port,), "dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")):
         yield Archive(port, folder)
 
 
@@ -86,7 +87,8 @@ async def orthanc(
         settings["Plugins"] = ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"]
         settings["DicomWeb"] = {"Enable": True, "Servers": {"hutong": server}}
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    async with _running(port, "Orthanc", str(folder / "orthanc.json")):
+    ports = (port,) if http is None else (port, http)
+    async with _running(ports, "Orthanc", str(folder / "orthanc.json")):
         yield Archive(port, folder)
 
 
@@ -94,7 +96,8 @@ ARCHIVES = {"dcmqrscp": dcmqrscp, "orthanc": orthanc}
 
 
 @asynccontextmanager
-async def _running(port: int, *command: str) -> AsyncIterator[None]:
+async def _running(ports: Sequence[int], *command: str) -> AsyncIterator[None]:
+    """A program, once it listens on all of its ports."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, "TCP_NODELAY": "1"},
@@ -102,14 +105,16 @@ async def _running(port: int, *command: str) -> AsyncIterator[None]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: _listens(port))
+        for port in ports:
+            await until(partial(listens, port))
         yield
     finally:
-        process.terminate()
+        process.kill()
         await process.wait()
 
 
-async def _listens(port: int) -> bool:
+async def listens(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -13,6 +13,7 @@ from minio import Minio
 
 from adapters.objects.s3 import S3ObjectStore
 from pacs_gateway.part10 import data_set_offset
+from tests.integration.gateway.sending import PATIENCE_SECS
 
 ACCESS_KEY, SECRET_KEY = "hutong-test", "secret-of-the-test"
 BUCKET = "pictures"
@@ -117,7 +118,7 @@ class Service:
             stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             while (said := await process.stderr.readline()) and not (listens := _LISTENING.search(said)):
                 continue
         assert listens, "rclone did not begin to serve"
@@ -137,7 +138,7 @@ class Service:
     def store(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY, bucket: str = BUCKET) -> S3ObjectStore:
         """A client of it, over the line."""
         address = f"http://127.0.0.1:{self.line.port}"
-        return S3ObjectStore(address, bucket, access_key, secret_key, timeout_secs=20)
+        return S3ObjectStore(address, bucket, access_key, secret_key, timeout_secs=PATIENCE_SECS)
 
     def remove(self, key: str) -> None:
         """Blocking. Deletes an object behind the back of the gateway."""

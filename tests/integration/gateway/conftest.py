@@ -24,6 +24,7 @@ from engine.config import AeEntry, DicomChannel, DicomEndpoint
 from engine.ports import Accepted
 from pacs_gateway import indexing, shelving
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.sending import courier, couriers
 from tests.integration.gateway.sending import PATIENCE_SECS
 
 
@@ -133,7 +134,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def moved_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The spool is emptied, and what failed is tried again, without waiting for a quiet moment."""
+    """The spool is emptied, what failed is tried again, and what may be sent is, without waiting for a quiet moment."""
+    for module in (courier, couriers):
+        monkeypatch.setattr(module, "IDLE_SECS", 0.05)
     monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
     monkeypatch.setattr(shelving, "RETRY_SECS", 0.01)
     monkeypatch.setattr(shelving, "READ_SECS", 0.01)

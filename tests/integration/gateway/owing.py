@@ -29,7 +29,7 @@ from pacs_gateway.sending.couriers import ImagingCouriers
 from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.sending.errands import Errands
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
-from tests.integration.gateway.sending import SUCCESS
+from tests.integration.gateway.sending import MANY_ASSOCIATIONS, PATIENCE_SECS, SUCCESS
 
 ENDPOINT = "pacs"
 _IDS = EnvelopeIds(secrets.randbits)
@@ -43,7 +43,7 @@ def endpoint(port: int, **changes: Any) -> DicomEndpoint:
         "host": "127.0.0.1",
         "port": port,
         "ae_title": "PACS",
-        "answer_timeout_secs": 20,
+        "answer_timeout_secs": PATIENCE_SECS,
         "retry": Retry(first_secs=0.05, factor=1, max_secs=0.05),
     }
     return DicomEndpoint.model_validate({**settings, **changes})
@@ -84,7 +84,7 @@ async def sending(
 
 async def delivery_reaches(pool: asyncpg.Pool, state: str, study_uid: str) -> asyncpg.Record:
     """The newest delivery of a study, once it is in a state."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(2 * PATIENCE_SECS):
         while True:
             row = await pool.fetchrow(
                 "select * from delivery where control_id = $1 order by id desc limit 1", study_uid
@@ -131,6 +131,7 @@ def system(
     taking = known or System(port)
     entity = AE("PACS")
     entity.require_called_aet = True
+    entity.maximum_associations = MANY_ASSOCIATIONS
     for sop_class in classes or [str(context.abstract_syntax) for context in AllStoragePresentationContexts]:
         entity.add_supported_context(sop_class, syntaxes or list(TRANSFER_SYNTAXES))
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, taking.take)])

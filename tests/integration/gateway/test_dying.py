@@ -18,6 +18,7 @@ import pytest
 from tests.integration.gateway import gateway_process
 from tests.integration.gateway.conftest import RecordingIntake, Start, Write
 from tests.integration.gateway.sending import (
+    PATIENCE_SECS,
     SUCCESS,
     bytes_of,
     data_set_of,
@@ -38,8 +39,9 @@ class Child:
     port: int
 
     async def kill(self) -> None:
+        """And waits for its end, and for that of whatever stands in front of it."""
         self.process.kill()
-        await self.process.wait()
+        await self.process.communicate()
 
 
 Spawn = Callable[..., Awaitable[Child]]
@@ -61,7 +63,7 @@ async def spawn(database_url: str, objects: Path) -> AsyncIterator[Spawn]:
             )
             child_of_pipe = process.stdout
             assert child_of_pipe is not None
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(2 * PATIENCE_SECS):
                 child = Child(process, int(await child_of_pipe.readline()))
             stack.push_async_callback(_end, process)
             return child
@@ -72,7 +74,7 @@ async def spawn(database_url: str, objects: Path) -> AsyncIterator[Spawn]:
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def test_an_object_answered_but_not_indexed_is_indexed_before_the_next_gateway_listens(

@@ -17,7 +17,7 @@ from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.archives import ARCHIVE, ARCHIVES, Archive
 from tests.integration.gateway.conftest import Start, Write
 from tests.integration.gateway.owing import delivery_reaches, endpoint, owe, sending
-from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, stored
+from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, stored, until
 
 ORDERED = "1.9.9"
 OWED = PriorsOwed(
@@ -142,9 +142,11 @@ async def test_an_archive_that_is_away_is_asked_until_it_is_back(
 ) -> None:  # fmt: skip
     await owe(pool, OWED)
     async with sending(database_url, objects, asking(Archive(free_port, tmp_path)), reception=None):
-        async with asyncio.timeout(60):
-            while not await pool.fetchval("select count(*) from delivery_attempt"):  # noqa: ASYNC110 - another task
-                await asyncio.sleep(0.01)
+
+        async def asked() -> bool:
+            return bool(await pool.fetchval("select count(*) from delivery_attempt"))
+
+        await until(asked)
         async with ARCHIVES["dcmqrscp"](tmp_path / "archive", free_port, gateway.port):
             delivery = await delivery_reaches(pool, "delivered", ORDERED)
     assert json.loads(delivery["receipt"]) == {"studies": 0, "fetched": 0, "already_here": 0}

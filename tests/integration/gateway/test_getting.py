@@ -211,6 +211,7 @@ async def test_a_peer_that_leaves_within_its_objects_costs_nobody_anything(archi
 
         def abort(event: Any) -> int:
             event.assoc.abort()
+            event.assoc.dimse_timeout = 0.1  # else it would wait half a minute for answers that cannot come
             return SUCCESS
 
         association = entity.associate(

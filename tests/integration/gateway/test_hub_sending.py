@@ -31,7 +31,7 @@ async def test_a_study_reaches_the_system_that_a_route_names(capsys: pytest.Capt
         dicom = json.loads((hub.data / "run.json").read_text())["dicom"]["port"]
         files = [real("CT_small"), real("MR_small")]  # the route names only one of them
         assert await asyncio.to_thread(send_raw, dicom, files) == [SUCCESS] * 2
-        said = await until("the study has arrived", lambda: _traced(hub, study_uid, capsys), within_secs=60)
+        said = await until("the study has arrived", lambda: _traced(hub, study_uid, capsys), within_secs=120)
         assert list(pacs.syntaxes.values()) == [JPEGLSLossless]
         assert "ct-to-the-city" in said
         await hub.stop()

@@ -28,7 +28,7 @@ from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_V
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from tests.integration.gateway.conftest import RecordingIntake, Start, Write
 from tests.integration.gateway.performing import PERFORMED_STEP, begun, change, code, create, ended, modality, scheduled
-from tests.integration.gateway.sending import until
+from tests.integration.gateway.sending import PATIENCE_SECS, until
 from tests.integration.gateway.test_worklists import accessions, step
 
 STEP = "1.2.3.5"
@@ -263,7 +263,7 @@ async def test_a_status_that_is_none_changes_nothing(gateway: Gateway, pool: asy
 
 
 async def test_a_step_without_an_instance_uid_is_given_one(gateway: Gateway, pool: asyncpg.Pool) -> None:
-    peer = Peer("HUTONG", "127.0.0.1", gateway.port, 20)
+    peer = Peer("HUTONG", "127.0.0.1", gateway.port, PATIENCE_SECS)
     async with opened(peer, "DR_BAISHI", [Proposal(PERFORMED_STEP)]) as requestor:
         answer = await requestor.ask(PERFORMED_STEP, creation(), encoded(begun(), EXPLICIT_VR_LITTLE_ENDIAN))
     assert answer.status == 0
@@ -308,7 +308,7 @@ HOSTILE: list[tuple[str, bytes, int]] = [
 async def test_what_is_no_data_set_is_refused_and_the_next_is_taken(gateway: Gateway) -> None:
     answered: list[tuple[str, int]] = []
     proposal = Proposal(PERFORMED_STEP, (IMPLICIT_VR_LITTLE_ENDIAN,))
-    async with opened(Peer("HUTONG", "127.0.0.1", gateway.port, 20), "DR_BAISHI", [proposal]) as requestor:
+    async with opened(Peer("HUTONG", "127.0.0.1", gateway.port, PATIENCE_SECS), "DR_BAISHI", [proposal]) as requestor:
         for what, sent, _ in HOSTILE:
             answer = await requestor.ask(PERFORMED_STEP, creation(), sent)
             answered.append((what, answer.status))

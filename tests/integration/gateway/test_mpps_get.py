@@ -19,6 +19,7 @@ from pacs_gateway.scu.requestor import opened
 from pacs_gateway.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from tests.integration.gateway.performing import PERFORMED_STEP, begun, change, create, ended
+from tests.integration.gateway.sending import PATIENCE_SECS
 
 RETRIEVE = "1.2.840.10008.3.1.2.3.4"
 STEP = "1.2.3.5"
@@ -78,7 +79,7 @@ async def test_what_is_no_attribute_is_named_in_the_answer(port: int) -> None:
 
 
 async def test_the_answer_says_which_step_it_is_of(port: int) -> None:
-    async with opened(Peer("HUTONG", "127.0.0.1", port, 20), "DR_BAISHI", [Proposal(RETRIEVE)]) as requestor:
+    async with opened(Peer("HUTONG", "127.0.0.1", port, PATIENCE_SECS), "DR_BAISHI", [Proposal(RETRIEVE)]) as requestor:
         answer = (await requestor.ask(RETRIEVE, request())).command
     told = [answer.text(one) for one in (Element.AFFECTED_SOP_CLASS_UID, Element.AFFECTED_SOP_INSTANCE_UID)]
     assert told == [RETRIEVE, STEP]
@@ -137,7 +138,7 @@ async def ask(
     if listed:
         command = CommandSet({**command.elements, Element.ATTRIBUTE_IDENTIFIER_LIST: listed})
     proposal = Proposal(RETRIEVE, (IMPLICIT_VR_LITTLE_ENDIAN,))
-    async with opened(Peer("HUTONG", "127.0.0.1", port, 20), calling, [proposal]) as requestor:
+    async with opened(Peer("HUTONG", "127.0.0.1", port, PATIENCE_SECS), calling, [proposal]) as requestor:
         answer = await requestor.ask(RETRIEVE, command)
     return answer.status, answer.command.elements.get(Element.ATTRIBUTE_IDENTIFIER_LIST, b""), answer.data_set
 

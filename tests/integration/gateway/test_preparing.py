@@ -19,7 +19,7 @@ from pacs_gateway.dicomweb import metadata, preparing
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Start, Write
-from tests.integration.gateway.sending import SUCCESS, send_raw, settled, until
+from tests.integration.gateway.sending import PATIENCE_SECS, SUCCESS, send_raw, settled, until
 from tests.integration.gateway.serving import Somebody, application, client_of
 
 STUDY = "1.2.826.0.1.77"
@@ -155,7 +155,7 @@ async def test_a_process_that_was_killed_leaves_what_is_to_be_prepared_to_the_ne
         dying.setattr(metadata.Documents, "prepare", hangs)
         app.state.imaging.start()
         await stored(gateway, objects, radiograph(StudyInstanceUID=STUDY))
-        await asyncio.wait_for(at_work.wait(), 30)
+        await asyncio.wait_for(at_work.wait(), PATIENCE_SECS)
         (objects / "metadata" / STUDY).mkdir(parents=True)
         (objects / "metadata" / STUDY / "half.4711").write_bytes(b"written by a process that is gone")
         await app.state.imaging.close()

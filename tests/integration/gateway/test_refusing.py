@@ -129,7 +129,6 @@ async def test_a_full_disk_refuses_and_service_resumes_when_there_is_room(
     files = [radiograph(PixelData=bytes(300_000), Rows=300, Columns=500) for _ in range(6)]
     statuses = await asyncio.to_thread(send_raw, gateway.port, files)
     assert statuses[0] == SUCCESS
-    assert statuses[-1] == OUT_OF_RESOURCES
     assert set(statuses) == {SUCCESS, OUT_OF_RESOURCES}
     kept = {announced for announced, status in zip(map(uid_of, files), statuses, strict=True) if status == SUCCESS}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,22 +14,29 @@ from engine.store.wholeness import State, StudyState
 from pacs_gateway.whole import watching
 from tests.integration.gateway.conftest import RecordingIntake, Start, Write
 from tests.integration.gateway.performing import begun, change, create, ended, scheduled
-from tests.integration.gateway.sending import SUCCESS, send_raw, until
+from tests.integration.gateway.sending import SUCCESS, send_raw, settled, until
 
 STUDY, SERIES = "1.2.3.1", "1.2.3.9"
 
 
 async def test_a_study_is_short_then_whole_then_late(
-    start: Start, pool: asyncpg.Pool, intake: RecordingIntake, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+    start: Start,
+    pool: asyncpg.Pool,
+    intake: RecordingIntake,
+    radiograph: Write,
+    objects: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_SECS", 0.02)
     gateway = await start(short_after_secs=0.2)
 
     async def send(number: int) -> None:
+        """On return it is in the index."""
         file = radiograph(
             StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES, SOPInstanceUID=f"{SERIES}.{number}", InstanceNumber=number
         )
         assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
+        await settled(objects)
 
     async def becomes(state: State) -> StudyState:
         found: dict[tuple[str, str], StudyState] = {}

@@ -34,7 +34,8 @@ from pacs_gateway import indexing, notice, shelving
 from pacs_gateway.dicomweb.routes import DicomWeb
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.rejections import noting
-from tests.integration.gateway.sending import SUCCESS, send_raw, settled
+from pacs_gateway.sending import courier, couriers
+from tests.integration.gateway.sending import PATIENCE_SECS, SUCCESS, send_raw, settled, until
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 QUIET_SECS = 0.05
@@ -59,7 +60,10 @@ def mappings(community: Community) -> MappingSet:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a quiet moment does not wait long."""
+    for module in (courier, couriers):
+        monkeypatch.setattr(module, "IDLE_SECS", 0.05)
     monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
+    monkeypatch.setattr(shelving, "READ_SECS", 0.01)
     monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
     monkeypatch.setattr(notice, "LOOK_SECS", 0.05)
     monkeypatch.setattr(noting, "LOOK_SECS", 0.05)
@@ -80,7 +84,7 @@ class Desk:
     async def order(self, payload: bytes) -> None:
         done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self.intake.submit("baishi-his", "10.0.0.1:40000", payload, done.set_result)
-        assert await asyncio.wait_for(done, 20) is not None
+        assert await asyncio.wait_for(done, PATIENCE_SECS) is not None
         await self.run()
 
     async def store(self, *files: Path, calling: str = "DR_BAISHI") -> None:
@@ -92,11 +96,11 @@ class Desk:
 
     async def told(self) -> None:
         """Waits until the pipeline was told of every study, and has recorded it."""
-        async with asyncio.timeout(30):
-            while True:
-                if not await self.pool.fetchval("select exists (select from study where noticed_revision < revision)"):
-                    break
-                await asyncio.sleep(0.01)
+
+        async def all_of_them() -> bool:
+            return not await self.pool.fetchval("select exists (select from study where noticed_revision < revision)")
+
+        await until(all_of_them)
         await self.run()
 
     async def run(self) -> None:

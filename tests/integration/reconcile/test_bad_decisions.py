@@ -39,7 +39,7 @@ async def test_an_object_that_came_since_has_to_be_looked_at(desk: Desk, radiogr
 async def test_a_study_that_still_arrives_is_left_alone(desk: Desk, radiograph: Write) -> None:
     await desk.order(order(accession="ACC1"))
     await desk.store(radiograph(AccessionNumber="ACC7"))
-    await desk.pool.execute("update study set last_stored_at = $1", now() + timedelta(minutes=1))
+    await desk.pool.execute("update study set last_stored_at = $1", now() + timedelta(hours=1))
     refused = await desk.ask("1.2.3", "assign", revision=(await desk.study("1.2.3"))["revision"], accession="ACC1")
     assert (refused.status_code, refused.json()["code"]) == (409, "study-receiving")
 

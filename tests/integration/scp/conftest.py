@@ -28,7 +28,7 @@ from pacs_gateway.scp.reception import Announced
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
-from tests.integration.scp.peer import Peer
+from tests.integration.scp.peer import PATIENCE_SECS, Peer
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -90,7 +90,7 @@ class Reception:
         self._changed.set()
 
     async def until(self, reached: Callable[[Reception], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             while not reached(self):
                 self._changed.clear()
                 await self._changed.wait()
@@ -122,7 +122,7 @@ def dcmtk() -> Run:
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "TCP_NODELAY": "1"},
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * PATIENCE_SECS):
             output, _ = await process.communicate()
         return Said(process.returncode or 0, output.decode(errors="replace"))
 

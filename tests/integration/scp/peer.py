@@ -27,7 +27,8 @@ IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 CONTEXTS = {1: (VERIFICATION, IMPLICIT), 3: (CT_STORAGE, EXPLICIT), 5: (WORKLIST, IMPLICIT)}
 
-PATIENCE_SECS = 20.0
+PATIENCE_SECS = 60.0
+"""Only what hangs takes so long, also on a machine that does much else."""
 
 
 class Peer:

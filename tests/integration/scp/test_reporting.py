@@ -18,7 +18,7 @@ from pacs_gateway.scp.service import Answers, Line, Operation, Request, Services
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from pacs_gateway.upper_layer.events import ReleaseAgreed
 from tests.integration.scp.conftest import channel
-from tests.integration.scp.peer import Peer
+from tests.integration.scp.peer import PATIENCE_SECS, Peer
 
 COMMITMENT, INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -57,7 +57,7 @@ class Asked:
         return {}
 
     async def line(self) -> Line:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             return await self.lines.get()
 
 

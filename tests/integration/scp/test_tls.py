@@ -99,5 +99,5 @@ async def test_who_shows_no_certificate_of_ours_is_not_heard(
 
 
 async def test_plain_dicom_is_not_answered(protected: Acceptor, dcmtk: Run) -> None:
-    said = await dcmtk("echoscu", "-aet", "CT_BAISHI", "-to", 10, "127.0.0.1", protected.port)
+    said = await dcmtk("echoscu", "-aet", "CT_BAISHI", "127.0.0.1", protected.port)
     assert said.code != 0

@@ -17,26 +17,35 @@ from pacs_gateway.upper_layer.items import PresentationContextRQ, UserInformatio
 from pacs_gateway.upper_layer.pdus import LOCAL_LIMIT_EXCEEDED, AAssociateRQ
 from tests.integration.gateway.test_worklists import step
 from tests.integration.scp.conftest import Call, Reception, Start
-from tests.integration.scp.peer import Peer, cancel_request, echo_request, find_request, store_request
+from tests.integration.scp.peer import PATIENCE_SECS, Peer, cancel_request, echo_request, find_request, store_request
 
 OBJECT = bytes(range(256)) * 2000
-SOON = Limits(idle_timeout_secs=0.2, stall_timeout_secs=0.2, artim_secs=0.2)
+NEVER_SECS = 3600.0
+SOON_SECS = 0.2
+NO_REQUEST = Limits(idle_timeout_secs=NEVER_SECS, stall_timeout_secs=NEVER_SECS, artim_secs=SOON_SECS)
 PENDING, CANCELLED = 0xFF00, 0xFE00
 
 
+def time_is_over(acceptor: Acceptor) -> None:
+    """What the sweep does after an hour in which nothing was said."""
+    for connection in list(acceptor._connections):
+        connection.check_time(asyncio.get_running_loop().time() + NEVER_SECS)
+
+
 async def test_a_peer_that_never_asks_is_closed(start: Start, call: Call) -> None:
-    peer = await call(await start(SOON))
+    peer = await call(await start(NO_REQUEST))
     assert await peer.event() is None
 
 
 async def test_a_peer_that_asks_byte_by_byte_is_closed_when_it_stops(start: Start, call: Call) -> None:
-    peer = await call(await start(SOON))
+    peer = await call(await start(NO_REQUEST))
     peer.say(b"\x01\x00\x00")
     assert await peer.event() is None
 
 
 async def test_an_idle_association_is_aborted(start: Start, call: Call) -> None:
-    peer = await call(await start(SOON))
+    limits = Limits(idle_timeout_secs=SOON_SECS, stall_timeout_secs=NEVER_SECS, artim_secs=NEVER_SECS)
+    peer = await call(await start(limits))
     await peer.associate()
     await peer.aborted()
 
@@ -44,7 +53,7 @@ async def test_an_idle_association_is_aborted(start: Start, call: Call) -> None:
 async def test_an_object_that_stalls_is_aborted_and_abandoned(
     start: Start, call: Call, reception: Reception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limits = Limits(idle_timeout_secs=3600, stall_timeout_secs=0.2, artim_secs=3600)
+    limits = Limits(idle_timeout_secs=NEVER_SECS, stall_timeout_secs=SOON_SECS, artim_secs=NEVER_SECS)
     peer = await call(await start(limits))
     await peer.associate()
     whole = b"".join(peer.association.message(3, store_request(), OBJECT))
@@ -54,31 +63,31 @@ async def test_an_object_that_stalls_is_aborted_and_abandoned(
     assert "fell silent within a request" in caplog.text
 
 
-async def test_a_peer_that_does_not_close_after_its_release_is_closed(start: Start, call: Call) -> None:
-    peer = await call(await start(SOON))
+async def test_a_peer_that_does_not_close_after_its_release_is_closed(acceptor: Acceptor, call: Call) -> None:
+    peer = await call(acceptor)
     await peer.associate()
     await peer.release()
+    time_is_over(acceptor)
     assert await peer.event() is None
 
 
-async def test_what_follows_a_rejection_is_not_read_as_a_request(start: Start, call: Call) -> None:
-    peer = await call(await start(SOON))
+async def test_what_follows_a_rejection_is_not_read_as_a_request(acceptor: Acceptor, call: Call) -> None:
+    peer = await call(acceptor)
     proposed = (PresentationContextRQ(1, "1.2.840.10008.1.1", ("1.2.840.10008.1.2",)),)
     request = AAssociateRQ("HUTONG", "STRANGER", proposed, UserInformation(0, "1.2.3"))
     peer.say(peer.association.request(request) * 2)
     assert isinstance(await peer.event(), AssociationRejected)
+    time_is_over(acceptor)
     assert await peer.event() is None
 
 
-async def test_waiting_for_the_disk_is_not_idle(start: Start, call: Call, reception: Reception) -> None:
-    acceptor = await start(SOON)
+async def test_waiting_for_the_disk_is_not_idle(acceptor: Acceptor, call: Call, reception: Reception) -> None:
     peer = await call(acceptor)
     await peer.associate()
     reception.open.clear()
     peer.ask(3, store_request(), OBJECT)
     await reception.until(lambda reception: sum(len(one.data) for one in reception.arrived) == len(OBJECT))
-    (connection,) = acceptor._connections
-    connection.check_time(asyncio.get_running_loop().time() + 3600)
+    time_is_over(acceptor)
     reception.open.set()
     assert await peer.status() == 0
 
@@ -138,6 +147,18 @@ async def test_one_association_that_waits_holds_up_no_other(
     waiting.ask(3, store_request(), OBJECT)
     await reception.until(lambda reception: len(reception.arrived) == 1)
     assert await other.echo() == 0
+
+
+async def test_fifty_associations_at_once_are_all_served(acceptor: Acceptor, call: Call, reception: Reception) -> None:
+    peers = [await call(acceptor) for _ in range(50)]
+    assert all(isinstance(answer, AssociationAccepted) for answer in await asyncio.gather(*map(told, peers)))
+    reception.open.clear()  # every one holds an object that is not answered yet
+    for number, peer in enumerate(peers):
+        peer.ask(3, store_request(f"1.2.{number}"), OBJECT)
+    await reception.until(lambda reception: len(reception.arrived) == 50)
+    reception.open.set()
+    assert await asyncio.gather(*(peer.status() for peer in peers)) == [0] * 50
+    assert reception.kept == {f"1.2.{number}": OBJECT for number in range(50)}
 
 
 async def test_more_connections_than_are_ever_told_why_are_closed(start: Start, call: Call) -> None:
@@ -203,8 +224,8 @@ async def test_a_query_whose_peer_leaves_ends(acceptor: Acceptor, call: Call, st
     peer.ask(5, find_request(), identifier())
     assert await peer.status() == PENDING
     peer.vanish()
-    async with asyncio.timeout(10):
-        await acceptor.close(10)
+    async with asyncio.timeout(PATIENCE_SECS):
+        await acceptor.close(2 * PATIENCE_SECS)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +249,7 @@ async def test_closing_lets_what_was_begun_be_answered(acceptor: Acceptor, call:
     whole = b"".join(half.association.message(3, store_request("1.2.2"), OBJECT))
     half.say(whole[:1000])
     await reception.until(lambda reception: len(reception.arrived) == 2)
-    closing = asyncio.create_task(acceptor.close(10))
+    closing = asyncio.create_task(acceptor.close(PATIENCE_SECS))
     await idle.aborted()
     half.say(whole[1000:])
     reception.open.set()

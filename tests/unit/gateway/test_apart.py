@@ -131,12 +131,12 @@ async def test_none_outlives_the_process_that_it_works_for_however_that_ends() -
     assert len(ours) == 2
     hub.kill()
     await hub.wait()
-    _, left = await asyncio.to_thread(psutil.wait_procs, ours, timeout=30)
+    _, left = await asyncio.to_thread(psutil.wait_procs, ours, timeout=120)
     assert left == []
 
 
 async def test_who_stops_waiting_leaves_the_process_to_the_next(workers: Apart) -> None:
-    waiting = asyncio.create_task(workers.done(Limits(60, 1.0, 1024**3), signal.pause))
+    waiting = asyncio.create_task(workers.done(Limits(60, 0.2, 1024**3), signal.pause))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
