@@ -205,6 +205,8 @@ def searches(patients: int, ids: Callable[[int], str]) -> list[Search]:
 
     return [
         Search("envelope id", ids),
+        Search("beginning of an envelope id", lambda n: f"select left(bench_id({n}, 1)::text, 18)"),
+        Search("old version", lambda n: _version(n - n % 3)),
         Search("control id", lambda n: f"C{n}"),
         Search("control id of 2 %", lambda _: "MSG00001"),
         Search("patient number", lambda n: f"P{patient(n):08d}"),
@@ -260,7 +262,12 @@ def _step(total: int) -> float:
 
 def _ids(total: int) -> Callable[[int], str]:
     """Ids are asked of the database: a float of another language may round otherwise."""
-    return lambda n: f"bench_id({n})"
+    return lambda n: f"select bench_id({n}, 1)::text"
+
+
+def _version(n: int) -> str:
+    """A superseded version of a patient, one of those that envelope `n` wrote."""
+    return f"select 'Patient/' || bench_ref('p', bench_patient({n})) || '@' || {n}"
 
 
 async def _load(url: str, folder: Path, total: int) -> None:
@@ -319,8 +326,8 @@ async def _measure(url: str, search: Search, times: int, total: int, *, seed: in
         worked = _processor(backend)
         for _ in range(times):
             word = search.word(chosen.randrange(100, total))
-            if word.startswith("bench_id("):
-                word = str(await pool.fetchval(f"select {word.replace(')', ', 1)')}"))
+            if word.startswith("select "):
+                word = str(await pool.fetchval(word))
             begun = time.perf_counter()
             got = await client.get("/api/trace", params={"word": word})
             taken.append((time.perf_counter() - begun) * 1000)

@@ -40,8 +40,6 @@ _FIRST_PAUSE_SECS = 0.2
 UNEXPECTED = "unexpected-error"
 _OUR_FAULT = frozenset({UNEXPECTED, StorageError.code, VersionConflict.code})
 
-REPLAY_REFUSED = "replay-refused"
-
 _REUSED = Finding(
     "control-id-reused",
     "The control id came before with other content; this message is processed as a new one.",
@@ -257,12 +255,12 @@ class Pipeline:
         """A replay that cannot be understood today holds nobody: what was recorded of it before stays."""
         reason = next(finding for finding in walk.findings if finding.severity is Severity.ERROR)
         text = f"It was to be processed again, and today {reason.code} stops it; what was recorded of it before stays."
-        finding = Finding(REPLAY_REFUSED, text, Severity.WARNING, reason.location, reason.rule)
+        finding = Finding(inbox.REPLAY_REFUSED, text, Severity.WARNING, reason.location, reason.rule)
         raised = [Raised(finding, one.envelope.id, channel=one.envelope.channel)]
         told = await findings.not_told_before(connection, raised, {one.envelope.id})
         await findings.raise_many(connection, told, at)
         end = ReplayEnd(one.run, fhir_json.dumps({"refused": reason.code}).decode())
-        await inbox.refuse_replay(connection, one.envelope.id, end, one.asked)
+        await inbox.refuse_replay(connection, one.envelope.id, end, one.asked, at)
 
     async def _processed(
         self, connection: Connection, one: Claimed, walk: Understood, recorded: Recorded, at: datetime

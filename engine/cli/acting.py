@@ -64,8 +64,8 @@ def act(hub: Hub, path: str, what: str, done: str, *, reason: str, yes: bool, **
 
 
 def told_at(moment: str | None) -> str:
-    """A moment as the hub says it, in China's time to the minute; empty for none."""
-    return datetime.fromisoformat(moment).astimezone(CHINA).strftime("%Y-%m-%d %H:%M") if moment else ""
+    """A moment as the hub says it, in China's time to the minute, with its zone; empty for none."""
+    return datetime.fromisoformat(moment).astimezone(CHINA).strftime("%Y-%m-%d %H:%M %Z") if moment else ""
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -149,6 +149,7 @@ def _count(line: dict[str, Any], found: Counter[str]) -> None:
             raise _OtherBytes
         found["journal"] += 1
         found["outcome"] += line["outcome"] is not None
+        found["outcome_earlier"] += len(line.get("outcome_earlier", ()))  # exports of earlier versions lack it
         found["finding"] += len(line["findings"])
     for delivery in [line] if line["line"] == "delivery" else line["deliveries"]:
         found["delivery"] += 1

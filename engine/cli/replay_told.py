@@ -66,13 +66,14 @@ def came_to(replay: Mapping[str, Any]) -> str:
     if "refused" in replay:
         return f"not understood today ({replay['refused']}); what was recorded stays"
     said = [f"{len(replay['changed'])} changed{_of_types(replay['changed'])}"]
-    said += [_left(each) for each in replay["left"]]
+    said += [left_to(each) for each in replay["left"]]
     said += [f"{each} is said no more and stays" for each in replay["stays"]]
     said.append(f"{replay['same']} as they were")
     return "; ".join(said)
 
 
-def _left(left: Mapping[str, Any]) -> str:
+def left_to(left: Mapping[str, Any]) -> str:
+    """What was left, and to whose newer word."""
     what = f"{left['reference']} {', '.join(left['elements'])}".rstrip()
     return f"left {what} (newer: {left['envelope'] or left['actor'] or 'hutong'})"
 

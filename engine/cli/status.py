@@ -36,7 +36,7 @@ def status(
 def _print(console: Console, seen: dict[str, Any]) -> None:
     inbox = seen["inbox"]
     oldest = f", the oldest came {_time(inbox['oldest_at'])}" if inbox["oldest_at"] else ""
-    console.print(f"[bold]{escape(seen['hub'])}[/] {_time(seen['at'])}")
+    console.print(f"[bold]{escape(seen['hub'])}[/] {_time(seen['at'])} 北京时间 (+08:00)")
     console.print(f"waiting: {inbox['accepted']}; held: {inbox['held']}{oldest}")
     _table(
         console,
@@ -70,5 +70,5 @@ def _table(console: Console, heads: tuple[str, ...], rows: list[tuple[Any, ...]]
 
 
 def _time(text: str | None) -> str:
-    """In China's time, to the second."""
+    """In China's time, to the second; the first line says the zone for all of them."""
     return datetime.fromisoformat(text).astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S") if text else ""

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from engine.cli.hub import Hub, find_hub
-from engine.cli.replay_told import came_to
+from engine.cli.trace_processings import processings
 from engine.clock import CHINA
 from engine.errors import AccessError, ConfigurationError, NotFoundError
 
@@ -29,6 +29,7 @@ _MARKS = {"done": "[green]✓[/]", "waiting": "[yellow]…[/]", "stopped": "[red
 
 _ACTS = {"release": "released", "skip": "skipped", "replace": "corrected", "replay": "replay asked for"}
 _LINKS = {"replaces": "corrects", "replaced_by": "corrected by"}
+_FOUND = ("version", "envelopes", "resources", "deliveries", "findings", "worklist", "studies")
 _PIPE_WIDTH = 1000
 
 
@@ -37,8 +38,9 @@ def trace(
         str,
         typer.Argument(
             metavar="WORD",
-            help="An envelope id, control id, accession number, study UID, patient identifier, words of a finding, "
-            "or a resource (Patient/…).",
+            help="An envelope id, or its beginning (8 digits at least); a control id (MSH-10); an accession or order "
+            "number; a study UID; a patient identifier; words of a finding; a resource (Patient/…) or one version of "
+            "it (Patient/…@2).",
         ),
     ],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the running hub.")] = None,
@@ -57,6 +59,9 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Shows everything known of a word: from the bytes to the records they made, or to the finding that holds them.
+
+    A message that was processed several times tells of each time what it wrote, and what was so already. A version
+    (`Observation/…@1`) leads to the message that wrote it. Times are China's (北京时间, +08:00).
 
     Of a resource (`Patient/…`) it also shows where each element came from: rule, field and bytes of an envelope.
     Exit status 1 when nothing is known of it.
@@ -77,7 +82,7 @@ def trace(
             _console().print(line)
     else:
         _print(_console(), known)
-    if not any(known[kind] for kind in ("envelopes", "resources", "deliveries", "findings", "worklist", "studies")):
+    if not any(known[kind] for kind in _FOUND):
         raise typer.Exit(1)
 
 
@@ -91,7 +96,7 @@ def _console() -> Console:
 
 def _at(moment: str | None) -> str:
     """In China's time to the second, as the other commands and the logs of a HIS say it; empty for none."""
-    return f"{datetime.fromisoformat(moment).astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if moment else ""
+    return f"{datetime.fromisoformat(moment).astimezone(CHINA):%Y-%m-%d %H:%M:%S %Z}" if moment else ""
 
 
 def _provenance(hub: Hub, reference: str, path: str) -> dict[str, Any] | None:
@@ -104,6 +109,8 @@ def _provenance(hub: Hub, reference: str, path: str) -> dict[str, Any] | None:
 
 
 def _print(console: Console, known: dict[str, Any]) -> None:
+    if known["version"]:
+        console.print(_version(known))
     for envelope in known["envelopes"]:
         console.print(_envelope(envelope))
     for step in known["worklist"]:
@@ -124,8 +131,25 @@ def _print(console: Console, known: dict[str, Any]) -> None:
         console.print(_origins(known["provenance"]))
     if known.get("more"):
         console.print("There is more; a longer word finds less.")
-    if not any(value for value in known.values() if isinstance(value, list)):
+    if known["beginning_so"]:
+        ids = known["beginning_so"]
+        console.print(escape(f"The ids of several envelopes begin with {known['word']}; say more of it:"))
+        for each in ids:
+            console.print(f"  {each}")
+    elif not any(known[kind] for kind in _FOUND):
         console.print(escape(f"Nothing is known of {known['word']}."))
+
+
+def _version(known: dict[str, Any]) -> str:
+    """Who wrote the version that was asked for."""
+    version = known["version"]
+    by = f"by {version['actor']}" if version["envelope"] is None else f"by envelope {version['envelope']}"
+    if version["envelope"] and not known["envelopes"]:
+        by += ", which is in the journal no more"
+    stands = "the current version" if version["current"] else "an older version"
+    label = f"{version['reference']}@{version['version']}"
+    at = _at(version["last_updated"])
+    return escape(f"{label}  {stands}  written {at} {by}  {version['mapping'] or ''}".rstrip())
 
 
 def _envelope(envelope: dict[str, Any]) -> Tree:
@@ -140,11 +164,9 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
     for key, words in _LINKS.items():
         if envelope[key]:
             tree.add(escape(f"{words} {envelope[key]}"))
-    if envelope["replayed_at"]:
-        again = tree.add(f"processed again at {_at(envelope['replayed_at'])}")
-        if envelope["replay"]:
-            again.add(escape(came_to(envelope["replay"])))
-    if envelope["asked_by"] and not envelope["acts"]:  # a correction: what was done was done with the one before it
+    for each in processings(envelope["processings"], _at):
+        tree.add(each)
+    if envelope["asked_by"] and not envelope["acts"] and not envelope["processings"]:  # a correction that waits
         why = f": {envelope['asked_why']}" if envelope["asked_why"] else ""
         tree.add(escape(f"by {envelope['asked_by']}{why}"))
     for act in envelope["acts"]:
@@ -154,8 +176,6 @@ def _envelope(envelope: dict[str, Any]) -> Tree:
         tree.add(escape("waits for " + ", ".join(envelope["waits_for"])))
     if envelope["waiting_behind"]:
         tree.add(f"{envelope['waiting_behind']} wait behind it")
-    for resource in envelope["resources"]:
-        tree.add(escape(f"→ {resource['reference']}@{resource['version']}"))
     if envelope["unmapped"]:
         tree.add(escape(f"unmapped: {', '.join(envelope['unmapped'])}"))
     if envelope.get("mapped"):

@@ -70,7 +70,8 @@ class Withheld:
 class History:
     """Who said what of these resources before.
 
-    versions  of every resource that a late envelope speaks of, and of reports whose time is in doubt
+    versions  of every resource that a late envelope speaks of, of orders that it mentions, and of reports whose time is
+              in doubt
     spoken    what envelopes spoke of when they were recorded
     """
 
@@ -93,7 +94,7 @@ class History:
         if not behind and not doubtful:
             return cls()
         before = await versions.spoken_of(connection, [w.envelope.id for w in behind if late[w.envelope.id].replayed])
-        asked = {reference for walk in behind for reference in spoken_in(walk)}
+        asked = {reference for walk in behind for reference in (*spoken_in(walk), *_orders_mentioned(walk))}
         known = await versions.of(connection, asked.union(doubtful, *before.values()))
         writers = {
             version.envelope
@@ -167,6 +168,11 @@ def spoken_in(walk: Understood) -> Iterator[str]:
             yield reference
     for act in walk.acts:
         yield from (reference for reference in (act.of, act.to) if "/" in reference)
+
+
+def _orders_mentioned(walk: Understood) -> Iterator[str]:
+    """A report may complete them, unless something newer has said how they stand."""
+    return (reference for reference in walk.only_if_missing if reference.startswith("ServiceRequest/"))
 
 
 def may_say(current: Resource | None, incoming: Resource, changed: Mapping[str, Version]) -> Resource:

@@ -35,7 +35,7 @@ from engine.understanding import Understood
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was written, for each envelope: `Patient/…@3`; and what those that were replayed came to."""
+    """What was written or confirmed, for each envelope: `Patient/…@3`; and what those that are late came to."""
 
     resources: dict[UUID, list[str]] = field(default_factory=dict)
     replays: dict[UUID, Replayed] = field(default_factory=dict)
@@ -68,7 +68,7 @@ async def record(
     await _identify_patients(work, joined_by(walks))
     await join_people(work, walks)
     _raise_own_findings(work, walks)
-    replays = {walk.envelope.id: replayed(work, walk) for walk in walks if work.replayed(walk)}
+    replays = {walk.envelope.id: replayed(work, walk) for walk in walks if walk.envelope.id in late}
     _raise_what_stays(work, walks, replays)
 
     await work.book.write(at)

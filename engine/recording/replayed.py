@@ -1,4 +1,4 @@
-"""What did processing a message again change of the record? Said of each message by itself."""
+"""What did processing a message late, or again, change of the record? Said of each message by itself."""
 
 from __future__ import annotations
 

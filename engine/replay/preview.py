@@ -14,8 +14,16 @@ from uuid import UUID
 from engine.codecs import fhir_json
 from engine.envelope import Envelope, arrived_at
 from engine.orders import accessions_of, numbered, study_uids_of
+from engine.recording.complete_orders import (
+    completed,
+    is_completed_by,
+    may_complete,
+    reports_on,
+    states_of,
+    to_be_completed,
+)
 from engine.recording.late import History, Late, Withheld, spoken_in
-from engine.recording.state_resources import state_resources
+from engine.recording.state_resources import Put, state_resources
 from engine.replay.pairing import Leaf, differing
 from engine.replay.world import World
 from engine.store import records
@@ -65,6 +73,8 @@ class Preview:
     def __init__(self, world: World) -> None:
         self._world = world
         self._changes: dict[str, list[_Change]] = {}
+        self._reports: dict[str, set[str]] = {}
+        """By order, the reports on it of which something would change: some are on no record yet."""
 
     @property
     def full(self) -> bool:
@@ -79,19 +89,31 @@ class Preview:
         return said
 
     async def of(self, connection: Connection, messages: Sequence[Journaled]) -> list[Effect]:
-        """One for each of these messages that is understood; three round trips for all of them."""
+        """One for each of these messages that is understood; a few round trips for all of them."""
         world, places = self._world, {message.envelope.id: message.place for message in messages}
         walks = [understand(message.envelope, world.community, world.mappings) for message in messages]
         walks = [walk for walk in walks if not walk.holds]
         late = {walk.envelope.id: Late(places[walk.envelope.id], replayed=True) for walk in walks}
         history = await History.of(connection, walks, late)
-        mentioned = {reference for walk in walks for reference in walk.only_if_missing} - history.versions.keys()
-        there = await records.read_many(connection, mentioned)
+        mentioned = {reference for walk in walks for reference in walk.only_if_missing}
+        mentioned |= await self._reports_on(connection, walks)
+        there = await records.read_many(connection, mentioned - history.versions.keys())
         record = _Record(history, {reference: one.body for reference, one in there.items()})
         for reference in {each for walk in walks for each in spoken_in(walk)} | mentioned:
             for change in self._changes.get(reference, ()):
                 record.apply(reference, change)
         return [self._replay(walk, late[walk.envelope.id], record) for walk in walks]
+
+    async def _reports_on(self, connection: Connection, walks: Sequence[Understood]) -> set[str]:
+        """Every report that would complete one of the orders that these messages name, or keep it open."""
+        orders = {
+            f"ServiceRequest/{resource['id']}"
+            for walk in walks
+            for resource in walk.resources
+            if resource["resourceType"] == "ServiceRequest"
+        }
+        would_be = {report for order in orders for report in self._reports.get(order, ())}
+        return would_be | await reports_on(connection, orders) if orders else would_be
 
     def _replay(self, walk: Understood, late: Late, record: _Record) -> Effect:
         before: dict[str, Resource | None] = {}
@@ -102,6 +124,7 @@ class Preview:
             record.current[reference] = resource
 
         stated = state_resources(walk, late, record.history, record.current.get, put)
+        _complete_orders(walk, late, record, before, put)
         facility = walk.envelope.facility
         left, stays = list(dict.fromkeys(stated.withheld)), record.history.said_no_more(walk, [*spoken_in(walk)])
         effect = Effect(walk, left=left, stays=stays)
@@ -113,6 +136,8 @@ class Preview:
             change = _Change(walk.envelope.id, late.place, _elements(had or {}, has))
             self._changes.setdefault(reference, []).append(change)
             record.told(reference, change)
+            for order in states_of([has]) if reference.startswith("DiagnosticReport/") else ():
+                self._reports.setdefault(order, set()).add(reference)
         return effect
 
 
@@ -137,6 +162,20 @@ class _Record:
         versions = self._versions.setdefault(reference, [])
         at = versions[-1].last_updated if versions else arrived_at(change.place)
         versions.append(Version(self.current[reference], at, change.place, change.envelope))
+
+
+def _complete_orders(
+    walk: Understood, late: Late, record: _Record, before: Mapping[str, Resource | None], put: Put
+) -> None:
+    """As `engine/recording/complete_orders.py` does. `before`: what this message has changed, as it was."""
+    here = record.current.get
+    asked = list(to_be_completed(walk, lambda order: before[order] if order in before else here(order), here))
+    if not asked:
+        return
+    states = states_of(body for each, body in record.current.items() if each.startswith("DiagnosticReport/"))
+    for order in asked:
+        if is_completed_by(states.get(order, ())) and may_complete(late, record.history, order):
+            put(completed(record.current[order]))
 
 
 def _elements(had: Resource, has: Resource) -> Resource:

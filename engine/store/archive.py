@@ -40,6 +40,10 @@ _FINDINGS = f"""
     select f.* from ({_DELIVERIES}) d join finding f on f.about = 'Delivery/' || d.id and f.envelope is null
 """
 _KEYS = {
+    "outcome_earlier": (
+        "envelope",
+        "select envelope as id from outcome_earlier where envelope >= $1 and envelope < $2",
+    ),
     "delivery_attempt": ("delivery", _DELIVERIES),
     "finding": ("id", _FINDINGS),
     "delivery": ("id", _DELIVERIES),
@@ -149,6 +153,8 @@ async def envelopes(connection: Connection, month: Month, after: UUID | None) ->
             'acknowledgment', {_base64("j.acknowledgment")},
             'outcome', (select to_jsonb(o) - 'envelope' - 'reply' || jsonb_build_object('reply', {_base64("o.reply")})
                         from outcome o where o.envelope = j.id),
+            'outcome_earlier', (select coalesce(jsonb_agg(to_jsonb(e) - 'envelope' order by e.ended_at), '[]')
+                                from outcome_earlier e where e.envelope = j.id),
             'repeat', (select to_jsonb(r) - 'envelope' from repeats r where r.envelope = j.id limit 1),
             'replacement', (select to_jsonb(r) - 'envelope' from replacement r where r.envelope = j.id),
             'findings', {_findings("f.envelope = j.id")},

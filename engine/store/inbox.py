@@ -41,6 +41,19 @@ delete from lane l using gone where l.key = any(gone.lanes) and l.place = gone.p
 """
 
 
+# What it came to before stays known. What each time wrote is told by the versions, which carry its time.
+_KEEP_EARLIER = """
+insert into outcome_earlier (envelope, ended_at, state, mapping, resources, unmapped, actor, reason, replay_run, replay)
+select envelope, coalesce(replayed_at, finished_at), state, mapping, resources, unmapped,
+       case when replayed_at is null then actor else replayed_by end,
+       case when replayed_at is null then reason else replayed_why end, replay_run, replay
+from outcome where envelope = any($1)
+"""
+
+REPLAY_REFUSED = "replay-refused"
+"""How a replay ended that could not be understood; also the code of its finding."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Who had an envelope tried again after it was held, corrected it, or had it processed once more; and why."""
@@ -74,7 +87,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class ReplayEnd:
-    """What processing a message again came to, as JSON, and which run asked for it."""
+    """What processing a message late, or again, came to, as JSON; and which run of replaying asked for it."""
 
     run: UUID | None
     told: str
@@ -82,12 +95,13 @@ class ReplayEnd:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an envelope ended, and what was written for it (`Patient/…@3`).
+    """How an envelope ended.
 
-    state     processed; or refused: the sender was told so and keeps the message
-    replayed  it has an outcome already, which this one brings up to date
-    asked     the person who let it run, where one did
-    replay    what a replay came to, and which run asked for it
+    state      processed; or refused: the sender was told so and keeps the message
+    resources  what it wrote, or found to be so already: `Patient/…@3`, the version that stood then
+    replayed   it has an outcome already, which this one brings up to date; what that said before is kept
+    asked      the person who let it run, where one did
+    replay     what it came to, where newer ones were recorded before it
     """
 
     envelope: UUID
@@ -140,12 +154,13 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
         return
     await connection.executemany(
         """
-        insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply, actor, reason)
-        values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9)
+        insert into outcome (envelope, state, finished_at, mapping, resources, unmapped, reply, actor, reason, replay)
+        values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10::jsonb)
         """,
         [
             (o.envelope, o.state, at, o.mapping, json.dumps(o.resources), list(o.unmapped), o.reply)
             + ((o.asked.by, o.asked.why) if o.asked else (None, None))
+            + (o.replay.told if o.replay else None,)
             for o in outcomes
             if not o.replayed
         ],
@@ -158,32 +173,41 @@ async def finish(connection: Connection, outcomes: Sequence[Outcome], at: dateti
 
 
 async def _finish_replayed(connection: Connection, outcomes: Sequence[Outcome], at: datetime) -> None:
-    """What was answered, and when it first ended, stays."""
+    """What was answered, and when it first ended, stays; what the last time came to is kept beside it."""
     if not outcomes:
         return
+    await connection.execute(_KEEP_EARLIER, [outcome.envelope for outcome in outcomes])
     await connection.executemany(
         """
         update outcome set state = $2, replayed_at = $3, mapping = $4, resources = to_jsonb($5::text[]), unmapped = $6,
-                           replayed_by = $7, replay_run = $8, replay = $9::jsonb
+                           replayed_by = $7, replayed_why = $8, replay_run = $9, replay = $10::jsonb
         where envelope = $1
         """,
         [
-            (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped), o.asked.by if o.asked else None)
+            (o.envelope, o.state, at, o.mapping, list(o.resources), list(o.unmapped))
+            + ((o.asked.by, o.asked.why) if o.asked else (None, None))
             + ((o.replay.run, o.replay.told) if o.replay else (None, None))
             for o in outcomes
         ],
     )
 
 
-async def refuse_replay(connection: Connection, envelope: UUID, end: ReplayEnd, asked: Asked | None) -> None:
+async def refuse_replay(
+    connection: Connection, envelope: UUID, end: ReplayEnd, asked: Asked | None, at: datetime
+) -> None:
     """Takes a replay out of the inbox that came to nothing: how the envelope ended before stays."""
     await connection.execute(
-        "update outcome set replay_run = $2, replay = $3::jsonb, replayed_by = coalesce($4, replayed_by) "
-        "where envelope = $1",
+        """
+        insert into outcome_earlier (envelope, ended_at, state, actor, reason, replay_run, replay)
+        values ($1, $2, $3, $4, $5, $6, $7::jsonb)
+        """,
         envelope,
+        at,
+        REPLAY_REFUSED,
+        asked.by if asked else None,
+        asked.why if asked else None,
         end.run,
         end.told,
-        asked.by if asked else None,
     )
     await leave(connection, [envelope])
 

@@ -179,6 +179,14 @@ class Came:
     replay: dict[str, Any]
 
 
+# What a later run replayed again stands among the earlier outcomes.
+_OF_RUN = """(
+    select envelope, replay from outcome where replay_run = $1 and replay is not null
+    union all
+    select e.envelope, e.replay from outcome_earlier e
+    where e.replay_run = $1 and e.replay is not null
+      and not exists (select from outcome last where last.envelope = e.envelope and last.replay_run = $1)
+) o"""
 _CHANGED = "jsonb_array_length(coalesce(o.replay -> 'changed', '[]')) > 0"
 _LEFT = "jsonb_array_length(coalesce(o.replay -> 'left', '[]')) > 0"
 _STAYS = "jsonb_array_length(coalesce(o.replay -> 'stays', '[]')) > 0"
@@ -196,15 +204,14 @@ async def told(connection: Connection, run: UUID) -> Told:
                count(*) filter (where {_LEFT}) as left_in,
                coalesce(sum((o.replay ->> 'same')::int), 0)::bigint as same,
                coalesce(sum(jsonb_array_length(coalesce(o.replay -> 'stays', '[]'))), 0)::bigint as stays
-        from outcome o cross join lateral (
+        from {_OF_RUN} cross join lateral (
             select count(distinct each ->> 'reference') as number
             from jsonb_array_elements(coalesce(o.replay -> 'left', '[]')) each
             where not exists (
                 select from jsonb_array_elements_text(o.replay -> 'changed') label
                 where split_part(label, '@', 1) = each ->> 'reference')
         ) whole
-        where o.replay_run = $1 and o.replay is not null
-          and not exists (select from inbox i where i.envelope = o.envelope and i.replay_run = $1)
+        where not exists (select from inbox i where i.envelope = o.envelope and i.replay_run = $1)
         """,
         run,
     )
@@ -217,8 +224,8 @@ async def came(connection: Connection, run: UUID, after: UUID | None, limit: int
     rows = await connection.fetch(
         f"""
         select o.envelope, j.message_type, j.control_id, o.replay::text as replay
-        from outcome o join journal j on j.id = o.envelope
-        where o.replay_run = $1 and o.replay is not null and ($2::uuid is null or o.envelope > $2)
+        from {_OF_RUN} join journal j on j.id = o.envelope
+        where ($2::uuid is null or o.envelope > $2)
           and ($4 or o.replay ? 'refused' or {_CHANGED} or {_LEFT} or {_STAYS})
         order by o.envelope limit $3
         """,

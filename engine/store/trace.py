@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from engine.identifiers import is_of_facility, lane
-from engine.store import finding_search, reading, study_states
+from engine.store import finding_search, reading, trace_lines
 from engine.store.database import Connection
 from engine.store.finding_list import FindingLine
 from engine.store.tokens import of_reference, of_system_and_value, of_value
-from engine.store.wholeness import StudyState
+from engine.store.trace_lines import ResourceLine, StudyLine, VersionLine, WorklistLine
 
 MOST_ENVELOPES = 100
 MOST_RESOURCES = 300
@@ -23,60 +22,10 @@ _LOOKED_AT = 1_000
 newest of all would cost reading each, and the newest envelopes, which the lanes know, tell the same."""
 _VERSIONS_LOOKED_AT = 100
 """Of one resource, the newest."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceLine:
-    """A current resource, without its content."""
-
-    reference: str
-    type: str
-    id: str
-    version: int
-    last_updated: datetime
-    status: str | None
-    envelope: UUID | None
-    actor: str | None
-    mapping: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WorklistLine:
-    """A scheduled procedure step, without the patient."""
-
-    service_request: str
-    facility: str
-    accession: str
-    study_uid: str
-    modality: str
-    procedure_text: str
-    station_ae: str
-    scheduled_at: datetime
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyLine:
-    """What is stored of a study at one facility. `conflicts` counts objects whose UID came with other content.
-
-    state         receiving, whole, short or late (`engine.store.wholeness`)
-    missing_uids  the first of the missing instances that are known by name
-    """
-
-    uid: str
-    facility: str
-    channel: str
-    peer: str
-    first_stored_at: datetime
-    last_stored_at: datetime
-    series: int
-    instances: int
-    bytes: int
-    conflicts: int
-    noticed: bool
-    state: str
-    missing: int
-    missing_uids: list[str]
+_BEGINNING = re.compile(r"([0-9a-f]{8,31})(?:…|\.\.\.)?")
+"""Of an envelope's id, its dashes left out: not shorter, so that a patient's number is hardly ever taken for one."""
+MOST_BEGINNING_SO = 10
+_VERSION = re.compile(r"([A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64})@([1-9][0-9]{0,8})")
 
 
 @dataclass(slots=True)
@@ -86,6 +35,8 @@ class Leads:
     why_envelope, why_resource  the reasons each one is here
     deliveries                  those that the word names itself
     findings                    those whose words the word is
+    version                     the one version that the word names, `Observation/…@2`
+    beginning_so                more than one envelope whose id begins with the word: the first few
     more                        bounds cut the answer off: the newest are here
     """
 
@@ -96,6 +47,8 @@ class Leads:
     findings: list[FindingLine] = field(default_factory=list)
     worklist: list[WorklistLine] = field(default_factory=list)
     studies: list[StudyLine] = field(default_factory=list)
+    version: VersionLine | None = None
+    beginning_so: list[UUID] = field(default_factory=list)
     more: bool = False
 
     def envelope(self, envelope: UUID, reason: str) -> None:
@@ -111,7 +64,8 @@ class Leads:
 
 async def leads(connection: Connection, word: str, facilities: Sequence[str]) -> Leads:
     """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID, a
-    patient's identifier, also as `system|value`, or words of a finding.
+    patient's identifier, also as `system|value`, or words of a finding; or, where it is none of these, the beginning
+    of an envelope's id. `Type/id@version` leads to what wrote that version, and to nothing else.
 
     From what it names directly the search goes one step on: to what is based on an order, to what is about a patient
     under any of his linked identities, and to the envelopes that wrote all of it.
@@ -121,11 +75,16 @@ async def leads(connection: Connection, word: str, facilities: Sequence[str]) ->
     """
     await connection.execute("set local enable_seqscan = off")
     found = Leads()
-    found.worklist = await _worklist(connection, word, facilities)
+    if named_version := _VERSION.fullmatch(word):
+        await _version_named(connection, named_version[1], int(named_version[2]), found)
+        return found
+    found.worklist = await trace_lines.steps_named(connection, word, facilities)
     await _envelopes_named(connection, word, facilities, found)
     await _deliveries_named(connection, word, found)
     await _resources_named(connection, word, found)
     await _findings_named(connection, word, found)
+    if not (found.why_envelope or found.why_resource or found.deliveries or found.findings or found.worklist):
+        await _envelopes_beginning(connection, word, found)
     named = list(found.why_resource)
     own = await _written_by(connection, list(found.why_envelope))
     for reference in own:
@@ -134,9 +93,9 @@ async def leads(connection: Connection, word: str, facilities: Sequence[str]) ->
     await _related(connection, orders, named, found)
     # What the envelopes named by the word wrote was often written by many others too: those are another story.
     await _writers(connection, [r for r in found.why_resource if r in named or r not in own], found)
-    found.resources = await _lines(connection, list(found.why_resource))
-    found.worklist = found.worklist or await _worklist_of(connection, orders)
-    found.studies = await _studies(connection, {word, *(step.study_uid for step in found.worklist)})
+    found.resources = await trace_lines.resources(connection, list(found.why_resource), MOST_RESOURCES)
+    found.worklist = found.worklist or await trace_lines.steps_of(connection, orders)
+    found.studies = await trace_lines.studies(connection, {word, *(step.study_uid for step in found.worklist)})
     _bound(found)
     return found
 
@@ -150,6 +109,33 @@ def _bound(found: Leads) -> None:
         or len(found.findings) == MOST_FINDINGS
     )
     found.why_envelope = {envelope: found.why_envelope[envelope] for envelope in newest}
+
+
+async def _version_named(connection: Connection, reference: str, number: int, found: Leads) -> None:
+    found.version = await trace_lines.version(connection, reference, number)
+    if found.version is None:
+        return
+    found.resource(reference, "named")
+    found.resources = await trace_lines.resources(connection, [reference], MOST_RESOURCES)
+    if found.version.envelope is not None:
+        found.envelope(found.version.envelope, "wrote-this-version")
+
+
+async def _envelopes_beginning(connection: Connection, word: str, found: Leads) -> None:
+    """One envelope that the word leads to, or that there are several."""
+    beginning = _BEGINNING.fullmatch(word.replace("-", "").lower())
+    if beginning is None:
+        return
+    rows = await connection.fetch(
+        "select id from journal where id >= $1 and id <= $2 order by id limit $3",
+        UUID(beginning[1].ljust(32, "0")),
+        UUID(beginning[1].ljust(32, "f")),
+        MOST_BEGINNING_SO,
+    )
+    if len(rows) == 1:
+        found.envelope(rows[0]["id"], "begins-so")
+    else:
+        found.beginning_so = [row["id"] for row in rows]
 
 
 async def _envelopes_named(connection: Connection, word: str, facilities: Sequence[str], found: Leads) -> None:
@@ -329,71 +315,6 @@ async def _writers(connection: Connection, references: Sequence[str], found: Lea
     for row in rows:
         if row["envelope"] is not None:
             found.envelope(row["envelope"], "wrote-a-resource")
-
-
-async def _lines(connection: Connection, references: Sequence[str]) -> list[ResourceLine]:
-    if not references:
-        return []
-    pairs = [reference.partition("/") for reference in references]
-    rows = await connection.fetch(
-        """
-        select r.type || '/' || r.id as reference, r.type, r.id, r.version, r.last_updated,
-               r.body ->> 'status' as status, r.envelope, r.actor, r.mapping
-        from resource r join unnest($1::text[], $2::text[]) k(type, id) on r.type = k.type and r.id = k.id
-        order by r.last_updated desc, r.type, r.id limit $3
-        """,
-        [pair[0] for pair in pairs],
-        [pair[2] for pair in pairs],
-        MOST_RESOURCES,
-    )
-    return [ResourceLine(**dict(row)) for row in rows]
-
-
-_WORKLIST_COLUMNS = (
-    "service_request, facility, accession, study_uid, modality, procedure_text, station_ae, scheduled_at, state"
-)
-
-
-async def _worklist(connection: Connection, word: str, facilities: Sequence[str]) -> list[WorklistLine]:
-    rows = await connection.fetch(
-        f"""
-        select {_WORKLIST_COLUMNS} from worklist
-        where (facility = any($2) and accession = $1) or study_uid = $1 order by scheduled_at
-        """,
-        word,
-        list(facilities),
-    )
-    return [WorklistLine(**dict(row)) for row in rows]
-
-
-async def _worklist_of(connection: Connection, orders: Sequence[str]) -> list[WorklistLine]:
-    if not orders:
-        return []
-    rows = await connection.fetch(
-        f"select {_WORKLIST_COLUMNS} from worklist where service_request = any($1) order by scheduled_at",
-        [order.removeprefix("ServiceRequest/") for order in orders],
-    )
-    return [WorklistLine(**dict(row)) for row in rows]
-
-
-async def _studies(connection: Connection, uids: Collection[str]) -> list[StudyLine]:
-    rows: Sequence[Any] = await connection.fetch(
-        """
-        select s.uid, s.facility, s.channel, s.peer, s.first_stored_at, s.last_stored_at,
-               count(distinct i.series_uid) as series, count(i.sop_uid) as instances,
-               coalesce(sum(i.bytes), 0)::bigint as bytes, count(*) filter (where i.conflict) as conflicts,
-               s.noticed_revision = s.revision as noticed
-        from study s left join instance i on i.study_uid = s.uid and i.facility = s.facility
-        where s.uid = any($1) group by s.uid, s.facility order by s.first_stored_at
-        """,
-        sorted(uids),
-    )
-    states = await study_states.of_studies(connection, sorted(uids))
-    return [StudyLine(**dict(row), **_stands(states[row["uid"], row["facility"]])) for row in rows]
-
-
-def _stands(state: StudyState) -> dict[str, Any]:
-    return {"state": state.state.value, "missing": state.missing, "missing_uids": list(state.missing_uids)}
 
 
 def uuid_of(word: str) -> UUID | None:

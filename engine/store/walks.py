@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from engine.store.database import Connection
@@ -20,11 +18,13 @@ select j.id, j.kind, j.channel, j.facility, j.peer, j.received_at, j.message_typ
        encode(j.sha256, 'hex') as sha256, length(j.payload) as payload_bytes,
        coalesce(o.reply, nullif(j.acknowledgment, ''::bytea)) as acknowledgment,
        coalesce(i.state, o.state, 'accepted') as state,
-       coalesce(i.asked_by, o.replayed_by, o.actor) as asked_by, coalesce(i.asked_why, o.reason) as asked_why,
-       o.replayed_at, o.replay::text as replay, r.replaces,
+       coalesce(i.asked_by, o.replayed_by, o.actor) as asked_by,
+       case when i.asked_by is not null then i.asked_why when o.replayed_by is not null then o.replayed_why
+            else o.reason end as asked_why,
+       r.replaces,
        (select newer.envelope from replacement newer where newer.replaces = j.id) as replaced_by,
        coalesce(i.attempts, 0) as attempts, i.next_attempt_at,
-       o.finished_at, o.mapping, o.resources, coalesce(o.unmapped, '{{}}') as unmapped,
+       o.finished_at, o.mapping, coalesce(o.unmapped, '{{}}') as unmapped,
        array(select distinct earlier.envelope
              from lane earlier where earlier.key = any(i.lanes) and earlier.place < i.place
              order by 1 limit {_LISTED_BLOCKERS}) as waits_for,
@@ -44,10 +44,9 @@ class WalkRow:
     state           accepted, held, processed, refused, skipped or replaced; accepted again while it is replayed
     acknowledgment  None while the channel waits for processing to answer
     attempts        how often processing was tried without ending
-    resources       what it wrote: `Patient/…@3`
-    unmapped        fields that held something no rule took
+    finished_at     when it ended first
+    mapping         that of the last time it was processed; unmapped: fields that held something no rule of it took
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
-    replay          what processing it again came to the last time, as engine/recording/replayed.py writes it
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
     waits_for       earlier unfinished envelopes that share a lane, the first few
     waiting_behind  how many later ones wait for it
@@ -69,12 +68,9 @@ class WalkRow:
     next_attempt_at: datetime | None
     finished_at: datetime | None
     mapping: str | None
-    resources: list[str]
     unmapped: list[str]
     asked_by: str | None
     asked_why: str | None
-    replayed_at: datetime | None
-    replay: dict[str, Any] | None
     replaces: UUID | None
     replaced_by: UUID | None
     waits_for: list[UUID]
@@ -93,7 +89,7 @@ class StoredPayload:
 
 async def of_envelopes(connection: Connection, envelopes: Sequence[UUID]) -> list[WalkRow]:
     """Those that are in the journal, in the order they arrived."""
-    return [_of_row(row) for row in await connection.fetch(_WALKS, list(envelopes))]
+    return [WalkRow(**dict(row)) for row in await connection.fetch(_WALKS, list(envelopes))]
 
 
 async def payloads(connection: Connection, envelopes: Sequence[UUID], largest: int) -> dict[UUID, StoredPayload]:
@@ -104,9 +100,3 @@ async def payloads(connection: Connection, envelopes: Sequence[UUID], largest: i
         largest,
     )
     return {row["id"]: StoredPayload(**dict(row)) for row in rows}
-
-
-def _of_row(row: Any) -> WalkRow:
-    values = dict(row)
-    replay = json.loads(values["replay"]) if values["replay"] else None
-    return WalkRow(**values | {"resources": json.loads(values["resources"] or "[]"), "replay": replay})

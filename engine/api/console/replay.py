@@ -100,7 +100,7 @@ async def replay_portion(body: Replay, hub: Hub, caller: Operator) -> Queued:
 
 @router.get("/{run}")
 async def replay_told(run: UUID, hub: Hub, _: Operator) -> Told:
-    """What a run came to so far. A message that another run has replayed since is told of there."""
+    """What a run came to so far; of messages that another run has replayed since as well."""
     async with hub.pool.acquire() as connection:
         return await replays.told(connection, run)
 

@@ -17,7 +17,7 @@ from engine.api.services import Hub
 from engine.errors import ParseError
 from engine.store import audit, delivery_list, finding_list, reading, trace
 from engine.store.finding_list import FindingLine
-from engine.store.trace import ResourceLine, StudyLine, WorklistLine
+from engine.store.trace_lines import ResourceLine, StudyLine, VersionLine, WorklistLine
 
 router = APIRouter(prefix="/api", tags=["console"])
 
@@ -40,11 +40,13 @@ class TracedResource(BaseModel):
 class Trace(BaseModel):
     """Everything known of a word. Empty lists: nothing is.
 
-    envelopes   in the order they arrived, each with its walk
-    resources   the last updated first
-    deliveries  about these resources or named by the word; those that an envelope caused are told there
-    findings    that say the word, or are about these resources; those of an envelope are told there
-    more        there was too much: the newest of each is here
+    envelopes     in the order they arrived, each with its walk
+    resources     the last updated first
+    deliveries    about these resources or named by the word; those that an envelope caused are told there
+    findings      that say the word, or are about these resources; those of an envelope are told there
+    version       the one that the word names (`Observation/…@2`), and who wrote it
+    beginning_so  the word is the beginning of more than one envelope's id: the first few; otherwise empty
+    more          there was too much: the newest of each is here
     """
 
     word: str
@@ -54,6 +56,8 @@ class Trace(BaseModel):
     findings: list[FindingLine]
     worklist: list[WorklistLine]
     studies: list[StudyLine]
+    version: VersionLine | None
+    beginning_so: list[UUID]
     more: bool
 
 
@@ -61,8 +65,9 @@ class Trace(BaseModel):
 async def trace_word(
     word: Annotated[str, Query(min_length=1, max_length=400)], hub: Hub, caller: CurrentCaller
 ) -> Trace:
-    """`word` is an envelope, delivery or resource id, `Type/id`, a control id, an accession or order number, a UID, a
-    patient's identifier, also as `system|value`, or words of a finding."""
+    """`word` is an envelope, delivery or resource id, `Type/id`, `Type/id@version`, a control id, an accession or order
+    number, a UID, a patient's identifier, also as `system|value`, words of a finding, or the beginning of an envelope's
+    id, eight digits of it at least."""
     asked = word.strip()
     if not asked or not asked.isprintable():
         raise ParseError("expected an id, a number or a UID", location="word", code="bad-parameter")
@@ -86,6 +91,8 @@ async def trace_word(
         findings=[finding for finding in findings if finding.envelope not in found.why_envelope],
         worklist=found.worklist,
         studies=found.studies,
+        version=found.version,
+        beginning_so=found.beginning_so,
         more=found.more,
     )
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from engine.api.caller import Caller
+from engine.api.console import processing
 from engine.api.console.deliveries import Delivery, shown
 from engine.api.console.payloads import PayloadText, decoded
+from engine.api.console.processing import How, Processing, RecordedResource
 from engine.codecs import acknowledgment
 from engine.config.community import Community, Role
-from engine.store import audit, delivery_list, finding_list, walks
+from engine.store import audit, delivery_list, finding_list, processings, walks
 from engine.store.audit import Act
 from engine.store.database import Connection
 from engine.store.finding_list import FindingLine
@@ -47,13 +48,6 @@ class Step(BaseModel):
     note: str
 
 
-class WrittenResource(BaseModel):
-    """A version that this envelope wrote."""
-
-    reference: str
-    version: int
-
-
 class EnvelopeWalk(BaseModel):
     """One envelope, from its bytes to what came of it.
 
@@ -63,9 +57,11 @@ class EnvelopeWalk(BaseModel):
     waiting_behind  how many later ones wait for this one
     acts            what people did with it, and the reasons they gave, the first act first
     asked_by        who released, skipped, corrected or replayed it, where a person did; asked_why: what they said
-    replay          what processing it again came to: versions it changed, what was left to whom, how many are the same
+    processings     every time it was processed, the first one first, each with what it wrote
+    finished_at     when it ended first; replayed_at: when it was processed again the last time
     replaces        the envelope that this one is a correction of; replaced_by: the correction of this one
-    unmapped        fields that held something no rule took
+    mapping         of the last time; unmapped: fields that held something no rule of it took
+    resources       every version that it ever wrote, and none that it only found to be so already
     payload         null for whoever may not read payloads, where it is too large to show here, and in a long answer
                     for all but the newest envelopes: it is fetched by the envelope's id
     because         why it is in this answer
@@ -91,14 +87,14 @@ class EnvelopeWalk(BaseModel):
     asked_why: str | None
     acts: list[Act]
     replayed_at: datetime | None
-    replay: dict[str, Any] | None
+    processings: list[Processing]
     replaces: UUID | None
     replaced_by: UUID | None
     waits_for: list[UUID]
     waiting_behind: int
     mapping: str | None
     unmapped: list[str]
-    resources: list[WrittenResource]
+    resources: list[RecordedResource]
     findings: list[FindingLine]
     deliveries: list[Delivery]
     steps: list[Step]
@@ -123,6 +119,7 @@ async def told(
     for line in await delivery_list.caused_by(connection, ids, [], []):
         if line.envelope is not None:
             deliveries.setdefault(line.envelope, []).append(shown(line, caller))
+    times = await processings.of_envelopes(connection, ids)
     acted = await audit.acts_on(connection, ids)
     payloads: dict[UUID, StoredPayload] = {}
     if caller.may(*MAY_READ_PAYLOADS):
@@ -133,6 +130,7 @@ async def told(
         _walk(
             row,
             config,
+            processing.told(times.get(row.id, ()), is_correction=row.replaces is not None),
             findings.get(row.id, []),
             deliveries.get(row.id, []),
             acted.get(row.id, []),
@@ -146,6 +144,7 @@ async def told(
 def _walk(
     row: WalkRow,
     config: Community,
+    times: list[Processing],
     findings: list[FindingLine],
     deliveries: list[Delivery],
     acts: list[Act],
@@ -154,6 +153,7 @@ def _walk(
 ) -> EnvelopeWalk:
     facility = config.facilities.get(row.facility)
     code = _code(row)
+    again = [each.at for each in times if each.how is How.REPLAYED]
     return EnvelopeWalk(
         id=row.id,
         kind=row.kind,
@@ -174,18 +174,23 @@ def _walk(
         asked_by=row.asked_by,
         asked_why=row.asked_why,
         acts=acts,
-        replayed_at=row.replayed_at,
-        replay=row.replay,
+        replayed_at=again[-1] if again else None,
+        processings=times,
         replaces=row.replaces,
         replaced_by=row.replaced_by,
         waits_for=row.waits_for,
         waiting_behind=row.waiting_behind,
         mapping=row.mapping,
         unmapped=row.unmapped,
-        resources=[_written(text) for text in row.resources],
+        resources=[version for each in times for version in each.wrote],
         findings=findings,
         deliveries=deliveries,
-        steps=[*_arrival(row, code), *_processing(row, findings), *_routed(row, deliveries), *_returns(deliveries)],
+        steps=[
+            *_arrival(row, code),
+            *_processing(row, times, findings),
+            *_routed(row, deliveries),
+            *_returns(deliveries),
+        ],
         payload=decoded(stored, config) if stored is not None else None,
         because=list(because),
     )
@@ -207,30 +212,46 @@ def _arrival(row: WalkRow, code: str | None) -> list[Step]:
     return [received, persisted, Step(step="acknowledged", state=StepState.DONE, at=None, note=code)]
 
 
-def _processing(row: WalkRow, findings: Sequence[FindingLine]) -> list[Step]:
+def _processing(row: WalkRow, times: Sequence[Processing], findings: Sequence[FindingLine]) -> list[Step]:
+    """Every time it was processed is told in `processings`: here stand the first time and the last."""
+    done = [*_first_time(times[0]), *_again(times)] if times else []
     match row.state:
         case "accepted":
-            return [Step(step="processed", state=StepState.WAITING, at=row.next_attempt_at, note=_why_waiting(row))]
+            waiting = Step(step="processed", state=StepState.WAITING, at=row.next_attempt_at, note=_why_waiting(row))
+            return [*done, waiting]
         case "held":
             holding = sorted({f.code for f in findings if f.settled_at is None and f.severity == "error"})
             note = f"held: {', '.join(holding) or 'see its findings'}; waiting behind it: {row.waiting_behind}"
-            return [Step(step="processed", state=StepState.STOPPED, at=None, note=note)]
-        case "processed":
-            mapped = row.mapping or "no mapping"
-            if row.unmapped:
-                mapped += f"; unmapped: {', '.join(row.unmapped[:_NAMED_FIELDS])}"
-                mapped += " …" if len(row.unmapped) > _NAMED_FIELDS else ""
-            return [
-                Step(step="mapped", state=StepState.DONE, at=row.finished_at, note=mapped),
-                Step(
-                    step="recorded",
-                    state=StepState.DONE,
-                    at=row.finished_at,
-                    note=f"resource versions: {len(row.resources)}",
-                ),
-            ]
-        case ended:
-            return [Step(step="processed", state=StepState.DONE, at=row.finished_at, note=ended)]
+            return [*done, Step(step="processed", state=StepState.STOPPED, at=None, note=note)]
+        case _:
+            return done
+
+
+def _first_time(time: Processing) -> list[Step]:
+    if time.how not in (How.PROCESSED, How.RELEASED, How.CORRECTED):
+        return [Step(step="processed", state=StepState.DONE, at=time.at, note=time.how)]
+    return [
+        Step(step="mapped", state=StepState.DONE, at=time.at, note=_mapped(time)),
+        Step(step="recorded", state=StepState.DONE, at=time.at, note=processing.counted(time)),
+    ]
+
+
+def _again(times: Sequence[Processing]) -> list[Step]:
+    if len(times) == 1:
+        return []
+    last = times[-1]
+    came = f"not understood ({last.code})" if last.how is How.REPLAY_REFUSED else processing.counted(last)
+    often = f", {len(times) - 1} times" if len(times) > 2 else ""
+    note = f"{_mapped(last)}: {came}{often}" if last.mapping else f"{came}{often}"
+    return [Step(step="replayed", state=StepState.DONE, at=last.at, note=note)]
+
+
+def _mapped(time: Processing) -> str:
+    mapped = time.mapping or "mapping not known"
+    if time.unmapped:
+        mapped += f"; unmapped: {', '.join(time.unmapped[:_NAMED_FIELDS])}"
+        mapped += " …" if len(time.unmapped) > _NAMED_FIELDS else ""
+    return mapped
 
 
 def _why_waiting(row: WalkRow) -> str:
@@ -269,11 +290,6 @@ def _returns(deliveries: Sequence[Delivery]) -> list[Step]:
 def _code(row: WalkRow) -> str | None:
     """The code answered; empty for what has no acknowledgment, a study for one."""
     return None if row.acknowledgment is None else acknowledgment.answered_code(row.acknowledgment)
-
-
-def _written(text: str) -> WrittenResource:
-    reference, _, version = text.rpartition("@")
-    return WrittenResource(reference=reference, version=int(version))
 
 
 def _by_envelope(findings: Sequence[FindingLine]) -> dict[UUID, list[FindingLine]]:

@@ -166,7 +166,7 @@ async def examination(journal: Journal, store: Store, pool: asyncpg.Pool) -> Exa
     """An order, its study and the report that went back, of one patient."""
     written = ["Patient/p1@1", "ServiceRequest/order-1@1"]
     order = await journal.envelope(GB18030, control_id="C1", state="processed", resources=written)
-    await store(PATIENT, ORDER, envelope=order)
+    await store(PATIENT, ORDER, envelope=order, at=journal.at)
     study = await journal.envelope(
         b'{"study_uid": "x"}',
         control_id=STUDY_UID,
@@ -175,7 +175,7 @@ async def examination(journal: Journal, store: Store, pool: asyncpg.Pool) -> Exa
         kind="dicom-study",
         acknowledgment=b"",
     )
-    await store(STUDY, envelope=study)
+    await store(STUDY, envelope=study, at=journal.at)
     await store(TASK)
     delivery = await journal.delivery("Task/task-1", "delivered", ACK)
     await pool.execute(

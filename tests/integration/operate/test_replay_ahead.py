@@ -20,6 +20,8 @@ from engine.pipeline import Pipeline
 from engine.replay import Effect, Journaled, Preview, World
 from engine.store.journaled import Looked, connect_to_look, ended, spans, these
 from tests.integration.engine.conftest import Hub
+from tests.integration.engine.messages import order
+from tests.integration.engine.test_orders_completed import report
 from tests.integration.operate.conftest import ask, changed
 from tests.integration.operate.test_replay_results import CHANNEL, CORRECTION, WHOLE
 
@@ -107,6 +109,30 @@ async def looked_ahead(hub: Hub, changed_world: World) -> tuple[Preview, list[Ef
     return preview, effects
 
 
+async def replayed_as_foretold(hub: Hub, it: httpx.AsyncClient, world: World, what: str) -> set[str]:
+    """Replays everything, and holds the record against what was foretold. Returns the elements that changed."""
+    before = await recorded(hub)
+    preview, effects = await looked_ahead(hub, world)
+    hub.pipeline = Pipeline(hub.url, world.community, world.mappings, now, hub.ids)
+    queued = await ask(it, "/api/replay", reason="x", everything=True)
+    await hub.run()
+    after = await recorded(hub)
+    for reference in sorted(before.keys() | after.keys()):
+        said = {**before.get(reference, {}), **preview.elements(reference)}
+        expected = {element: value for element, value in said.items() if value is not None}
+        assert after.get(reference, {}) == expected, f"{what}: {reference}"
+    told = (await it.get(f"/api/replay/{queued['run']}")).json()
+    assert told["written"] == sum(len(effect.changed) for effect in effects)
+    assert told["changed"] == sum(bool(effect.changed) for effect in effects)
+    assert told["stays"] == sum(len(effect.stays) for effect in effects)
+    return {
+        f"{reference.partition('/')[0]}.{leaf.path.partition('.')[0].partition('[')[0]}"
+        for effect in effects
+        for reference, leaves in effect.changed.items()
+        for leaf in leaves
+    }
+
+
 async def test_the_replay_does_what_was_said_of_it_over_real_messages(
     hub: Hub, it: httpx.AsyncClient, community: Community, mappings: MappingSet, folder: Path
 ) -> None:
@@ -117,25 +143,54 @@ async def test_the_replay_does_what_was_said_of_it_over_real_messages(
         for change in changes:
             change(folder)
         live = MappingSet.load(folder, list(community.facilities)) if changes else mappings
-        before = await recorded(hub)
-        preview, effects = await looked_ahead(hub, World(community, live))
-        hub.pipeline = Pipeline(hub.url, community, live, now, hub.ids)
-        queued = await ask(it, "/api/replay", reason="x", everything=True)
-        await hub.run()
-        after = await recorded(hub)
-        for reference in sorted(before.keys() | after.keys()):
-            said = {**before.get(reference, {}), **preview.elements(reference)}
-            expected = {element: value for element, value in said.items() if value is not None}
-            assert after.get(reference, {}) == expected, f"round {number}: {reference}"
-        told = (await it.get(f"/api/replay/{queued['run']}")).json()
-        assert told["written"] == sum(len(effect.changed) for effect in effects)
-        assert told["changed"] == sum(bool(effect.changed) for effect in effects)
-        assert told["stays"] == sum(len(effect.stays) for effect in effects)
-        elements = {
-            f"{reference.partition('/')[0]}.{leaf.path.partition('.')[0].partition('[')[0]}"
-            for effect in effects
-            for reference, leaves in effect.changed.items()
-            for leaf in leaves
-        }
+        elements = await replayed_as_foretold(hub, it, World(community, live), f"round {number}")
         assert meant <= elements
         assert bool(meant) == bool(elements)
+
+
+PRELIMINARY, FINAL, OF_ANOTHER = (
+    report("P", control_id="U0"),
+    report("F"),
+    report("F", filler="F2", code="CT-HEAD", control_id="U2"),
+)
+COMPLETED = {"ServiceRequest.status"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "meant"),
+    [
+        ([order(), FINAL], COMPLETED),
+        ([FINAL, order()], set[str]()),
+        ([order(), PRELIMINARY, OF_ANOTHER], set[str]()),
+        ([order(), PRELIMINARY, OF_ANOTHER, report("F", control_id="U3")], COMPLETED),
+        ([order(), FINAL, order(control="CA", control_id="M2")], set[str]()),
+    ],
+    ids=["a final report", "opened by something newer", "one still open", "the last of two", "cancelled since"],
+)
+async def test_it_is_foretold_that_a_final_report_completes_its_order(
+    hub: Hub,
+    it: httpx.AsyncClient,
+    community: Community,
+    mappings: MappingSet,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: list[bytes],
+    meant: set[str],
+) -> None:
+    """Orders that were recorded while reports completed none."""
+    with monkeypatch.context() as then:
+        then.setattr("engine.recording.complete_orders.is_completed_by", lambda _: False)
+        for message in messages:
+            await hub.send(CHANNEL, message)
+            await hub.run()
+    world = World(community, mappings)
+    assert await replayed_as_foretold(hub, it, world, "then") == meant
+    assert await replayed_as_foretold(hub, it, world, "once more") == set()
+
+
+async def test_it_is_not_foretold_that_an_order_opens_again(
+    hub: Hub, it: httpx.AsyncClient, community: Community, mappings: MappingSet
+) -> None:
+    for message in (FINAL, order(), PRELIMINARY):
+        await hub.send(CHANNEL, message)
+        await hub.run()
+    assert await replayed_as_foretold(hub, it, World(community, mappings), "then") == set()

@@ -31,6 +31,8 @@ export function tracePage(word) {
 
   function draw(trace) {
     const parts = [
+      trace.beginning_so.length > 0 && h("p", { class: "hint warn" }, t("trace.beginning"), trace.beginning_so.map((id) => h("a", { class: "mono block", href: `#/trace/${id}`, text: id }))),
+      trace.version && h("p", { class: "said" }, h("b", { class: "mono", text: `${trace.version.reference}@${trace.version.version}` }), h("small", { text: ` ${t(trace.version.current ? "trace.version.current" : "trace.version.older")} · ${dateTime(trace.version.last_updated)} · ${trace.version.envelope ?? trace.version.actor} · ${trace.version.mapping ?? ""}` })),
       trace.more && h("p", { class: "hint warn", text: t("trace.more") }),
       trace.envelopes.length > 0 && h("h2", { text: `${t("trace.envelopes")} · ${trace.envelopes.length}` }),
       trace.envelopes.map((envelope) => envelopeCard(envelope, trace.envelopes.length === 1)),
@@ -94,12 +96,9 @@ function right(envelope) {
     envelope.waits_for.length > 0 && h("p", { class: "hint warn" }, t("trace.waits"), envelope.waits_for.map((id) => h("a", { class: "mono", href: `#/trace/${id}`, text: id }))),
     envelope.acts.length > 0 && h("h3", { text: t("trace.acts") }),
     envelope.acts.map(act),
-    envelope.replay && h("h3", { text: t("trace.again") }),
-    envelope.replay && again(envelope.replay),
     envelope.findings.length > 0 && h("h3", { text: t("trace.findings") }),
     envelope.findings.map(finding),
-    envelope.resources.length > 0 && h("h3", { text: `${t("trace.written")} · ${envelope.mapping ?? ""}` }),
-    h("div", { class: "records" }, envelope.resources.map((one) => record(one.reference, one.version, ""))),
+    envelope.processings.map(processing),
     envelope.unmapped.length > 0 && h("h3", { text: t("trace.unmapped") }),
     envelope.unmapped.length > 0 && h("p", { class: "mono" }, envelope.unmapped.join("  ")),
     envelope.deliveries.length > 0 && h("h3", { text: t("trace.deliveries") }),
@@ -134,12 +133,23 @@ function act(one) {
   return h("div", { class: "said act" }, h("b", { text: t(`act.${one.action}`) }), h("small", { text: ` ${one.actor} · ${dateTime(one.at)}` }), one.reason && h("div", {}, h("small", { text: one.reason })));
 }
 
-/** What processing the message again came to: what was written, and what was left to whom. */
-function again(replay) {
-  if (replay.refused) return h("p", { class: "hint warn", text: t("trace.again.refused", { code: replay.refused }) });
-  const left = replay.left.map((one) => h("div", {}, h("small", { text: t("trace.again.left", { what: [one.reference, ...one.elements].join(" "), by: one.envelope ?? one.actor ?? "hutong" }) })));
-  const stays = replay.stays.map((one) => h("div", {}, h("small", { text: t("trace.again.stays", { what: one }) })));
-  return h("div", { class: "said" }, t("trace.again.came", { changed: replay.changed.length, same: replay.same }), left, stays);
+/** One time the message was processed: when, by which mapping and whom; what it wrote, and what was so already. */
+function processing(one) {
+  const by = one.by && [one.by, one.why].filter(Boolean).join(t("colon"));
+  const left = one.left.map((each) => h("div", {}, h("small", { text: t("trace.left", { what: [each.reference, ...each.elements].join(" "), by: each.envelope ?? each.actor ?? "hutong" }) })));
+  const stays = one.stays.map((each) => h("div", {}, h("small", { text: t("trace.stays", { what: each }) })));
+  const confirmed = one.confirmed.map((each) => `${each.reference}@${each.version}`);
+  return h(
+    "div",
+    { class: "processing" },
+    h("h3", {}, t(`how.${one.how}`), h("small", { text: ` ${[dateTime(one.at), one.mapping, by].filter(Boolean).join(" · ")}` })),
+    one.code && h("p", { class: "hint warn", text: t("trace.again.refused", { code: one.code }) }),
+    one.wrote.length > 0 && h("small", { class: "block", text: t("trace.written", { number: one.wrote.length }) }),
+    h("div", { class: "records" }, one.wrote.map((each) => record(each.reference, each.version, ""))),
+    confirmed.length > 0 && h("details", {}, h("summary", {}, h("small", { text: t("trace.confirmed", { number: confirmed.length }) })), h("small", { class: "mono block", text: confirmed.join("  ") })),
+    left,
+    stays,
+  );
 }
 
 function finding(one) {
