@@ -23,12 +23,15 @@ from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Instance
 from engine.store.statements import location_of
 from pacs_gateway.charset import UNICODE
+from pacs_gateway.hashing import Hashing
 from pacs_gateway.identify import identity_of
 from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
 
 BATCH_LIMIT = 256
 """Rows of one transaction."""
+BATCH_BYTES = 16 * 1024 * 1024
+"""Hashed before the first of them has its row."""
 WAITING_LIMIT = 10_000
 """Objects without a row, at some kilobytes of memory each. The next ones are refused until the database is back."""
 GATHER_SECS = 0.05
@@ -54,9 +57,12 @@ class Indexed:
 class Index:
     """The index of one channel. `on_committed` is told of objects whose rows are there."""
 
-    def __init__(self, pool: asyncpg.Pool, channel: str, on_committed: Callable[[Sequence[Indexed]], None]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, channel: str, hashing: Hashing, on_committed: Callable[[Sequence[Indexed]], None]
+    ) -> None:
         self._pool = pool
         self._channel = channel
+        self._hashing = hashing
         self._on_committed = on_committed
         self._waiting: list[Kept] = []
         self._done = 0
@@ -123,7 +129,7 @@ class Index:
         while True:
             await self._arrived.wait()
             await asyncio.sleep(GATHER_SECS)
-            batch = [Indexed(kept, row_of(kept)) for kept in self._waiting[:BATCH_LIMIT]]
+            batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
             try:
                 committed = await self._record(batch)
             except FAILED as error:
@@ -139,6 +145,20 @@ class Index:
                 self._arrived.clear()
             self._on_committed(committed)
             await self._tell()
+
+    async def _next(self) -> list[Kept]:
+        """The oldest that wait, with their hashes, which stay with them should they wait on."""
+        count, size = 0, 0
+        for kept in self._waiting[:BATCH_LIMIT]:
+            size += kept.head.length
+            if count and size > BATCH_BYTES:
+                break
+            count += 1
+        waiting_bytes = sum(kept.head.length for kept in self._waiting)
+        batch = await self._hashing.hashed(self._waiting[:count], waiting_bytes)
+        self._waiting[:count] = batch
+        self._done += count - len(batch)
+        return batch
 
     async def _tell(self) -> None:
         async with self._tried:

@@ -11,6 +11,7 @@ import asyncpg
 
 from engine.clock import Clock
 from engine.ports import ObjectStore
+from pacs_gateway.hashing import Hashing
 from pacs_gateway.indexing import Index, Indexed
 from pacs_gateway.receiving import SpoolReception
 from pacs_gateway.recovery import complete_index
@@ -21,7 +22,6 @@ from pacs_gateway.waiting import Waiting
 
 FLUSHES = 8
 """At once; the kernel asks the device once for all that wait."""
-HASHES = 2
 
 
 class Keeping:
@@ -48,10 +48,10 @@ class Keeping:
         self._on_stored = on_stored
         self._spool = Spool(objects, channel, draw)
         self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
-        self._index = Index(pool, channel, self._committed)
+        self._hashing = Hashing(channel, clock)
+        self._index = Index(pool, channel, self._hashing, self._committed)
         self._settling = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
-        self._hashing = ThreadPoolExecutor(HASHES, thread_name_prefix=f"dicom hash {channel}")
-        self.reception = SpoolReception(self._spool, self._index, self._settling, self._hashing, clock)
+        self.reception = SpoolReception(self._spool, self._index, self._settling, clock)
 
     async def start(self) -> None:
         """Settles what earlier processes left; then `reception` may be used.
@@ -72,7 +72,7 @@ class Keeping:
         await self._index.close()
         await self._shelver.close()
         await asyncio.to_thread(self._settling.shutdown)
-        await asyncio.to_thread(self._hashing.shutdown)
+        await self._hashing.close()
         self._spool.close()
 
     def _committed(self, objects: Sequence[Indexed]) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Protocol
+
+import xxhash
 
 from engine.clock import Clock
 from engine.errors import HutongError, ParseError, StorageError
 from pacs_gateway import part10
 from pacs_gateway.identify import Uids, identifying, uids_of
 from pacs_gateway.scp.reception import Announced
-from pacs_gateway.segments.digest import Digest
 from pacs_gateway.segments.record import PAGE, Head
 from pacs_gateway.segments.segment import Segment
 from pacs_gateway.segments.spool import Spool
@@ -54,37 +54,25 @@ class Follower(Protocol):
 class SpoolReception:
     """Takes objects into a spool.
 
-    settling  threads that hash what of an object is not hashed yet and then wait for the disk; as many flushes run at
-              once, and the kernel has the device do one for all that wait
-    hashing   threads that hash large objects while they arrive
+    settling  threads that wait for the disk; as many flushes run at once, and the kernel has the device do one for all
+              that wait
     """
 
-    def __init__(self, spool: Spool, follower: Follower, settling: Executor, hashing: Executor, clock: Clock) -> None:
+    def __init__(self, spool: Spool, follower: Follower, settling: Executor, clock: Clock) -> None:
         self._spool = spool
         self._follower = follower
         self._settling = settling
-        self._hashing = hashing
         self._clock = clock
 
     def begin(self, announced: Announced) -> ArrivingObject:
         """Raises StorageError: no room, or too many objects wait for their index rows."""
         if self._follower.is_behind:
             raise StorageError("too many objects wait for the index")
-        segment = self._spool.lend()
-        return ArrivingObject(announced, segment, Digest(segment, segment.end + PAGE, self._hashing), self)
+        return ArrivingObject(announced, self._spool.lend(), self)
 
-    def settle(
-        self, segment: Segment, digest: Digest, to: int, described: Callable[[bytes], Head]
-    ) -> asyncio.Future[Head]:
-        """Has a thread hash, seal and flush an object that is written up to a place; `described` gives its head.
-
-        One thread for all of it, because handing something to a thread costs as much as hashing 100 KB.
-        """
-
-        def work() -> Head:
-            return _settled(segment, described(digest.whole(to)))
-
-        return asyncio.get_running_loop().run_in_executor(self._settling, work)
+    def settle(self, segment: Segment, head: Head) -> asyncio.Future[None]:
+        """Has a thread seal and flush an object whose bytes are written."""
+        return asyncio.get_running_loop().run_in_executor(self._settling, _settle, segment, head)
 
     def now(self) -> int:
         """Microseconds since 1970."""
@@ -101,10 +89,10 @@ class SpoolReception:
 class ArrivingObject:
     """One object on its way into its segment."""
 
-    def __init__(self, announced: Announced, segment: Segment, digest: Digest, reception: SpoolReception) -> None:
+    def __init__(self, announced: Announced, segment: Segment, reception: SpoolReception) -> None:
         self._announced = announced
         self._segment = segment
-        self._digest = digest
+        self._xxh3 = xxhash.xxh3_128()
         self._reception = reception
         self._walk = identifying(announced.transfer_syntax_uid)
         self._place = segment.end
@@ -114,8 +102,8 @@ class ArrivingObject:
         """Raises ParseError as soon as it is seen to be no data set, StorageError when the disk is full."""
         for piece in pieces:
             self._walk.feed(piece)
+            self._xxh3.update(piece)
         self._at += self._segment.write(pieces, self._at)
-        self._digest.grown(pieces, self._at)
 
     async def finish(self) -> None:
         """On return the object is durable, and will be indexed whatever happens to this process.
@@ -127,21 +115,22 @@ class ArrivingObject:
             raw = self._walk.end()
             uids = uids_of(raw)
             _as_announced(self._announced, uids)
-            head = await self._reception.settle(self._segment, self._digest, self._at, partial(self._head, uids))
+            head = self._head(uids)
+            await self._reception.settle(self._segment, head)
         except HutongError:
             self.abandon()
             raise
         self._reception.keep(self._segment, head, raw)
 
     def abandon(self) -> None:
-        self._digest.when_idle(lambda: self._reception.give_back(self._segment, self._at))
+        self._reception.give_back(self._segment, self._at)
 
-    def _head(self, uids: Uids, sha256: bytes) -> Head:
+    def _head(self, uids: Uids) -> Head:
         announced = self._announced
         return Head(
             place=self._place,
             length=self._at - self._place - PAGE,
-            sha256=sha256,
+            xxh3=self._xxh3.digest(),
             received_at=self._reception.now(),
             sop_class=uids.sop_class,
             sop_uid=uids.sop_uid,
@@ -157,8 +146,8 @@ class ArrivingObject:
         )
 
 
-def _settled(segment: Segment, head: Head) -> Head:
-    """Blocking. A head whose object is durable. Raises StorageError; then nothing of it can be found."""
+def _settle(segment: Segment, head: Head) -> None:
+    """Blocking. On return the object is durable. Raises StorageError; then nothing of it can be found."""
     try:
         segment.seal(head)
         segment.flush()
@@ -167,7 +156,6 @@ def _settled(segment: Segment, head: Head) -> Head:
         _log.error("the spool did not take an object: %s", error.message)
         segment.strike(head)
         raise
-    return head
 
 
 def _as_announced(announced: Announced, uids: Uids) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+import xxhash
+
 from engine.errors import ParseError
 from pacs_gateway.identify import identifying
 from pacs_gateway.indexing import Index, Indexed, row_of
 from pacs_gateway.receiving import Kept
-from pacs_gateway.segments.record import Head, NoRecordError
+from pacs_gateway.segments.record import NOT_KNOWN, Head, NoRecordError
 from pacs_gateway.segments.segment import Segment
 from pacs_gateway.segments.spool import Spool
 
@@ -53,14 +55,16 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
     names = {}
     for segment, head in left:
         with suppress(NoRecordError):
-            names[segment, head] = (head.sop_uid, head.facility, segment.sha256(head))
+            sha256 = segment.sha256(head)
+            if sha256 != NOT_KNOWN:
+                names[segment, head] = (head.sop_uid, head.facility, sha256)
     return names
 
 
 def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
     """Objects that are whole, with their rows, and the segments of those that are not, once for each.
 
-    An object has its name only once it was flushed: if it is not whole then, somebody has to know.
+    An object has a name only once it was flushed: if it is not whole then, somebody has to know.
     """
     whole: list[Indexed] = []
     torn: list[Segment] = []
@@ -69,7 +73,7 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
             kept = _whole(segment, head)
             whole.append(Indexed(kept, row_of(kept)))
         except (NoRecordError, ParseError):
-            if _names([(segment, head)]):
+            if _was_flushed(segment, head):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
             else:
                 _log.warning("an object that was never answered is dropped from the spool: it is not whole")
@@ -79,13 +83,21 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
     return whole, torn
 
 
+def _was_flushed(segment: Segment, head: Head) -> bool:
+    try:
+        segment.sha256(head)
+    except NoRecordError:
+        return False
+    return True
+
+
 def _whole(segment: Segment, head: Head) -> Kept:
     """An object and its identifying elements.
 
     Raises NoRecordError and ParseError when its data set is not what it was when its head was written.
     """
     walk = identifying(head.transfer_syntax)
-    digest, crc = hashlib.sha256(), 0
+    digest, xxh3, crc = hashlib.sha256(), xxhash.xxh3_128(), 0
     buffer = memoryview(bytearray(_BUFFER_BYTES))
     left, at = head.length, head.data_at
     while left:
@@ -94,10 +106,12 @@ def _whole(segment: Segment, head: Head) -> Kept:
             raise NoRecordError
         piece = buffer[:taken]
         digest.update(piece)
+        xxh3.update(piece)
         crc = zlib.crc32(piece, crc)
         walk.feed(piece)
         left, at = left - taken, at + taken
     sha256 = digest.digest()
-    if sha256 != head.sha256 if head.sha256 else crc != head.crc:
+    earlier = sha256 == head.sha256 if head.sha256 else crc == head.crc
+    if not (xxh3.digest() == head.xxh3 if head.xxh3 else earlier):
         raise NoRecordError
     return Kept(segment, replace(head, sha256=sha256), walk.end())

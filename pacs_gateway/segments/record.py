@@ -13,15 +13,15 @@ The head:
     8     16  generation of the segment; old heads, and heads that a sender hides in its pixels, have another one
     24    8   place of the head in the segment
     32    8   length of the data set
-    40    4   nothing; in heads of an earlier release the CRC-32 of the data set
+    40    4   nothing; in heads of the first release the CRC-32 of the data set
     44    8   received_at, microseconds since 1970
     52    2   length of the texts
     54    2   length of the file head
     56    4   CRC-32 of the whole page, this field and the name taken as zeros
     60        texts: SOP class, SOP instance, transfer syntax, facility, peer; UTF-8, each behind its length in 2 bytes
     2560  44  the name: SHA-256 of the data set with a CRC-32 and its own magic; written once the flush has returned,
-              and not flushed itself: whom readers find by it was flushed
-    2604  32  SHA-256 of the data set; in heads of an earlier release nothing
+              of zeros until the SHA-256 is known, and not flushed itself: whom readers find by it was flushed
+    2604  16  XXH3 of the data set, 128 bits; in heads of the second release its SHA-256, 32 bytes; before, nothing
     …4096     file head: preamble and file meta information, right before the data set, so that a file of PS3.10 is
               one stretch of the segment
 
@@ -37,17 +37,22 @@ from dataclasses import dataclass
 PAGE = 4096
 GENERATION_BYTES = 16
 NAME_AT = 2560
+XXH3_BYTES = 16
+NOT_KNOWN = bytes(32)
+"""What an object is named by between its flush and its hash."""
 
 _SEGMENT_MAGIC = b"HTSEG\0\0\1"
-_HEAD_MAGIC = b"HTOBJ\0\0\2"
-_EARLIER_HEAD_MAGIC = b"HTOBJ\0\0\1"
+_HEAD_MAGIC = b"HTOBJ\0\0\3"
+_MAGIC_WITH_SHA256 = b"HTOBJ\0\0\2"
+_MAGIC_WITH_CRC = b"HTOBJ\0\0\1"
+_HEAD_MAGICS = (_HEAD_MAGIC, _MAGIC_WITH_SHA256, _MAGIC_WITH_CRC)
 _NAME_MAGIC = b"HTNAME\0\1"
 _SEGMENT = struct.Struct("<8s16sI")
 _HEAD = struct.Struct("<8s16sQQIqHHI")
 _CRC_AT = 56
 _NAME = struct.Struct("<8s32sI")
-_SHA256_AT = NAME_AT + _NAME.size
-_SHA256_END = _SHA256_AT + 32
+_PROOF_AT = NAME_AT + _NAME.size
+_PROOF_END = _PROOF_AT + 32
 _TEXT_LENGTH = struct.Struct("<H")
 _CRC = struct.Struct("<I")
 
@@ -61,16 +66,18 @@ class Head:
     """What is known of a record before its data set is read.
 
     place        where the head is in the segment
-    sha256       of the data set; empty in a head that an earlier release wrote
+    xxh3         of the data set, 16 bytes; what proves that all of it stands. Empty in heads of earlier releases, which
+                 have `sha256` or `crc` for that
     received_at  microseconds since 1970, UTC
     peer         `AET@host:port`
     file_head    what stands before the data set in a file
-    crc          CRC-32 of the data set, in a head that an earlier release wrote
+    sha256       of the data set; empty until it is known
+    crc          CRC-32 of the data set
     """
 
     place: int
     length: int
-    sha256: bytes
+    xxh3: bytes
     received_at: int
     sop_class: str
     sop_uid: str
@@ -78,6 +85,7 @@ class Head:
     facility: str
     peer: str
     file_head: bytes
+    sha256: bytes = b""
     crc: int = 0
 
     @property
@@ -128,7 +136,7 @@ def head_page(head: Head, generation: bytes) -> bytes:
             text.encode() for text in (head.sop_class, head.sop_uid, head.transfer_syntax, head.facility, head.peer)
         )
     )
-    if _HEAD.size + len(texts) > NAME_AT or len(head.file_head) > PAGE - _SHA256_END:
+    if _HEAD.size + len(texts) > NAME_AT or len(head.file_head) > PAGE - _PROOF_END:
         raise NoRecordError
     page = bytearray(PAGE)
     _HEAD.pack_into(
@@ -145,7 +153,7 @@ def head_page(head: Head, generation: bytes) -> bytes:
         0,
     )
     page[_HEAD.size : _HEAD.size + len(texts)] = texts
-    page[_SHA256_AT:_SHA256_END] = head.sha256
+    page[_PROOF_AT : _PROOF_AT + len(head.xxh3)] = head.xxh3
     page[PAGE - len(head.file_head) :] = head.file_head
     _CRC.pack_into(page, _CRC_AT, zlib.crc32(page))
     return bytes(page)
@@ -153,9 +161,9 @@ def head_page(head: Head, generation: bytes) -> bytes:
 
 def head_of(page: bytes, generation: bytes, place: int) -> Head:
     """The head that stands in a page at a place of a segment. Raises NoRecordError when none does."""
-    if len(page) != PAGE or page[:8] not in (_HEAD_MAGIC, _EARLIER_HEAD_MAGIC):
+    if len(page) != PAGE or page[:8] not in _HEAD_MAGICS:
         raise NoRecordError
-    is_earlier = page[:8] == _EARLIER_HEAD_MAGIC
+    magic = page[:8]
     _, written_by, written_at, length, crc, received_at, texts_length, file_head_length, checksum = _HEAD.unpack_from(
         page
     )
@@ -168,7 +176,7 @@ def head_of(page: bytes, generation: bytes, place: int) -> Head:
     return Head(
         place=place,
         length=length,
-        sha256=b"" if is_earlier else page[_SHA256_AT:_SHA256_END],
+        xxh3=page[_PROOF_AT : _PROOF_AT + XXH3_BYTES] if magic == _HEAD_MAGIC else b"",
         received_at=received_at,
         sop_class=sop_class,
         sop_uid=sop_uid,
@@ -176,12 +184,14 @@ def head_of(page: bytes, generation: bytes, place: int) -> Head:
         facility=facility,
         peer=peer,
         file_head=page[PAGE - file_head_length :],
-        crc=crc if is_earlier else 0,
+        sha256=page[_PROOF_AT:_PROOF_END] if magic == _MAGIC_WITH_SHA256 else b"",
+        crc=crc if magic == _MAGIC_WITH_CRC else 0,
     )
 
 
 def name(generation: bytes, place: int, sha256: bytes) -> bytes:
     """What is written at NAME_AT of a head that has been flushed."""
+    assert len(sha256) == len(NOT_KNOWN), "a name is as long as a SHA-256"
     return _NAME.pack(_NAME_MAGIC, sha256, _name_crc(generation, place, sha256))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.errors import StorageError
 from pacs_gateway.segments.record import (
     NAME_AT,
+    NOT_KNOWN,
     PAGE,
     Head,
     NoRecordError,
@@ -112,11 +113,11 @@ class Segment:
             return  # the object was refused and its segment is broken; should it be found again, it is whole
 
     def name(self, head: Head) -> None:
-        """Names an object that was flushed by its content, so that a reader finds it. Raises StorageError."""
-        self.write((name(self.generation, head.place, head.sha256),), head.place + NAME_AT)
+        """Marks an object as flushed and, once its hash is known, lets readers find it. Raises StorageError."""
+        self.write((name(self.generation, head.place, head.sha256 or NOT_KNOWN),), head.place + NAME_AT)
 
     def sha256(self, head: Head) -> bytes:
-        """What an object was named. Blocking. Raises NoRecordError when it has not been."""
+        """What an object was named, NOT_KNOWN until it was hashed. Blocking. Raises NoRecordError without a name."""
         return sha256_of(os.pread(self._descriptor, PAGE, head.place), self.generation, head.place)
 
     def flush(self) -> None:

@@ -13,6 +13,7 @@ from engine import config
 from engine.cli.assembly.ids import new_ids
 from engine.cli.assembly.object_store import object_store_of
 from engine.cli.assembly.ready import OnReady
+from engine.cli.cycles import collect_seldom
 from engine.clock import now
 from engine.config import Community, DicomEndpoint, HutongEndpoint
 from engine.config.secret import secret
@@ -58,6 +59,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             await gateway.start()
         sending = asyncio.create_task(_imaging_couriers(community, data, database_url, pool, store, gateways).run())
         first = community.dicom_channels[0] if gateways else None
+        collect_seldom()
         ready(
             {
                 "dicom": {"ae_title": first.ae_title, "port": gateways[0].port} if first else None,

@@ -255,10 +255,11 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_
     await until(left_as_it_should_be)
 
 
-async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_crc_32_is_right(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("release", [1, 2], ids=["CRC-32", "SHA-256"])
+async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_checksum_is_right(
+    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch, release: int
 ) -> None:
-    """Its heads have a CRC-32 of the data set and no SHA-256; it named an object after the answer."""
+    """Its heads have a CRC-32 of the data set, later its SHA-256; these were not named yet."""
     monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     keeping = await start()
     await pool.execute("alter table instance rename to instance_elsewhere")
@@ -273,10 +274,13 @@ async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_crc_3
     for number, head in enumerate(segment.heads()):
         data = content[head.data_at : head.data_at + head.length]
         page = bytearray(content[head.place : head.place + PAGE])
-        page[7:8] = b"\1"
-        page[40:44] = (zlib.crc32(data) ^ (number == 1)).to_bytes(4, "little")
+        spoil = number == 1
+        page[7] = release
+        page[40:44] = (zlib.crc32(data) ^ spoil).to_bytes(4, "little") if release == 1 else bytes(4)
         page[56:60] = bytes(4)
         page[NAME_AT : NAME_AT + 76] = bytes(76)
+        if release == 2:
+            page[NAME_AT + 44 : NAME_AT + 76] = sha256(data + bytes(spoil)).digest()
         page[56:60] = zlib.crc32(page).to_bytes(4, "little")
         segment.write((bytes(page),), head.place)
     segment.close()
@@ -370,7 +374,7 @@ async def test_an_abandoned_object_is_nowhere_and_its_place_is_used_again(
     assert len(list(objects.glob("spool/*/*/*.segment"))) == 1
 
 
-async def test_a_large_object_is_hashed_while_it_arrives(
+async def test_a_large_object_is_hashed_whole(
     keeping: Keeping, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     file = radiograph(PixelData=os.urandom(6_000_000), Rows=1500, Columns=2000)
@@ -453,3 +457,57 @@ async def test_what_has_its_row_is_moved_after_a_start_without_being_read_before
 
 def _not_to_be_called(*_: object) -> int:
     raise AssertionError("an object that has its row was read")
+
+
+async def test_an_object_that_is_not_what_was_written_gets_no_row_and_is_told(
+    keeping: Keeping,
+    pool: asyncpg.Pool,
+    objects: Path,
+    radiograph: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was flushed and answered, and the disk gives something else back when it is hashed."""
+    read, good, bad = Segment.read, radiograph(), radiograph()
+    spoilt: list[int] = []
+
+    def spoils_the_first(self: Segment, buffer: memoryview, at: int) -> int:
+        taken = read(self, buffer, at)
+        if not spoilt:
+            spoilt.append(at)
+            buffer[0] ^= 1
+        return taken
+
+    monkeypatch.setattr(Segment, "read", spoils_the_first)
+    await send(keeping, bad)
+
+    async def told() -> bool:
+        return "stays in the spool without an index row: an object could not be read back" in caplog.text
+
+    await until(told)
+    await send(keeping, good)
+
+    async def the_good_one() -> bool:
+        return set(await indexed(pool)) == {announced(good).sop_instance_uid}
+
+    await until(the_good_one)
+    assert len(spooled(objects)) >= 1
+
+
+async def test_what_was_answered_but_not_hashed_when_the_process_ended_has_its_row_after_the_next_start(
+    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "GATHER_SECS", 3600)
+    monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
+    keeping = await start()
+    files = [radiograph() for _ in range(3)]
+    for file in files:
+        await send(keeping, file)
+    await keeping.close()
+    assert await indexed(pool) == {}
+    monkeypatch.undo()
+    await start()
+    assert len(await indexed(pool)) == 3
+    await shelved(pool, objects, 3)
+    for file in files:
+        assert await holds(pool, objects, file)

@@ -28,7 +28,7 @@ GENERATION, OTHER = bytes(range(16)), bytes(range(1, 17))
 HEAD = Head(
     place=2 * PAGE,
     length=5000,
-    sha256=bytes(range(100, 132)),
+    xxh3=bytes(range(100, 116)),
     received_at=1_767_323_045_000_006,
     sop_class="1.2.840.10008.5.1.4.1.1.1",
     sop_uid="1.2.3",
@@ -39,9 +39,9 @@ HEAD = Head(
 )
 
 
-@pytest.mark.parametrize("release", [1, 2])
+@pytest.mark.parametrize("release", [1, 2, 3])
 def test_a_head_is_these_bytes(release: int) -> None:
-    """Earlier releases wrote a CRC-32 of the data set where its SHA-256 is now: theirs are read, and not written."""
+    """Earlier releases proved the data set by a CRC-32, then by its SHA-256: theirs are read, and not written."""
     texts = b"".join(
         struct.pack("<H", len(text)) + text
         for text in (
@@ -63,11 +63,15 @@ def test_a_head_is_these_bytes(release: int) -> None:
         + len(texts).to_bytes(2, "little")
         + len(HEAD.file_head).to_bytes(2, "little")
     )
-    sha256 = b"" if release == 1 else HEAD.sha256
-    behind = (texts.ljust(2604 - 60, b"\0") + sha256).ljust(PAGE - 60 - len(HEAD.file_head), b"\0") + HEAD.file_head
+    sha256 = bytes(range(200, 232))
+    proof = {1: b"", 2: sha256, 3: HEAD.xxh3}[release]
+    behind = (texts.ljust(2604 - 60, b"\0") + proof).ljust(PAGE - 60 - len(HEAD.file_head), b"\0") + HEAD.file_head
     page = golden + struct.pack("<I", zlib.crc32(golden + bytes(4) + behind)) + behind
+    read = head_of(page, GENERATION, HEAD.place)
     if release == 1:
-        assert head_of(page, GENERATION, HEAD.place) == replace(HEAD, sha256=b"", crc=0x01020304)
+        assert read == replace(HEAD, xxh3=b"", crc=0x01020304)
+    elif release == 2:
+        assert read == replace(HEAD, xxh3=b"", sha256=sha256)
     else:
         assert head_page(HEAD, GENERATION) == page
 
@@ -93,7 +97,7 @@ def test_a_file_is_one_stretch_that_ends_with_the_data_set() -> None:
 def test_a_head_torn_at_any_byte_is_none(kept: int) -> None:
     """The rest of its page is what stood there before: nothing, or another object's head."""
     page = head_page(HEAD, GENERATION)
-    before = head_page(replace(HEAD, sop_uid="1.2.4", sha256=bytes(32), file_head=b"\1" * 300), OTHER)
+    before = head_page(replace(HEAD, sop_uid="1.2.4", xxh3=bytes(16), file_head=b"\1" * 300), OTHER)
     for rest in (bytes(PAGE), before):
         torn = page[:kept] + rest[kept:]
         if torn == page:

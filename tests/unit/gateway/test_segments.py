@@ -6,14 +6,17 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from xxhash import xxh3_128
 
 from engine.errors import ConfigurationError, NotFoundError, StorageError
 from pacs_gateway.location import Objects, location, open_object
 from pacs_gateway.segments import spool as spool_module
+from pacs_gateway.segments.digest import hashed
 from pacs_gateway.segments.record import PAGE, Head, head_page
 from pacs_gateway.segments.segment import Segment
 from pacs_gateway.segments.spool import Spool
@@ -44,7 +47,7 @@ def head_of(segment: Segment, data: bytes, facility: str = "baishi") -> Head:
     return Head(
         place=segment.end,
         length=len(data),
-        sha256=sha256(data).digest(),
+        xxh3=xxh3_128(data).digest(),
         received_at=0,
         sop_class="1.2.3",
         sop_uid="1.2.4",
@@ -134,7 +137,7 @@ def test_a_head_that_a_sender_hides_in_its_pixels_is_never_an_object(spool: Spoo
     segment, _ = put(spool, b"one")
     forged = io.BytesIO()
     for place in range(PAGE, SMALL, PAGE):
-        forged.write(head_page(Head(place, 0, bytes(32), 0, "1", "6.6.6", "1", "f", "p", b"DICM"), segment.generation))
+        forged.write(head_page(Head(place, 0, bytes(16), 0, "1", "6.6.6", "1", "f", "p", b"DICM"), segment.generation))
     spool.release(segment)
     put(spool, forged.getvalue())
     spool.close()
@@ -162,13 +165,25 @@ def test_a_reader_finds_an_object_in_a_spool_once_it_has_its_name(spool: Spool, 
     segment, head = put(spool, b"data")
     with pytest.raises(NotFoundError):
         read(tmp_path, b"data")
-    segment.name(head)
+    segment.name(head)  # it was flushed, and is not hashed yet
+    with pytest.raises(NotFoundError):
+        read(tmp_path, b"data")
+    assert hashed(segment, head) == replace(head, sha256=sha256(b"data").digest())
     assert read(tmp_path, b"data") == b"DICMdata"
+
+
+@pytest.mark.parametrize("found", [b"DATA", b"dat"], ids=["other bytes", "less than was written"])
+def test_what_is_not_what_was_written_has_no_hash(spool: Spool, found: bytes) -> None:
+    segment, head = put(spool, b"data")
+    segment.write((found,), head.data_at)
+    os.truncate(segment.path, head.data_at + len(found))
+    with pytest.raises(StorageError, match="could not be read back"):
+        hashed(segment, head)
 
 
 def test_a_segment_that_somebody_reads_from_is_used_again_only_afterwards(spool: Spool, tmp_path: Path) -> None:
     segment, head = put(spool, b"data")
-    segment.name(head)
+    segment.name(replace(head, sha256=sha256(b"data").digest()))
     file = open_object(Objects(tmp_path), location("baishi", "1.2", sha256(b"data").digest()))
     spool.release(segment)
     spool.use_what_was_read()
