@@ -17,6 +17,11 @@ def dumps(resource: Any) -> bytes:
     return _ENCODER.encode(resource)
 
 
+def append(resource: Any, to: bytearray) -> None:
+    """Writes a resource, as `dumps` does, behind what is there."""
+    _ENCODER.encode_into(resource, to, -1)
+
+
 def same(left: Any, right: Any) -> bool:
     """True when two resources say the same to the digit: 5.1 and 5.10 are equal numbers, but not the same result."""
     return bool(left == right) and _SORTING_ENCODER.encode(left) == _SORTING_ENCODER.encode(right)

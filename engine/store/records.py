@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,8 +22,6 @@ Resource = dict[str, Any]
 # Columns of many resources travel as one text each, parted by characters that neither JSON nor a token can hold: the
 # driver takes an array apart element by element, and that costs more than making the JSON.
 _PART, _TOKEN = "\x1e", "\x1f"
-
-_NUL, _BACKSLASH = rb"\u0000", rb"\\"  # as JSON writes them
 
 
 def _parts(*numbers: int) -> str:
@@ -201,14 +199,16 @@ async def write(connection: Connection, changes: Sequence[Change], at: datetime)
 
 
 async def _create(connection: Connection, changes: Sequence[Change], at: datetime) -> None:
-    new = [
-        rows.Row(c.resource["resourceType"], c.resource["id"], body, tokens_of(c.resource), *c[1:4])
-        for c, body in zip(changes, _bodies(changes), strict=True)
-    ]
+    pieces = list(rows.copied((change[:4] for change in changes), at))  # all of them, before the first one leaves
     try:
-        await connection.copy_to_table(rows.TABLE, source=rows.copied(new, at), columns=rows.COLUMNS, format="binary")
+        await connection.copy_to_table(rows.TABLE, source=_one_by_one(pieces), columns=rows.COLUMNS, format="binary")
     except asyncpg.UniqueViolationError:
         raise VersionConflict("a resource was created by another transaction") from None
+
+
+async def _one_by_one(pieces: Iterable[bytearray]) -> AsyncIterator[bytearray]:
+    for piece in pieces:
+        yield piece
 
 
 def _columns(changes: Sequence[Change]) -> tuple[str | bytes, ...]:
@@ -228,9 +228,7 @@ def _bodies(changes: Sequence[Change]) -> list[bytes]:
     """The resources as JSON. Raises RecordError for U+0000, which no text of the database can hold."""
     bodies = [fhir_json.dumps(change.resource) for change in changes]
     for change, body in zip(changes, bodies, strict=True):
-        if _NUL in body and _NUL in body.replace(_BACKSLASH, b""):
-            reference = "/".join(_key(change))
-            raise RecordError(f"{reference} holds the character U+0000", location=reference, code="nul-character")
+        rows.refuse_nul(change.resource, body)
     return bodies
 
 
