@@ -41,6 +41,12 @@ class _Refers:
             resource[name] = entries_with(resource.get(name) or [], part, those)
 
 
+def _in_some_type(resource: Resource, name: str) -> bool:
+    """Whether an element that may be of several types, `effective[x]`, is there in one of them."""
+    stem = name.removesuffix("[x]")
+    return stem != name and any(each.startswith(stem) for each in resource)
+
+
 class Application:
     """One mapping at work on one message."""
 
@@ -117,13 +123,13 @@ class Application:
                 raise self._failed(job, job.resource.rules.id, error) from error
             if doubts:
                 self._settle(job, job.resource.rules.id)
-            if identity is not None:
+            if identity:
                 reference = job.prefix + identity
                 present.append((job, frame, identity, reference))
                 ids[job.number] = identity
                 references[job.number] = {"reference": reference}
                 given.add(identity)
-            elif job.resource.rules.id.needed:
+            elif identity is None and job.resource.rules.id.needed:
                 raise self._not_identified(job)
         if self._trail is not None:
             self._trail.ran.update(job.resource.rules.id for job in self._jobs if ids[job.number] is not None)
@@ -158,7 +164,7 @@ class Application:
                 self._trail.settle(resource, job.resource.compiled, pointers)
                 before = {**already} if already is not None else {}
             for name in job.needed:
-                if resource.get(name) is None:
+                if resource.get(name) is None and not _in_some_type(resource, name):
                     raise self._missing(job, name)
             if job.says_more:
                 made[reference] = resource

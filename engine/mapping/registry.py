@@ -22,6 +22,9 @@ fields, the fields by their place in `from`. None where this value is none that 
 MakeId = Callable[..., str | None]
 """Takes the raw texts of its fields, the id of the resource it stands within (empty: none) and, last, the Scope."""
 
+NOTHING_TO_IDENTIFY = ""
+"""Of a function that makes ids: nothing is there that would need one. None: something is, and nothing says which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from engine.finding import Severity
 from engine.identifiers import IdsWithin, resource_id
 from engine.mapping.functions.patients import authority_of
-from engine.mapping.registry import MakeId, Options, makes_id
+from engine.mapping.registry import NOTHING_TO_IDENTIFY, MakeId, Options, makes_id
 from engine.mapping.remembering import LIMIT_REMEMBERED, LIMIT_TEXT
 from engine.mapping.scope import Scope
 
 _OWN_TYPES = frozenset({"MR", "PI"})
 _NEXT_TYPE = "PT"
 _NO_VISIT = "N"
+_DATA_OF: Mapping[str, Callable[[list[str]], str]] = {
+    "ED": lambda parts: "".join(parts[4:5]),
+    "RP": lambda parts: parts[0],
+}
+"""What is data in a value of such a type (HL7 v2.5.1 chapter 2A): the rest says how it is written."""
 _UNIDENTIFIED = (
     "nothing says which visit this is, so none was recorded and nothing refers to it: its number (PV1-19) is needed, "
     "or the time of admission (PV1-44); if the sender writes the number elsewhere, give its facility a row visit-id"
@@ -140,15 +148,20 @@ def report_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(2)
+@makes_id(None)
 def observation_id(options: Options) -> MakeId:
-    """From the report, the code and the sub-id of the result; a repeated one is counted."""
+    """From the report, the code and the sub-id of the result; a repeated one is counted.
+
+    Value, type of the value and comment, where the row hands them in, tell whether a result without a code says
+    anything: one that does needs a code, one that does not is left out.
+    """
     facility = options.facility
     keys: dict[str, str] = {}
     report = "", IdsWithin("Observation", facility, "")
 
-    def make(code: str, sub_id: str, within: str, scope: Scope) -> str | None:
+    def make(code: str, sub_id: str, *said: Any) -> str | None:
         nonlocal report
+        *content, within, scope = said
         last = keys.get(code)
         if last is None:
             key = code_key(code, scope)
@@ -158,7 +171,7 @@ def observation_id(options: Options) -> MakeId:
                     keys.clear()
                 keys[code] = last
         if not last:
-            return None
+            return _without_code(content, scope)
         if sub_id:
             last += scope.plain(sub_id)
         around, ids = report
@@ -173,6 +186,20 @@ def observation_id(options: Options) -> MakeId:
         return found
 
     return make
+
+
+def _without_code(content: list[str], scope: Scope) -> str | None:
+    """Nothing to identify where value, type and comment are known and say nothing; else somebody has to say it."""
+    if len(content) != 3:
+        return None
+    value, kind, comment = content
+    data = _DATA_OF[kind](value.split("^")) if kind in _DATA_OF else value
+    if comment or data.strip('^~& "'):
+        return None
+    scope.doubt(
+        "result-empty", "a result without a code and without a value is left out", severity=Severity.INFORMATION
+    )
+    return NOTHING_TO_IDENTIFY
 
 
 @makes_id(3)

@@ -83,6 +83,8 @@ def observation_value(options: Options) -> Apply:
             return _embedded(raw, scope)
         if kind == "RP":
             return _pointer(raw, scope)
+        if (plain := scope.first(kind).upper()) != kind:  # `CWE^^HL70125`, `nm`
+            return apply(raw, plain, unit, code, status, scope)
         scope.doubt("value-type-unknown", "a type of value that is not read yet; the value is kept as text")
         return of_text(raw, kind, unit, code, scope)
 
@@ -166,7 +168,7 @@ def _structured_number(raw: str, unit: str, units: Units, scope: Scope) -> dict[
     comparator, low, separator, high = parts[0], number(parts[1]), parts[2], number(parts[3])
     if low is not None and not parts[3] and not separator and comparator in ("", "=", "<", ">", "<=", ">="):
         return {"valueQuantity": quantity(low, units.told(unit, scope), "" if comparator == "=" else comparator)}
-    if low is not None and high is not None and not comparator:
+    if low is not None and high is not None and comparator in ("", "="):
         if separator == "-":
             return _between((low, high), units.told(unit, scope))
         if separator in (":", "/"):

@@ -1,0 +1,81 @@
+"""Results as systems really send them: empty segments among them, types with their table, titres with a sign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.errors import MappingError
+from engine.mapping import Mapped
+from tests.unit.mapping.conftest import Map
+from tests.unit.mapping.segments import obr, obx, pid, segment
+
+
+def results(mapped: Mapped) -> list[dict[str, Any]]:
+    return [resource for resource in mapped.resources if resource["resourceType"] == "Observation"]
+
+
+def codes(mapped: Mapped) -> list[str]:
+    return [finding.code for finding in mapped.findings]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        "OBX|2",
+        "OBX|2|CE|^^||^^||||||F",
+        "OBX|2|TX||| ||||||F",
+        "OBX|2|ED|||APP^IM^JPEG^Base64^||||||F",
+        "OBX|2|RP|||^^IM^JPEG||||||F",
+    ],
+)
+def test_an_empty_result_does_not_keep_the_others_back(mapped: Map, empty: str) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx("NM", "5.1"), empty, obx("NM", "4.2", f3="K^钾^L"))
+    assert [str(each["valueQuantity"]["value"]) for each in results(made)] == ["5.1", "4.2"]
+    (report,) = [each for each in made.resources if each["resourceType"] == "DiagnosticReport"]
+    assert len(report["result"]) == 2
+    (told,) = [finding for finding in made.findings if finding.code == "result-empty"]
+    assert told.location == "OBX[2]-3"
+
+
+@pytest.mark.parametrize(
+    "unnamed",
+    [
+        ["OBX|1|NM|||5.1|mmol/L|||||F"],
+        ["OBX|1|TX|||两肺未见异常||||||F"],
+        ["OBX|1|ED|||APP^IM^JPEG^Base64^/9j/||||||F"],
+        ["OBX|1|||||||||F", "NTE|1||标本溶血"],
+    ],
+)
+def test_a_result_that_says_something_needs_a_code(mapped: Map, unnamed: list[str]) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("ORU^R01", pid(), obr(), *unnamed)
+    assert (held.value.code, held.value.location) == ("not-identified", "OBX-3")
+
+
+@pytest.mark.parametrize("kind", ["CWE^^HL70125", "CWE^Coded With Exceptions^HL70125", "cwe", "CWE "])
+def test_a_type_with_its_table_is_that_type(mapped: Map, kind: str) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx(kind, "260373001^检出^SCT"))
+    assert results(made)[0]["valueCodeableConcept"]["coding"][0]["code"] == "260373001"
+    assert "value-type-unknown" not in codes(made)
+
+
+def test_an_unknown_type_is_told_of(mapped: Map) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx("XYZ^^HL70125", "5.1 左右"))
+    assert results(made)[0]["valueString"] == "5.1 左右"
+    assert "value-type-unknown" in codes(made)
+
+
+def test_a_titre_with_an_equals_sign_is_a_ratio(mapped: Map) -> None:
+    ratio = results(mapped("ORU^R01", pid(), obr(), obx("SN", "=^1^:^640")))[0]["valueRatio"]
+    assert (str(ratio["numerator"]["value"]), str(ratio["denominator"]["value"])) == ("1", "640")
+    below = results(mapped("ORU^R01", pid(), obr(), obx("SN", "<^1^:^8")))[0]
+    assert below["valueString"].split() == ["<", "1", ":", "8"]
+
+
+def test_an_administration_at_a_time_that_cannot_be_read_is_held(mapped: Map) -> None:
+    order = segment("ORC", f1="RE", f2="RX1")
+    with pytest.raises(MappingError) as held:
+        mapped("RAS^O17", pid(), order, "RXA|0|1|201497870911||AMX^阿莫西林^L|1")
+    assert (held.value.code, held.value.location) == ("required-missing", "RXA-3")
