@@ -49,7 +49,7 @@ class Hub:
         """The acknowledgment; the message is durable, not yet processed."""
         done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self.intake.submit(channel, "10.0.0.1:40000", payload, done.set_result)
-        answer = await asyncio.wait_for(done, 10)
+        answer = await asyncio.wait_for(done, 60)
         assert answer is not None, "the message was not persisted"
         return answer
 

@@ -79,7 +79,7 @@ def workers(url: str, folder: Path, count: int) -> Iterator[Workers]:
 
 async def finished(pool: asyncpg.Pool, number: int) -> None:
     """Waits until this many envelopes have ended."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while await pool.fetchval("select count(*) from outcome") < number:
             assert await pool.fetchval("select count(*) from inbox where state = 'held'") == 0, "one is held"
             await asyncio.sleep(_PAUSE_SECS)

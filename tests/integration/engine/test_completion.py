@@ -14,7 +14,7 @@ from engine.clock import now
 from engine.completion import Completion
 from engine.store import completing, records
 from engine.store.completing import Place
-from engine.store.database import connect
+from engine.store.database import Connection, connect
 from engine.store.records import Change
 from engine.store.tokens import RULES, of_reference
 
@@ -39,7 +39,7 @@ async def found(pool: asyncpg.Pool) -> int:
 
 
 async def until(ask: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await ask():  # noqa: ASYNC110 - another connection does it
             await asyncio.sleep(0)
 
@@ -79,21 +79,27 @@ async def test_it_goes_on_where_it_was_left_off(pool: asyncpg.Pool, database_url
     assert await found(pool) == 25, "the first rows were looked at before"
 
 
-async def test_another_process_takes_over_from_one_that_died(pool: asyncpg.Pool, database_url: str) -> None:
+async def test_another_process_takes_over_from_one_that_died(
+    pool: asyncpg.Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await recorded(pool, 30)
     first = await connect(database_url)
     assert await completing.take(first)
+    refused = asyncio.Event()
+
+    async def taken(connection: Connection, take: Callable[..., Awaitable[bool]] = completing.take) -> bool:
+        mine = await take(connection)
+        if not mine:
+            refused.set()
+        return mine
+
+    monkeypatch.setattr(completing, "take", taken)
     other = asyncio.create_task(Completion(database_url, now).run())
-
-    async def has_asked() -> bool:
-        return bool(
-            await pool.fetchval("select exists (select from pg_stat_activity where query like '%try_advisory%')")
-        )
-
-    await until(has_asked)
+    async with asyncio.timeout(60):
+        await refused.wait()
     assert await found(pool) == 0, "it is the first one's work"
     first.terminate()
-    await asyncio.wait_for(other, 20)
+    await asyncio.wait_for(other, 60)
     assert await found(pool) == 30
 
 
@@ -107,7 +113,12 @@ async def test_a_row_that_is_recorded_anew_meanwhile_keeps_what_it_says_now(pool
         completed = asyncio.create_task(completing.complete(mine, Place(), 10, now()))
 
         async def waits() -> bool:
-            return bool(await pool.fetchval("select exists (select from pg_locks where not granted)"))
+            return bool(
+                await pool.fetchval(
+                    "select exists (select from pg_locks l join pg_stat_activity a using (pid) "
+                    "where not l.granted and a.datname = current_database())"
+                )
+            )
 
         await until(waits)
         await writing.commit()

@@ -237,7 +237,7 @@ async def test_an_order_and_its_step_that_come_at_once_find_each_other(hub: Hub)
         step = linked(STEP, await performed_steps.candidates(connection, "baishi", accessions, studies))
         assert step.orders == []
         recording = asyncio.create_task(hub.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await hub.pool.fetchval(  # noqa: ASYNC110 - another connection brings it about
                 "select count(*) from pg_locks where locktype = 'advisory' and not granted "
                 "and database = (select oid from pg_database where datname = current_database())"

@@ -43,7 +43,7 @@ async def run_together(hub: Hub, community: Community, mappings: MappingSet, wor
         finally:
             await connection.close()
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await asyncio.gather(*(work() for _ in range(workers)))
 
 
@@ -58,7 +58,7 @@ async def recorded(hub: Hub, connection: asyncpg.Connection, community: Communit
 
 async def blocked(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> None:
     """Returns once the statement of a task waits for somebody else's lock."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await pool.fetchval(
             "select exists (select from pg_locks l join pg_stat_activity a using (pid) "
             "where not l.granted and a.datname = current_database())"

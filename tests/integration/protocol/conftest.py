@@ -74,7 +74,7 @@ class Hub:
         return done
 
     async def send(self, channel: str, payload: bytes, peer: str = "10.0.0.1:40000") -> bytes:
-        answer = await asyncio.wait_for(self.submit(channel, payload, peer), 30)
+        answer = await asyncio.wait_for(self.submit(channel, payload, peer), 60)
         assert answer is not None, "nothing was persisted"
         return answer
 
@@ -93,7 +93,7 @@ class Hub:
     async def processed(self, channel: str, payload: bytes) -> er7.Message:
         """The answer of a channel that answers when processed."""
         answer = self.submit(channel, payload)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not answer.done():
                 await self.run()
                 await asyncio.sleep(0)

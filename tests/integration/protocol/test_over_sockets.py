@@ -23,7 +23,7 @@ async def test_nothing_is_written_for_who_wants_nothing_and_the_next_answer_is_t
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for control_id, modes in (("M1", "ER|NE"), ("M2", "NE|NE"), ("M3", "ER|NE"), ("M4", "|")):
             writer.write(framed(registration("P1", control_id, modes=modes)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             given = [acknowledgment.read(await read_block(reader) or b"") for _ in range(2)]
             assert [(one.code, one.control_id) for one in given] == [("CA", "M2"), ("AA", "M4")]
             writer.write_eof()
@@ -41,7 +41,7 @@ async def test_a_batch_and_a_query_are_answered_in_any_chunks(hub: Hub) -> None:
             for at in range(0, len(stream), size):
                 writer.write(stream[at : at + size])
                 await writer.drain()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 blocks = [await read_block(reader) or b"" for _ in range(3)]
             assert answers(blocks[0]) == [("AA", "M1"), ("AA", "M2")]
             assert er7.parse(blocks[1]).named("QAK")[0].value(1) == "T1"
@@ -58,7 +58,7 @@ async def test_a_client_that_leaves_before_its_batch_is_answered_costs_nobody_an
         writer.transport.abort()
         reader, other = await asyncio.open_connection("127.0.0.1", port)
         other.write(framed(registration("P9", "NEXT")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert acknowledgment.read(await read_block(reader) or b"").code == "AA"
         other.close()
 
@@ -84,7 +84,7 @@ async def test_an_owed_acknowledgment_is_delivered_until_its_own_acceptance(hub:
     community = hub.community.model_copy(update={"endpoints": {"his-answers": endpoint}})
 
     def make_sender(endpoint: MllpEndpoint) -> Sender:
-        return MllpSender("127.0.0.1", port, answer_timeout_secs=5)
+        return MllpSender("127.0.0.1", port, answer_timeout_secs=60)
 
     await hub.send("enhanced", registration("P1", "M1", modes="AL|AL"))
     await hub.run()
@@ -121,7 +121,7 @@ async def test_an_order_response_that_comes_as_the_receipt_changes_the_order(hub
     await hub.send("clinic", placed)
     await hub.run()
     couriers = asyncio.create_task(
-        Couriers(hub.url, community, lambda _: MllpSender("127.0.0.1", port, answer_timeout_secs=5), now).run()
+        Couriers(hub.url, community, lambda _: MllpSender("127.0.0.1", port, answer_timeout_secs=60), now).run()
     )
     try:
 
@@ -140,7 +140,7 @@ async def test_an_answer_that_is_no_batch_is_told_from_one(hub: Hub) -> None:
     async with listening(hub, "his") as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(framed(b"BHS|^~\\&|HIS\r" + registration("P1", "M1")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             refused = await read_block(reader) or b""
         assert not er7_batch.is_batch(refused)
         assert acknowledgment.read(refused).code == "AR"

@@ -62,7 +62,7 @@ def test_there_are_messages() -> None:
 @pytest.mark.parametrize("vary", VARIANTS.values(), ids=VARIANTS)
 async def test_all_are_acknowledged_and_none_is_lost(hub: Hub, vary: Callable[[bytes], bytes]) -> None:
     sent = {file.name: vary(file.read_bytes()) for file in FILES}
-    async with listening(hub, "his") as port, MllpConnection("127.0.0.1", port, timeout_secs=20) as client:
+    async with listening(hub, "his") as port, MllpConnection("127.0.0.1", port, timeout_secs=60) as client:
         for name, payload in sent.items():
             (asked,) = messages_in(payload)
             answer = acknowledgment.read(await client.ask(payload))

@@ -80,7 +80,7 @@ async def test_numbers_outlive_the_process(hub: Hub) -> None:
 
 async def test_pipelined_messages_keep_their_order(hub: Hub) -> None:
     given = [hub.submit("numbered", registration("P1", f"M{n}", number=str(n))) for n in range(1, 30)]
-    answers = await asyncio.wait_for(asyncio.gather(*given), 20)
+    answers = await asyncio.wait_for(asyncio.gather(*given), 60)
     assert [said(er7.parse(answer or b"")) for answer in answers] == [("AA", str(n)) for n in range(1, 30)]
 
 
