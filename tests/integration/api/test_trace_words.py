@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from engine.identifiers import lane
-from tests.integration.api.conftest import NOW
+from tests.integration.api.conftest import NOW, Store
 from tests.integration.api.test_console import IDS, Journal, traced
 
 
@@ -118,3 +119,45 @@ async def test_a_control_id_that_everybody_uses_leads_to_the_newest(
     found = await traced(admin, "MSG00001")
     assert ids(found) == [str(number) for number in numbers[-100:]]
     assert found["more"]
+
+
+async def test_the_beginning_of_an_id_leads_to_its_envelope_where_no_other_begins_so(
+    admin: httpx.AsyncClient, journal: Journal
+) -> None:
+    one = str(await journal.envelope(b"MSH|^~\\&|1\r", control_id="B1", state="processed"))
+    journal.at -= timedelta(seconds=59)
+    other = str(await journal.envelope(b"MSH|^~\\&|2\r", control_id="B2", state="processed"))
+    shared = len(list(takewhile(lambda both: both[0] == both[1], zip(one, other, strict=True))))
+    for beginning in (one[: shared + 1], one[: shared + 1].upper(), one.replace("-", "")[:20], f"{one[:18]}…"):
+        found = await traced(admin, beginning)
+        assert ids(found) == [one], beginning
+        assert found["envelopes"][0]["because"] == ["begins-so"]
+    found = await traced(admin, one[:shared])
+    assert (ids(found), found["beginning_so"]) == ([], [one, other])
+    for too_short in (one[:7], "zzzzzzzz", f"{one[:8]}x", "ffffffff"):
+        found = await traced(admin, too_short)
+        assert (ids(found), found["beginning_so"]) == ([], []), too_short
+
+
+async def test_what_has_such_a_number_of_its_own_is_not_taken_for_the_beginning_of_an_id(
+    admin: httpx.AsyncClient, journal: Journal
+) -> None:
+    first = str(await journal.envelope(b"MSH|^~\\&|1\r", control_id="B1", state="processed"))
+    numbered = await journal.envelope(b"MSH|^~\\&|2\r", control_id=first[:13], state="processed")
+    found = await traced(admin, first[:13])
+    assert (ids(found), found["beginning_so"]) == ([str(numbered)], [])
+
+
+async def test_a_version_leads_to_who_wrote_it_and_to_nobody_else(
+    admin: httpx.AsyncClient, journal: Journal, store: Store, pool: asyncpg.Pool
+) -> None:
+    envelope = await journal.envelope(b"MSH|^~\\&|1\r", control_id="V1", state="processed")
+    await store({"resourceType": "Patient", "id": "p9"}, envelope=envelope)
+    await pool.execute("update resource set actor = 'wang' where id = 'p9'")
+    await store({"resourceType": "Patient", "id": "p9", "gender": "male"})
+    old, new = await traced(admin, "Patient/p9@1"), await traced(admin, "Patient/p9@2")
+    assert (ids(old), old["version"]["current"]) == ([str(envelope)], False)
+    assert (ids(new), new["version"]["actor"], new["version"]["current"]) == ([], "wang", True)
+    await pool.execute("delete from journal where id = $1", envelope)
+    pruned = await traced(admin, "Patient/p9@1")
+    assert (ids(pruned), pruned["version"]["envelope"]) == ([], str(envelope)), "its bytes are in an export"

@@ -23,6 +23,10 @@ async def test_a_month_is_exported_read_back_and_dropped(archive: Archive, tmp_p
         await archive.part(OLD)
     numbers = await archive.month(OLD)
     younger = await archive.envelope(OLD.plus(1), b"MSH|young\r")
+    await archive.database.execute(
+        "insert into outcome_earlier (envelope, ended_at, state, mapping) values ($1, now(), 'processed', 'ADT@1+ab')",
+        numbers[7],
+    )
     assert await archive.database.fetchval(
         "select tableoid::regclass::text from journal where id = $1", numbers[0]
     ) == (OLD.part("journal") if parted else "journal_default")
@@ -40,6 +44,9 @@ async def test_a_month_is_exported_read_back_and_dropped(archive: Archive, tmp_p
     assert base64.b64decode(envelopes[7]["payload"]) == "MSH|7|张三\r".encode("gb18030")
     assert envelopes[7]["outcome"]["resources"] == ["Patient/p@1"]
     assert base64.b64decode(envelopes[7]["outcome"]["reply"]) == b"MS"
+    assert [time["mapping"] for time in envelopes[7]["outcome_earlier"]] == ["ADT@1+ab"]
+    assert envelopes[8]["outcome_earlier"] == []
+    assert await archive.database.fetchval("select count(*) from outcome_earlier") == 0
     assert envelopes[7]["repeat"]["control_key"] == numbers[7].hex
     assert [finding["code"] for finding in envelopes[0]["findings"]] == ["x"]
     delivery = envelopes[1]["deliveries"][0]
