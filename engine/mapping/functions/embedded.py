@@ -35,6 +35,8 @@ _MARKS = (
 _MARKED = frozenset(media for _, media in _MARKS)
 _HEAD = 16
 """Characters of base64 that hold the longest mark: 12 bytes."""
+_LEAST_SHAPE = 4
+"""Whoever writes fewer components says neither a type nor an encoding: it is no ED."""
 
 
 class EmbeddedUnreadable(Exception):
@@ -55,9 +57,16 @@ def embedded(raw: str, scope: Scope) -> Attachment | None:
     Raises EmbeddedUnreadable, with the doubt noted.
     """
     parts = raw.split("^")
-    parts += [""] * (5 - len(parts))
+    shape = len(parts)
+    parts += [""] * (5 - shape)
     kind = content_type(scope.plain(parts[1]), scope.plain(parts[2]))
     encoding = scope.plain(parts[3]).upper()
+    if not parts[4] and (astray := next(filter(_begins, parts), "")):
+        scope.doubt("embedded-data-astray", "embedded data that do not stand in the fifth component; they are taken")
+        kind, encoding, parts[4] = UNKNOWN_TYPE, "BASE64", astray
+    elif shape < _LEAST_SHAPE and scope.plain(raw).strip("^ "):
+        scope.doubt("embedded-data-unreadable", "this does not have the form of embedded data")
+        raise EmbeddedUnreadable
     if encoding == "BASE64":
         data = "".join(parts[4].replace("\\.br\\", "").replace("\\X0D\\", "").replace("\\X0A\\", "").split())
         if not _is_base64(data):
@@ -76,14 +85,22 @@ def embedded(raw: str, scope: Scope) -> Attachment | None:
 
 def _checked(stated: str, data: str, scope: Scope) -> str:
     """The media type, by how the data begin where that tells: what is labelled wrongly goes by what it is."""
-    begins = base64.b64decode(data[:_HEAD])
-    found = next((media for mark, media in _MARKS if begins.startswith(mark)), "")
+    found = _begins(data)
     if stated == UNKNOWN_TYPE or found == stated:
         return found or stated
     if not found and stated not in _MARKED:
         return stated
     scope.doubt("embedded-type-differs", "embedded data are not of the type that stands with them", 3)
     return found or UNKNOWN_TYPE
+
+
+def _begins(data: str) -> str:
+    """The media type that the beginning of base64 tells; empty where it tells none, and where it is no base64."""
+    try:
+        begins = base64.b64decode(data[: min(_HEAD, len(data) // 4 * 4)])
+    except (binascii.Error, ValueError):
+        return ""
+    return next((media for mark, media in _MARKS if begins.startswith(mark)), "")
 
 
 def _is_base64(data: str) -> bool:

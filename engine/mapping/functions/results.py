@@ -132,6 +132,9 @@ def _loose_number(raw: str, unit: str, units: Units, scope: Scope) -> dict[str, 
         scope.doubt("number-unreadable", "several numbers in one NM; kept as text")
         return _text(raw, scope)
     text = folded(scope.first(raw))
+    if any(scope.components(raw)[1:]):  # `1^390.9`: nobody knows which of them is the number
+        scope.doubt("number-unreadable", "an NM of several components; kept as text")
+        return _text(raw, scope)
     if not text:
         return None
     exact = number(text)

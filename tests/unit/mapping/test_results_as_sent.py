@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -79,3 +80,43 @@ def test_an_administration_at_a_time_that_cannot_be_read_is_held(mapped: Map) ->
     with pytest.raises(MappingError) as held:
         mapped("RAS^O17", pid(), order, "RXA|0|1|201497870911||AMX^阿莫西林^L|1")
     assert (held.value.code, held.value.location) == ("required-missing", "RXA-3")
+
+
+@pytest.mark.parametrize("value", ["1^390.9", "^390.9", "5.1^mmol/L", "5^10&20"])
+def test_of_several_components_none_is_taken_for_the_number(mapped: Map, value: str) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx("NM", value, f6="pg/mL"))
+    (result,) = results(made)
+    assert "valueQuantity" not in result
+    assert set(value.split("^")) - {""} <= set(result["valueString"].replace("&", " & ").replace(" & ", "&").split("^"))
+    assert "number-unreadable" in codes(made)
+
+
+def test_empty_components_behind_a_number_change_nothing(mapped: Map) -> None:
+    (result,) = results(mapped("ORU^R01", pid(), obr(), obx("NM", "5.10^^", f6="mmol/L")))
+    assert str(result["valueQuantity"]["value"]) == "5.10"
+
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nonly its head").decode()
+
+
+@pytest.mark.parametrize("value", [PNG, f"IM^PNG^Base64^{PNG}", f"^^{PNG}^Base64^"])
+def test_embedded_data_in_another_component_are_not_lost(mapped: Map, value: str) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx("ED", value))
+    attachment = results(made)[0]["extension"][0]["valueAttachment"]
+    assert (attachment["contentType"], attachment["data"]) == ("image/png", PNG)
+    assert "embedded-data-astray" in codes(made)
+
+
+@pytest.mark.parametrize("value", ["kein Bild", "AAAAAQID", "IM^PNG"])
+def test_what_has_not_the_form_of_embedded_data_is_told_of(mapped: Map, value: str) -> None:
+    made = mapped("ORU^R01", pid(), obr(), obx("ED", value))
+    assert "embedded-data-unreadable" in codes(made)
+    assert "dataAbsentReason" in results(made)[0]
+
+
+@pytest.mark.parametrize(("word", "gender"), [("Male", "male"), ("FEMALE", "female")])
+def test_a_sex_in_english_words_is_read(mapped: Map, word: str, gender: str) -> None:
+    made = mapped("ORU^R01", pid(f8=word), segment("PV1", f2="Outpatient", f19="V1"), obr(), obx("NM", "5.1"))
+    said = {resource["resourceType"]: resource for resource in made.resources}
+    assert said["Patient"]["gender"] == gender
+    assert said["Encounter"]["class"]["code"] == "AMB"
