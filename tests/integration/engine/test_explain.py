@@ -10,11 +10,32 @@ from typing import Any
 
 import pytest
 
+from engine.cli import explain as explain_command
+from engine.cli.assembly import mappings_of
 from engine.cli.main import main
+from engine.config import Community
+from engine.mapping import MappingSet
 from tests.integration.engine.conftest import EXAMPLE
 from tests.integration.engine.messages import card, order, register, result
 
 Explain = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[Path, MappingSet]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def mappings_are_loaded_once(loaded: dict[Path, MappingSet], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take a second, which every single command of these tests would take."""
+
+    def once(community: Community) -> MappingSet:
+        if community.folder not in loaded:
+            loaded[community.folder] = mappings_of(community)
+        return loaded[community.folder]
+
+    monkeypatch.setattr(explain_command, "mappings_of", once)
 
 
 @pytest.fixture
