@@ -41,6 +41,7 @@ class Understood:
     manifest         the study manifest, where the envelope is one
     performed        the performed procedure step, where the envelope tells of one
     acts             what it does to records besides saying what they hold: joins, parts, moves
+    by_reference     the resources once more, each under its reference (`Patient/…`)
     """
 
     envelope: Envelope
@@ -53,6 +54,11 @@ class Understood:
     manifest: Manifest | None = None
     performed: PerformedStep | None = None
     acts: tuple[Act, ...] = ()
+    by_reference: dict[str, Resource] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_reference = {f"{each['resourceType']}/{each['id']}": each for each in self.resources}
+        object.__setattr__(self, "by_reference", by_reference)
 
     @property
     def holds(self) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from engine.codecs import fhir_json
@@ -13,6 +13,7 @@ from engine.envelope import arrived_at
 from engine.store import records
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
+from engine.store.records import Change
 
 Resource = dict[str, Any]
 
@@ -20,32 +21,22 @@ _NOW = datetime.max.replace(tzinfo=UTC)
 _NOBODY = UUID(int=0)
 
 
-class _Version(NamedTuple):
-    """A version to be written, and the envelope and mapping it comes from; neither is what hutong works out itself."""
-
-    body: Resource
-    envelope: UUID | None
-    mapping: str | None
-
-
 @dataclass(slots=True)
 class _Page:
     """A resource as it was read (version 0: not there), and the versions that follow.
 
     envelope  whose version it was
-    seen      how many of the new versions there were when an envelope last said something of it
     """
 
     stored: Resource | None
     version: int = 0
     last_updated: datetime | None = None
     envelope: UUID | None = None
-    new: list[_Version] = field(default_factory=list)
-    seen: dict[UUID, int] = field(default_factory=dict)
+    new: list[Change] = field(default_factory=list)
 
     @property
     def body(self) -> Resource | None:
-        return self.new[-1].body if self.new else self.stored
+        return self.new[-1].resource if self.new else self.stored
 
 
 class Book:
@@ -62,10 +53,17 @@ class Book:
         self._connection = connection
         self._actor = actor
         self._pages: dict[str, _Page] = {}
+        self._seen: dict[UUID, dict[str, int]] = {}
+        """By envelope and reference: how many new versions there were when the envelope last said something of it."""
+
+    @property
+    def envelopes(self) -> Collection[UUID]:
+        """Those that said something of any resource."""
+        return self._seen.keys()
 
     async def load(self, references: Iterable[str]) -> None:
         """Reads, in one round trip, what was not read before."""
-        missing = {reference for reference in references if reference not in self._pages}
+        missing = set(references).difference(self._pages)
         stored = await records.read_many(self._connection, missing)
         for reference in missing:
             found = stored.get(reference)
@@ -83,13 +81,17 @@ class Book:
 
     def put(self, resource: Resource, envelope: UUID | None, mapping: str | None) -> None:
         """What an envelope puts again replaces what it put last; a body that is there already is no new version."""
-        page = self._pages[f"{resource['resourceType']}/{resource['id']}"]
-        if page.new and page.new[-1].envelope == envelope:
-            page.new.pop()
-        if not fhir_json.same(page.body, resource):
-            page.new.append(_Version(resource, envelope, mapping))
+        reference = f"{resource['resourceType']}/{resource['id']}"
+        page = self._pages[reference]
+        new = page.new
+        if new and new[-1].envelope == envelope:
+            new.pop()
+        current = page.body
+        if current is None or not fhir_json.same(current, resource):
+            actor = None if envelope else self._actor
+            new.append(Change(resource, envelope, actor, mapping, page.version + len(new)))
         if envelope is not None:
-            page.seen[envelope] = len(page.new)
+            self._seen.setdefault(envelope, {})[reference] = len(new)
 
     def changed(self, reference: str) -> bool:
         return bool(self._pages[reference].new)
@@ -109,21 +111,18 @@ class Book:
             return arrived_at(envelope), envelope
         return (None if page.new else page.last_updated) or _NOW, _NOBODY
 
+    def spoken_of(self, envelope: UUID) -> Collection[str]:
+        """References of what an envelope wrote, or found to be so already."""
+        return self._seen.get(envelope, {}).keys()
+
     def label(self, reference: str, envelope: UUID) -> str:
         """`Patient/…@3`: the version that an envelope wrote, or found to be so already."""
         page = self._pages[reference]
-        return f"{reference}@{page.version + min(page.seen[envelope], len(page.new))}"
+        return f"{reference}@{page.version + min(self._seen[envelope][reference], len(page.new))}"
 
-    async def write(self, at: datetime) -> list[records.Written]:
+    async def write(self, at: datetime) -> None:
         """Writes what changed. Raises VersionConflict when somebody else changed it first."""
-        written: list[records.Written] = []
         depth = 0
-        while changes := [self._change(page, depth) for page in self._pages.values() if len(page.new) > depth]:
-            written += await records.write(self._connection, changes, at)
+        while changes := [page.new[depth] for page in self._pages.values() if len(page.new) > depth]:
+            await records.write(self._connection, changes, at)
             depth += 1
-        return written
-
-    def _change(self, page: _Page, depth: int) -> records.Change:
-        version = page.new[depth]
-        actor = None if version.envelope else self._actor
-        return records.Change(version.body, version.envelope, actor, version.mapping, page.version + depth)

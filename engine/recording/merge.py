@@ -23,7 +23,7 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
     居民身份证 number: when another one comes, the one known before is kept as `old`, and matches nobody any more.
     """
     if current is None:
-        return {element: _said(value) for element, value in incoming.items() if value is not None}
+        return _said_first(incoming) if _deletes(incoming) else incoming
     merged, visit = dict(current), incoming.get("resourceType") == _VISIT
     for element, value in incoming.items():
         if value is None:
@@ -39,6 +39,22 @@ def merge(current: Resource | None, incoming: Resource) -> Resource:
         else:
             merged[element] = _said(value)
     return merged
+
+
+def _deletes(incoming: Resource) -> bool:
+    """Whether anything of it is deleted. Asked of every resource that is new, of which hardly one does."""
+    for value in incoming.values():
+        if value is None:
+            return True
+        if isinstance(value, dict):
+            for part in value.values():
+                if part is None:
+                    return True
+    return False
+
+
+def _said_first(incoming: Resource) -> Resource:
+    return {element: _said(value) for element, value in incoming.items() if value is not None}
 
 
 def _said(value: Any) -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from engine import routing
@@ -104,7 +103,7 @@ async def record(
 
 
 async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
-    await work.book.load([_reference(resource) for walk in walks for resource in walk.resources])
+    await work.book.load(reference for walk in walks for reference in walk.by_reference)
     work.history = await History.of(work.connection, walks, work.late, set(doubtful(walks, work.book.get)))
     for walk in walks:
         late = work.late.get(walk.envelope.id)
@@ -113,10 +112,6 @@ async def _put_resources(work: Work, walks: Sequence[Understood]) -> None:
         for each in stated.too_late:
             if each.finding is not None and not work.replayed(walk):
                 work.find(each.finding, walk, each.reference)
-
-
-def _reference(resource: dict[str, Any]) -> str:
-    return f"{resource['resourceType']}/{resource['id']}"
 
 
 async def _identify_patients(work: Work, joined: Collection[str]) -> None:

@@ -47,12 +47,11 @@ def state_resources(walk: Understood, late: Late | None, history: History, get: 
     """Puts everything that this message may say. `get` gives what is on record, with what was put before."""
     stated = Stated()
     envelope = walk.envelope.id
-    said = [resource for resource in walk.resources if _reference(resource) not in walk.only_if_missing]
+    said = [each for reference, each in walk.by_reference.items() if reference not in walk.only_if_missing]
     seen = get if late is None else partial(history.seen, envelope, late)
     stated.too_late = list(too_late(said, seen, partial(history.said_at, envelope, late)))
     left = {each.reference for each in stated.too_late}
-    for resource in walk.resources:
-        reference = _reference(resource)
+    for reference, resource in walk.by_reference.items():
         current = get(reference)
         if current is not None and reference in walk.only_if_missing:
             continue
@@ -119,15 +118,12 @@ def _left(
 
 def _take_back(walk: Understood, history: History, left: set[str], get: Get, put: Put) -> None:
     """What this message was the last to say, and by today's mapping says no more, goes."""
-    says: dict[str, set[str]] = {}
-    for resource in walk.resources:
-        says.setdefault(_reference(resource), set()).update(resource)
     changed_by_act = {reference for act in walk.acts for reference in (act.of, act.to)}
-    for reference, elements in says.items():
+    for reference, resource in walk.by_reference.items():
         current = get(reference)
         if current is None or reference in left | changed_by_act | walk.only_if_missing:
             continue
-        gone = history.owned(walk.envelope.id, reference) - elements
+        gone = history.owned(walk.envelope.id, reference) - resource.keys()
         if gone & current.keys():
             put({element: value for element, value in current.items() if element not in gone})
 

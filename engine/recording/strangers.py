@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from engine.finding import Finding, Severity
 from engine.identity.another import another_person, digest_of_both
@@ -37,7 +36,7 @@ async def find_strangers(
     person released for this reason; that word is kept, so that systems that know the one and the other statement do
     not stop each other again. Reads what recording reads anyway.
     """
-    await book.load(_reference(resource) for _, walk in walks for resource in walk.resources)
+    await book.load(reference for _, walk in walks for reference in walk.by_reference)
     strangers = [
         stranger
         for one, walk in walks
@@ -61,8 +60,8 @@ async def find_strangers(
 
 def _strangers_of(book: Book, one: Claimed, walk: Understood) -> list[_Stranger]:
     found = []
-    for came in walk.resources:
-        known = book.get(_reference(came)) if came["resourceType"] == "Patient" else None
+    for reference, came in walk.by_reference.items():
+        known = book.get(reference) if reference.startswith("Patient/") else None
         contradicted = another_person(known, came) if known is not None else []
         if known is not None and contradicted:
             once = f"PID-3 {digest_of_both(known, came)}"
@@ -84,7 +83,3 @@ def _text(contradicted: Sequence[str], *, awaited: bool) -> str:
         "number was given to another person, have the facility give that person a number of their own and correct it "
         "here (hutong edit), or have it say so with A47 or A40."
     )
-
-
-def _reference(resource: dict[str, Any]) -> str:
-    return f"{resource['resourceType']}/{resource['id']}"

@@ -33,25 +33,29 @@ def too_late(
 
     current  gives what is on record before this message, by reference
     """
-    reported: dict[str, tuple[Resource | None, Resource]] = {}
     late_reports: set[str] = set()
-    stated = [resource for resource in resources if resource["resourceType"] in _LOCATIONS]
-    for resource in stated:
-        kind = resource["resourceType"]
-        reference = f"{kind}/{resource['id']}"
+    stated = [
+        (f"{kind}/{resource['id']}", kind, resource)
+        for resource in resources
+        if (kind := resource["resourceType"]) in _LOCATIONS
+    ]
+    again = [
+        (reference, kind, resource, known)
+        for reference, kind, resource in stated
+        if (known := current(reference)) is not None
+    ]
+    if not again:
+        return  # most messages speak of nothing that stands on record
+    reported: dict[str, tuple[Resource | None, Resource]] = {}
+    for reference, kind, resource in stated:
         if kind == _REPORT:
             known = current(reference)
             reported |= {str(each.get("reference")): (known, resource) for each in resource.get("result") or ()}
             if late := _late(known, resource, known, resource):
                 late_reports.add(reference)
                 yield TooLate(reference, _finding(late, kind))
-    for resource in stated:
-        kind = resource["resourceType"]
+    for reference, kind, resource, known in again:
         if kind == _REPORT:
-            continue
-        reference = f"{kind}/{resource['id']}"
-        known = current(reference)
-        if known is None:
             continue
         report_before, report = reported.get(reference, (None, None))
         if report is not None and report_before is not None:

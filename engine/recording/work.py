@@ -57,11 +57,9 @@ class Work:
     settled: list[tuple[str, str, str]] = field(default_factory=list)
     history: History = field(default_factory=History)
     withheld: dict[UUID, list[Withheld]] = field(default_factory=dict)
-    _touched: dict[UUID, dict[str, None]] = field(default_factory=dict)
 
     def put(self, resource: Resource, walk: Understood) -> None:
         self.book.put(resource, walk.envelope.id, walk.mapping)
-        self._touched.setdefault(walk.envelope.id, {})[f"{resource['resourceType']}/{resource['id']}"] = None
 
     async def step_with(self, facility: str, accession: str) -> Step | None:
         """The step of an accession number at a facility, as this transaction sees it."""
@@ -90,17 +88,17 @@ class Work:
 
     def touched(self, envelope: UUID) -> dict[str, None]:
         """References of what an envelope wrote or confirmed."""
-        return dict(self._touched.get(envelope, {}))
+        return dict.fromkeys(self.book.spoken_of(envelope))
 
     def written_for(self, envelope: UUID) -> list[str]:
         """The resources an envelope wrote or confirmed, with their versions."""
-        return [self.book.label(reference, envelope) for reference in self._touched.get(envelope, ())]
+        return [self.book.label(reference, envelope) for reference in self.book.spoken_of(envelope)]
 
     def changed_patients(self) -> list[tuple[str, UUID]]:
         """(source Patient id, envelope) of every Patient that is new or changed."""
         return [
             (reference.removeprefix("Patient/"), envelope)
-            for envelope, references in self._touched.items()
-            for reference in references
+            for envelope in self.book.envelopes
+            for reference in self.book.spoken_of(envelope)
             if reference.startswith("Patient/") and self.book.changed(reference)
         ]

@@ -174,10 +174,11 @@ async def put_many(connection: Connection, changes: Sequence[Change], at: dateti
             raise VersionConflict(f"{reference} is at version {version}, not {change.expect_version}")
         if stored is None or not fhir_json.same(stored.body, change.resource):
             fresh.append(Change(change.resource, change.envelope, change.actor, change.mapping, expect_version=version))
-    return await write(connection, fresh, at)
+    await write(connection, fresh, at)
+    return [Written(*_key(change), (change.expect_version or 0) + 1) for change in fresh]
 
 
-async def write(connection: Connection, changes: Sequence[Change], at: datetime) -> list[Written]:
+async def write(connection: Connection, changes: Sequence[Change], at: datetime) -> None:
     """Writes versions that the caller has read and compared; every change says the version it replaces.
 
     Raises VersionConflict when a row is not there at that version, or is there though it should be new.
@@ -195,7 +196,6 @@ async def write(connection: Connection, changes: Sequence[Change], at: datetime)
         _all_of(replaced, await connection.execute(_REPLACE, *_columns(replaced), at))
     if created:
         await _create(connection, created, at)
-    return [Written(c.resource["resourceType"], c.resource["id"], (c.expect_version or 0) + 1) for c in changes]
 
 
 async def _create(connection: Connection, changes: Sequence[Change], at: datetime) -> None:
