@@ -71,15 +71,19 @@ class Scene:
 
     async def held(self, number: int, code: str = "no-mapping", channel: str = "qingxi-his") -> list[UUID]:
         ids = [self.ids.next(self.now) for _ in range(number)]
-        await self.pool.executemany(
-            "insert into inbox (envelope, place, lanes, state) values ($1, $1, '{}', 'held')", [(each,) for each in ids]
+        await self.pool.execute(
+            "insert into inbox (envelope, place, lanes, state) select id, id, '{}', 'held' from unnest($1::uuid[]) id",
+            ids,
         )
-        await self.pool.executemany(
+        await self.pool.execute(
             """
             insert into finding (id, code, severity, text, channel, envelope, found_at)
-            values (gen_random_uuid(), $1, 'error', 'No mapping takes this.', $2, $3, $4)
+            select gen_random_uuid(), $1, 'error', 'No mapping takes this.', $2, id, $4 from unnest($3::uuid[]) id
             """,
-            [(code, channel, each, self.now) for each in ids],
+            code,
+            channel,
+            ids,
+            self.now,
         )
         return ids
 
