@@ -173,6 +173,7 @@ async def test_who_waits_for_rows_does_not_wait_for_a_database_that_is_away(
     keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "SETTLE_SECS", 3600.0)
+    monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     await pool.execute("alter table instance rename to instance_elsewhere")
     await send(keeping, radiograph())
     async with asyncio.timeout(PATIENCE_SECS):

@@ -167,6 +167,7 @@ class Archive:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits for a quiet moment, and pieces are short enough for several to an object."""
     monkeypatch.setattr(shelving, "QUIET_SECS", 0.01)
+    monkeypatch.setattr(shelving, "READ_SECS", 0.01)
     monkeypatch.setattr(indexing, "RETRY_SECS", 0.01)
     monkeypatch.setattr(outgoing, "FIRST_PAUSE_SECS", 0.001)
     monkeypatch.setattr(outgoing, "FIRST_CHUNK_BYTES", 20_000)
