@@ -17,21 +17,27 @@ from engine.store.database import Connection
 
 PROCESSED = "processed"
 
-# Before the earlier outcomes were kept, a replay overwrote what the first time came to; when that was is known.
+# `first`: before the earlier outcomes were kept, a replay overwrote what the first time came to, but not when that was.
 _TIMES = """
 select envelope, ended_at, state, mapping, resources::text as resources, unmapped, actor, reason, replay::text as replay
 from outcome_earlier where envelope = any($1::uuid[])
 union all
-select envelope, coalesce(replayed_at, finished_at), state, mapping, resources::text, unmapped,
-       case when replayed_at is null then actor else replayed_by end,
-       case when replayed_at is null then reason else replayed_why end, replay::text
-from outcome where envelope = any($1::uuid[])
-union all
-select o.envelope, o.finished_at,
-       case when exists (select from audit where subject = 'Envelope/' || o.envelope and action = 'skip')
-            then 'skipped' else 'processed' end, null, '[]', '{}', o.actor, o.reason, null
-from outcome o where o.envelope = any($1::uuid[]) and o.replayed_at is not null and not exists (
-    select from outcome_earlier e where e.envelope = o.envelope and e.ended_at = o.finished_at)
+select o.envelope, time.ended_at,
+       case when not time.first then o.state
+            when exists (select from audit where subject = 'Envelope/' || o.envelope and action = 'skip') then 'skipped'
+            else 'processed' end,
+       case when not time.first then o.mapping end,
+       case when time.first then '[]' else o.resources::text end,
+       case when time.first then '{}' else o.unmapped end,
+       case when time.first or o.replayed_at is null then o.actor else o.replayed_by end,
+       case when time.first or o.replayed_at is null then o.reason else o.replayed_why end,
+       case when not time.first then o.replay::text end
+from outcome o cross join lateral (
+    values (coalesce(o.replayed_at, o.finished_at), false),
+           (case when o.replayed_at is not null then o.finished_at end, true)
+) time (ended_at, first)
+where o.envelope = any($1::uuid[]) and (not time.first or time.ended_at is not null and not exists (
+    select from outcome_earlier e where e.envelope = o.envelope and e.ended_at = o.finished_at))
 order by envelope, ended_at
 """
 
