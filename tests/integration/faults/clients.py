@@ -10,7 +10,8 @@ from conformance.errors import UnexpectedAnswerError
 from conformance.simulators.mllp import framed, read_block
 
 RECONNECT_SECS = 0.05
-ANSWER_SECS = 20.0
+ANSWER_SECS = 90.0
+"""Longer than a hub lets anybody wait for what is answered when it is processed."""
 
 
 class Client:

@@ -22,14 +22,18 @@ import asyncpg
 import psutil
 
 from engine.store.embedded import EmbeddedPostgres
+from tests.ports import free_port
 
-START_SECS = 60.0
-STOP_SECS = 20.0
+__all__ = ["END_SECS", "START_SECS", "Served", "free_port", "hub_folder", "serving", "until"]
+
+START_SECS = 180.0
+END_SECS = 60.0
+"""For everything to be over after an end: what a process was given time for, and a machine that does much else."""
 _PAUSE_SECS = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
-async def until(what: str, ask: Callable[[], Any], *, within_secs: float = 30.0) -> Any:
+async def until(what: str, ask: Callable[[], Any], *, within_secs: float = 60.0) -> Any:
     """Asks again until the answer is true, and returns it; `ask` may be a coroutine function."""
     answer: Any = None
     try:
@@ -43,21 +47,6 @@ async def until(what: str, ask: Callable[[], Any], *, within_secs: float = 30.0)
                 await asyncio.sleep(_PAUSE_SECS)
     except TimeoutError:
         raise AssertionError(f"{what}: not within {within_secs:g} s") from None
-
-
-def free_port() -> int:
-    """A port that nobody has, below those that the kernel gives to outgoing connections: nobody takes it by chance."""
-    for port in range(20_000 + os.getpid() % 5_000, 32_000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
-    raise AssertionError("no free port")
-
-
-_given: set[int] = set()
 
 
 class Served:
@@ -107,7 +96,8 @@ class Served:
         """Ends it in order. What is left after that is killed, and is a failure of the test."""
         if self._process is not None and self._process.poll() is None:
             self.supervisor.terminate()
-            await until("the hub has stopped", lambda: self._process is None or self._process.poll() is not None)
+            ended = partial(_has_ended, self._process)
+            await until("the hub has stopped", ended, within_secs=2 * END_SECS)
         assert self.left_running() == []
 
     def kill_all(self) -> None:
@@ -119,7 +109,7 @@ class Served:
             self._process.kill()
             self._process.wait()
             self._process = None
-        psutil.wait_procs(self.left_running(), timeout=10)
+        psutil.wait_procs(self.left_running(), timeout=END_SECS)
 
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
@@ -157,8 +147,8 @@ class Served:
         return found
 
     async def kill(self, role: str) -> None:
-        """kill -9, and waits until the kernel has ended it."""
-        process = self.process(role)
+        """kill -9 as soon as there is one, and waits until the kernel has ended it."""
+        process = await self.revived(role)
         threads = Path(f"/proc/{process.pid}/task")
         process.kill()
         await until(f"the end of {role}", lambda: not _lives(process) and _at_most_one(threads))
@@ -167,12 +157,15 @@ class Served:
         """Waits until the browser's port, if it has one, and every channel listen, whatever an earlier test did."""
         page = [urlsplit(self.run["http"]).port] if "http" in self.run else []
         for port in (*page, *self.run["mllp"].values()):
-            await until(f"port {port} listens", partial(_listens, port))
+            await until(f"port {port} listens", partial(_listens, port), within_secs=START_SECS)
 
     async def revived(self, role: str) -> psutil.Process:
-        """Waits until the supervisor has started a role again."""
-        await until(f"another {role}", lambda: any(_lives(process) for process in self._of_role(role)))
-        return self.process(role)
+        """Waits until a role runs, should the supervisor have to start it again first."""
+        process: psutil.Process = await until(f"another {role}", partial(self._alive, role), within_secs=START_SECS)
+        return process
+
+    def _alive(self, role: str) -> psutil.Process | None:
+        return next((process for process in self._of_role(role) if _lives(process)), None)
 
     def left_running(self) -> list[psutil.Process]:
         """Every process that names this hub's data on its command line or works in it."""
@@ -213,7 +206,7 @@ class Served:
             except (OSError, asyncpg.PostgresError):
                 return None
 
-        connection = await until("the database is there", connected)
+        connection = await until("the database is there", connected, within_secs=START_SECS)
         try:
             yield connection
         finally:
@@ -271,6 +264,10 @@ def _words(file: Path) -> list[str]:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 import asyncpg
+import psutil
 import pytest
 
 from engine.clock import now
@@ -14,6 +14,7 @@ from engine.store.database import connect_by_index
 
 WAITING = 20_000
 PATIENTS = 500
+CLAIMS = 5
 _PLANNED_AFTER = 6
 """Executions after which PostgreSQL keeps one plan for a prepared statement."""
 
@@ -45,9 +46,15 @@ async def test_a_worker_that_began_when_nothing_waited_is_as_fast_when_thousands
     for _ in range(_PLANNED_AFTER):
         assert await inbox.claim(worker, 16, now()) == []
     await worker.execute(_FILL, WAITING, PATIENTS)
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
+    server = psutil.Process(worker.get_server_pid())
+    before = used(server)
+    for _ in range(CLAIMS):
         assert len(await inbox.claim(worker, 16, now())) == 16
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < 0.05, f"{min(taken):.3f} s to find 16 of {WAITING}"
+    each = (used(server) - before) / CLAIMS
+    assert each < 0.05, f"{each:.3f} s of processor time to find 16 of {WAITING}"
+
+
+def used(process: psutil.Process) -> float:
+    """Processor time in seconds: what else the machine does is no matter."""
+    times = process.cpu_times()
+    return float(times.user + times.system)

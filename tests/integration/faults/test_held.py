@@ -28,6 +28,7 @@ async def test_a_message_whose_mapping_fails_is_held_naming_rule_and_field_and_o
             assert msa(await his.ask(payload)) == ("AA", control_id)
         for control_id in ("H.other", "H.later"):
             await until("others are processed", partial(state, database, control_id, "processed"))
+        await until("it is held", partial(state, database, "H.bad", "held"))
         (finding,) = await database.fetch(
             """
             select f.*, i.state from finding f join journal j on j.id = f.envelope join inbox i on i.envelope = j.id
@@ -49,7 +50,7 @@ async def test_a_message_of_a_type_that_nothing_maps_is_held_and_nobody_waits_fo
     assert msa(await his.ask(register("H4", "H.behind-unknown"))) == ("AA", "H.behind-unknown")
     async with hub.database() as database:
         await until("the next one is processed", lambda: state(database, "H.behind-unknown", "processed"))
-        assert await state(database, "H.unknown", "held")
+        await until("it is held", lambda: state(database, "H.unknown", "held"))
     his.leave()
 
 

@@ -7,7 +7,12 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from tests.integration.faults.clients import Client, msa
-from tests.integration.faults.load import Load, every_message_is_journaled_once, every_message_is_processed_once
+from tests.integration.faults.load import (
+    LOAD_SECS,
+    Load,
+    every_message_is_journaled_once,
+    every_message_is_processed_once,
+)
 from tests.integration.faults.messages import register
 from tests.integration.faults.serving import Served, until
 
@@ -60,7 +65,7 @@ async def test_the_pipeline_killed_five_times_while_it_works(hub: Served) -> Non
                 )
                 return finished >= wanted
 
-            await until(f"work before kill {number}", done)
+            await until(f"work before kill {number}", done, within_secs=LOAD_SECS)
             await hub.kill("pipeline")
             await hub.revived("pipeline")
     await every_message_is_journaled_once(hub, load)

@@ -43,7 +43,7 @@ async def accepting(town: Community, database_url: str) -> AsyncIterator[Journal
 async def answered(accepting: JournalIntake, channel: str, payload: bytes) -> bytes | None:
     done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
     accepting.submit(channel, "10.0.0.1:40000", payload, done.set_result)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await done
 
 

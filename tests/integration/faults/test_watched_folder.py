@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.integration.faults.community import community
 from tests.integration.faults.conftest import Serve
+from tests.integration.faults.load import LOAD_SECS
 from tests.integration.faults.messages import register
 from tests.integration.faults.serving import Served, until
 
@@ -31,9 +32,11 @@ async def test_a_file_that_was_half_taken_at_a_kill_is_taken_whole_and_once(serv
 
     await until("some of it is durable", lambda: counted(hub, "select count(*) from journal"))
     await hub.kill("engine")
-    await until("all is taken", lambda: not (folder / "big.hl7").exists())
+    await until("all is taken", lambda: not (folder / "big.hl7").exists(), within_secs=LOAD_SECS)
     await until(
-        "all is processed", lambda: counted(hub, f"select count(*) = {MESSAGES} from outcome where state = 'processed'")
+        "all is processed",
+        lambda: counted(hub, f"select count(*) = {MESSAGES} from outcome where state = 'processed'"),
+        within_secs=LOAD_SECS,
     )
     assert await counted(hub, "select count(*) from journal") == MESSAGES
     assert await counted(hub, "select count(distinct control_id) from journal") == MESSAGES

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+import psutil
 import pytest
 
 from tests.integration.faults.clients import Client, msa
 from tests.integration.faults.messages import register, result
-from tests.integration.faults.serving import Served, until
+from tests.integration.faults.serving import START_SECS, Served, until
 
 
 @pytest.fixture
@@ -23,38 +25,38 @@ async def asking(hub: Served) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def pipeline_halted(hub: Served) -> AsyncIterator[None]:
     """What is accepted meanwhile is not processed. It is stopped between transactions: its locks would stop others."""
-    pipeline = hub.process("pipeline")
-
-    async def settled() -> bool:
-        return await holding_a_lane(hub, "active") == 0
-
-    async def stopped_between_transactions() -> bool:
-        pipeline.suspend()
-        await until("statements under way have ended", settled)
-        if await holding_a_lane(hub, "idle in transaction") == 0:
-            return True
-        pipeline.resume()
-        return False
-
+    pipeline = await hub.revived("pipeline")
     try:
-        await until("the pipeline is halted", stopped_between_transactions)
+        async with hub.database() as database, asyncio.timeout(START_SECS):
+            pause = 0.05
+            while not await stopped_between_transactions(pipeline, database):
+                await asyncio.sleep(pause)  # for the transaction to get on: on a busy machine it takes its time
+                pause = min(1.0, 2 * pause)
         yield
     finally:
         pipeline.resume()
 
 
-async def holding_a_lane(hub: Served, state: str) -> int:
-    """How many other sessions in that state have touched what accepted messages wait in."""
-    async with hub.database() as database:
-        count: int = await database.fetchval(
-            """
-            select count(distinct pid) from pg_stat_activity join pg_locks using (pid)
-            where state = $1 and pid <> pg_backend_pid() and locktype = 'relation'
-              and relation in ('inbox'::regclass, 'lane'::regclass, 'journal'::regclass)
-            """,
-            state,
-        )
-        return count
+async def stopped_between_transactions(pipeline: psutil.Process, database: asyncpg.Connection) -> bool:
+    """Suspends it, unless it is in the middle of something."""
+    pipeline.suspend()
+    await until("it is suspended", lambda: pipeline.status() == psutil.STATUS_STOPPED)
+    if await using_lanes(database) == 0:
+        return True
+    pipeline.resume()
+    return False
+
+
+async def using_lanes(database: asyncpg.Connection) -> int:
+    """How many other sessions are in a transaction that has touched what accepted messages wait in."""
+    count: int = await database.fetchval(
+        """
+        select count(distinct pid) from pg_stat_activity join pg_locks using (pid)
+        where state <> 'idle' and pid <> pg_backend_pid() and locktype = 'relation'
+          and relation in ('inbox'::regclass, 'lane'::regclass, 'journal'::regclass)
+        """
+    )
+    return count
 
 
 async def journaled(hub: Served, control_id: str) -> int:

@@ -21,6 +21,18 @@ from engine.api.services import Services
 from web import static_folder
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_SECS = 90.0
+"""The page asks the hub every few seconds, and a browser on a machine that does much else takes its time."""
+expect.set_options(timeout=PATIENCE_SECS * 1000)
+
+REMEMBERED = """
+window.told = [];
+new MutationObserver((changes) => {
+  for (const change of changes)
+    for (const added of change.addedNodes) if (added.classList?.contains("notice")) window.told.push(added.textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
+"""A notice stays for some seconds only: what it said is kept for whoever looks later."""
 
 TokenOf = Callable[[str], Awaitable[str]]
 SignIn = Callable[[str], Awaitable[Page]]
@@ -58,7 +70,7 @@ async def address(services: Services, pictures: Pictures, free_port: int) -> Asy
     app = create_app(services, [*routers, pictures.router()], static_folder=static_folder())
     server = Server(app, "127.0.0.1", free_port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False)
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not await _listens(free_port):
             assert not serving.done()
     yield f"http://127.0.0.1:{free_port}"
@@ -80,7 +92,9 @@ async def _listens(port: int) -> bool:
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         # Containers and root have no user namespaces to build Chromium's sandbox from.
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_SECS * 1000
+        )
         yield browser
         await browser.close()
 
@@ -92,8 +106,9 @@ async def sign_in(browser: Browser, address: str, token_of: TokenOf) -> AsyncIte
 
     async def signed_in(user: str) -> Page:
         context = await browser.new_context(viewport={"width": 1600, "height": 900}, locale="zh-CN")
+        await context.add_init_script(REMEMBERED)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_SECS * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
         await page.goto(address)
@@ -103,5 +118,11 @@ async def sign_in(browser: Browser, address: str, token_of: TokenOf) -> AsyncIte
         return page
 
     yield signed_in
+
     # A refusal or a lost connection is something the page handles; Chromium lists it all the same.
     assert [c for c in complaints if not c.startswith("Failed to load resource")] == []
+
+
+async def is_told(page: Page, words: str) -> None:
+    """Waits until a notice with these words has been shown, whether or not it still is."""
+    await page.wait_for_function("words => window.told.some((each) => each.includes(words))", arg=words)

@@ -14,7 +14,8 @@ from engine.finding import Finding, Severity
 from engine.store import findings, records
 from engine.store.findings import Raised
 from engine.store.records import Change
-from tests.integration.reading.browsing import Pictures, SignIn
+from tests.integration.faults.serving import until
+from tests.integration.reading.browsing import Pictures, SignIn, is_told
 from tests.integration.reading.conftest import CONCLUSION, NOW, OBSERVED, Arrive, Examination
 
 HOSTILE = '<img src=x onerror="window.broken=1">赵<script>window.broken=1</script>\'"&amp;'
@@ -59,10 +60,11 @@ async def test_an_examination_is_claimed_written_reviewed_signed_and_returned(
         assert task is not None
         await records.put_many(connection, [Change(centres.returned(task.body, NOW))], NOW)
     await expect(li.locator(".patient-strip .chip")).to_have_text("已回传")
-    await expect(li.locator(".notice")).to_contain_text("已确认收到报告")
+    await is_told(li, "已确认收到报告")
 
     for page in (wang, li):
         assert await page.evaluate("window.broken") is None
+    await until("both are asked for", lambda: len(set(pictures.asked)) == 2)
     assert set(pictures.asked) == {f"{Examination().study_uid}.1.1", f"{Examination().study_uid}.1.2"}
 
 
@@ -134,9 +136,11 @@ async def test_two_windows_of_one_reader_do_not_overwrite_each_other(sign_in: Si
     await first.get_by_role("button", name="领取").click()
     await second.locator("tbody").get_by_role("button", name="打开").click()
     await expect(second.get_by_label("检查所见")).to_be_editable()
+    await second.route("**/api/requests/*", lambda route: route.abort())  # it hears nothing of what the first writes
     await write_report(first)
     await second.get_by_label("诊断意见").fill("另一个意见")
     await expect(second.get_by_text("草稿已在另一个窗口修改")).to_be_visible()
+    await second.unroute("**/api/requests/*")
     await second.get_by_role("button", name="载入最新内容").click()
     await expect(second.get_by_label("诊断意见")).to_have_value(CONCLUSION)
 
@@ -167,7 +171,7 @@ async def test_losing_the_race_for_a_request_is_told_with_what_to_do(sign_in: Si
     await wang.get_by_role("button", name="领取").click()
     await expect(wang.get_by_label("检查所见")).to_be_editable()
     await claim.click()
-    await expect(li.get_by_role("alert")).to_contain_text("刚被其他医师领取。请返回列表选择下一份。")
+    await is_told(li, "刚被其他医师领取。请返回列表选择下一份。")
 
 
 async def test_an_incomplete_report_is_not_submitted(sign_in: SignIn, waiting: str) -> None:
@@ -175,7 +179,7 @@ async def test_an_incomplete_report_is_not_submitted(sign_in: SignIn, waiting: s
     await page.get_by_role("button", name="领取").click()
     await page.get_by_label("检查所见").fill("双肺清。")
     await page.get_by_role("button", name="提交审核").click()
-    await expect(page.get_by_role("alert")).to_contain_text("都写完再提交")
+    await is_told(page, "都写完再提交")
     await expect(page.get_by_label("诊断意见")).to_be_focused()
 
 
@@ -219,7 +223,7 @@ async def test_a_picture_can_be_windowed_moved_and_put_back(sign_in: SignIn, wai
         await page.mouse.down()
         await page.mouse.move(box["x"] + 380, box["y"] + 250)
         await page.mouse.up()
-        assert await picture.get_attribute("style") != before
+        await expect(picture).not_to_have_attribute("style", before or "")
         await page.get_by_role("button", name="复位").click()
         await expect(picture).to_have_attribute("style", before or "")
 

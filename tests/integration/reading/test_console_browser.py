@@ -37,7 +37,7 @@ class Sender:
         """Returns when it has been processed, or held."""
         done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._intake.submit("county-lis", "10.0.0.1:40000", payload.encode(), done.set_result)
-        assert await asyncio.wait_for(done, 10) is not None
+        assert await asyncio.wait_for(done, 60) is not None
         await self.run()
 
     async def run(self) -> None:

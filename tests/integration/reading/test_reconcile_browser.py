@@ -14,7 +14,7 @@ from engine.store.instances import Instance
 from engine.store.reconcile_cases import StudyKey
 from engine.store.worklist import Step
 from engine.studies import study_id
-from tests.integration.reading.browsing import SignIn
+from tests.integration.reading.browsing import SignIn, is_told
 
 HOSTILE = "<img src=x onerror=window.broken=1>"
 AT = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
@@ -132,6 +132,7 @@ async def test_a_series_is_split_off_and_another_content_is_kept(sign_in: SignIn
 async def test_a_narrow_window_shows_cases_above_what_they_are(sign_in: SignIn) -> None:
     page = await opened(sign_in)
     await page.set_viewport_size({"width": 420, "height": 900})
+    await page.wait_for_function("window.innerWidth === 420")
     widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert widths[0] <= widths[1], "nothing has to be scrolled sideways"
     below, above = await page.evaluate(
@@ -148,5 +149,5 @@ async def test_somebody_else_decides_first_and_one_is_told_to_look_again(
     await pool.execute("update study set revision = revision + 1")
     await page.get_by_role("button", name="归到此申请").click()
     await answered(page, "核对过")
-    await expect(page.get_by_text("这个检查刚有变化")).to_be_visible()
+    await is_told(page, "这个检查刚有变化")
     assert await pool.fetchval("select count(*) from study_statement") == 0

@@ -49,7 +49,7 @@ def station(answer: Answer) -> Iterator[QueryableSender]:
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, handle)])
     assert server is not None
     try:
-        yield QueryableSender(Peer("CT", "127.0.0.1", server.server_address[1], 20.0), "HUTONG")
+        yield QueryableSender(Peer("CT", "127.0.0.1", server.server_address[1], 60.0), "HUTONG")
     finally:
         server.shutdown()
 

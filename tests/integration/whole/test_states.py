@@ -213,7 +213,7 @@ async def test_a_watcher_judges_by_itself(scene: Scene, monkeypatch: pytest.Monk
     try:
         await scene.announce(named(1))
         await scene.store(1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await scene.judged_last() is not State.WHOLE:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
     finally:

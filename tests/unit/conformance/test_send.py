@@ -51,12 +51,12 @@ def answering(answer: Callable[[str], str | None], tls: ssl.SSLContext | None = 
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    port, loop, over = ports.get(timeout=5)
+    port, loop, over = ports.get(timeout=60)
     try:
         yield port
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(5)
+        thread.join(60)
 
 
 def run(*arguments: str) -> int:

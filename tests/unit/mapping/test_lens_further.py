@@ -279,7 +279,7 @@ def only(result: Mapped, kind: str) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=appointments())
 def test_whatever_is_booked_comes_back(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     first, second = (only(result, "Appointment") for result in comes_back(mapped, mappings, "SIU^S12", body))
@@ -303,7 +303,7 @@ CONTENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(contents=st.lists(CONTENTS, max_size=5, unique=True), comments=st.lists(WORDS, max_size=2))
 def test_whatever_a_document_holds_comes_back(
     mapped: Map, mappings: MappingSet, contents: list[str], comments: list[str]
@@ -340,7 +340,7 @@ def referrals(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=referrals())
 def test_whoever_is_named_by_a_referral_comes_back(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     first, second = comes_back(mapped, mappings, "REF^I13", body)

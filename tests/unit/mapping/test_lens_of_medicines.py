@@ -321,7 +321,7 @@ def prescriptions(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=prescriptions())
 def test_prescriptions_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "RDE^O11", mapped("RDE^O11", pid(), *body))
@@ -343,7 +343,7 @@ def dispensings(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=dispensings())
 def test_dispensings_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "RDS^O13", mapped("RDS^O13", pid(), *body))
@@ -364,7 +364,7 @@ def administrations(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=administrations())
 def test_administrations_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "RAS^O17", mapped("RAS^O17", pid(), *body))
@@ -382,7 +382,7 @@ def charges(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=charges())
 def test_charges_in_any_structure_come_back_in_it(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "DFT^P03", mapped("DFT^P03", pid(), *body))
@@ -400,7 +400,7 @@ def people(draw: st.DrawFn) -> list[str]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(body=people())
 def test_people_come_back_as_they_were(mapped: Map, mappings: MappingSet, body: list[str]) -> None:
     again_and_again(mappings, "MFN^M02", mapped("MFN^M02", *body))

@@ -351,7 +351,7 @@ def round_trip(lens: Lens, raws: tuple[str, ...], *, kept: tuple[int, ...] = ())
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_a_function_reads_it_writes_and_reads_again(name: str, data: st.DataObject) -> None:
     argument, table, strategies = CASES[name]

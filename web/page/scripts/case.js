@@ -18,6 +18,7 @@ export function casePage(id, me) {
   let tag = null;
   let timer = null;
   let closed = false;
+  let written = 0; // how often: a view that was asked for before something was written is older than what is shown
   let tab = "report";
   let prior = null;
 
@@ -34,9 +35,10 @@ export function casePage(id, me) {
 
   async function load() {
     clearTimeout(timer);
+    const before = written;
     try {
       const changed = await getUnless(tag, `/api/requests/${id}`);
-      if (changed !== null) {
+      if (changed !== null && before === written) {
         tag = changed.tag;
         take(changed.body);
       }
@@ -146,6 +148,7 @@ export function casePage(id, me) {
   async function act(step, body, done) {
     try {
       const fresh = await post(`/api/requests/${id}/${step}`, body);
+      written += 1;
       take(fresh);
       tell(t(done, { facility: fresh.request.facility.name }));
       return true;
@@ -156,8 +159,10 @@ export function casePage(id, me) {
     }
   }
 
-  function save(draft) {
-    return post(`/api/requests/${id}/draft`, draft);
+  async function save(draft) {
+    const fresh = await post(`/api/requests/${id}/draft`, draft);
+    written += 1;
+    return fresh;
   }
 
   function keys(event) {
