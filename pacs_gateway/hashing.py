@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -21,6 +21,8 @@ HURRY_BYTES = 256 * 1024 * 1024
 """With more than this waiting, hashing no longer steps back for senders: who sends without a pause has to wait too."""
 HURRY_AFTER = timedelta(seconds=1)
 """What has waited for longer is not stepped back with either."""
+STEP_BYTES = 16 * 1024 * 1024
+"""Begun by a thread that steps back, and finished by it however long that takes."""
 _NICENESS = 10
 
 _log = logging.getLogger(__name__)
@@ -39,14 +41,28 @@ class Hashing:
 
         waiting_bytes  of all objects that wait, these among them
         """
-        has_waited = self._clock() - objects[0].received_at > HURRY_AFTER
-        threads = self._hurried if has_waited or waiting_bytes > HURRY_BYTES else self._behind
-        return await asyncio.get_running_loop().run_in_executor(threads, _hashed, objects)
+        known: list[Kept] = []
+        for step in _steps(objects):
+            has_waited = self._clock() - step[0].received_at > HURRY_AFTER
+            threads = self._hurried if has_waited or waiting_bytes > HURRY_BYTES else self._behind
+            known += await asyncio.get_running_loop().run_in_executor(threads, _hashed, step)
+        return known
 
     async def close(self) -> None:
         """What is being hashed is finished before."""
         for threads in (self._behind, self._hurried):
             await asyncio.to_thread(threads.shutdown)
+
+
+def _steps(objects: Sequence[Kept]) -> Iterator[list[Kept]]:
+    step: list[Kept] = []
+    for kept in objects:
+        step.append(kept)
+        if sum(one.head.length for one in step) >= STEP_BYTES:
+            yield step
+            step = []
+    if step:
+        yield step
 
 
 def _hashed(objects: Sequence[Kept]) -> list[Kept]:

@@ -30,8 +30,10 @@ from pacs_gateway.receiving import Kept
 
 BATCH_LIMIT = 256
 """Rows of one transaction."""
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 64 * 1024 * 1024
 """Hashed before the first of them has its row."""
+ENOUGH = 16
+"""Rows, or else BATCH_BYTES, for which nothing more is waited."""
 WAITING_LIMIT = 10_000
 """Objects without a row, at some kilobytes of memory each. The next ones are refused until the database is back."""
 GATHER_SECS = 0.05
@@ -75,6 +77,10 @@ class Index:
     @property
     def is_behind(self) -> bool:
         return len(self._waiting) >= WAITING_LIMIT
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return sum(kept.head.length for kept in self._waiting)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"dicom index {self._channel}")
@@ -128,7 +134,8 @@ class Index:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            await asyncio.sleep(GATHER_SECS)
+            if len(self._waiting) < ENOUGH and self._waiting_bytes < BATCH_BYTES:
+                await asyncio.sleep(GATHER_SECS)
             batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
             try:
                 committed = await self._record(batch)
@@ -154,8 +161,7 @@ class Index:
             if count and size > BATCH_BYTES:
                 break
             count += 1
-        waiting_bytes = sum(kept.head.length for kept in self._waiting)
-        batch = await self._hashing.hashed(self._waiting[:count], waiting_bytes)
+        batch = await self._hashing.hashed(self._waiting[:count], self._waiting_bytes)
         self._waiting[:count] = batch
         self._done += count - len(batch)
         return batch

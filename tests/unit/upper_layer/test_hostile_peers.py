@@ -244,6 +244,6 @@ def test_memory_does_not_grow_with_what_is_sent() -> None:
         for _ in range(200):
             feed(association, chunk)
             drain(association)
-        assert tracemalloc.get_traced_memory()[1] < 4 * limits.LARGE_BUFFER
+        assert tracemalloc.get_traced_memory()[1] < 8 * limits.MAXIMUM_LENGTH
     finally:
         tracemalloc.stop()
