@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 
+from engine.clock import now
 from engine.config import Community
+from engine.mapping import MappingSet
+from engine.pipeline import Pipeline
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import register
 from tests.integration.operate.conftest import ask, changed
@@ -210,3 +213,25 @@ async def test_what_was_replayed_before_every_time_was_kept_is_told_from_its_ver
     assert [each["how"] for each in times] == ["processed", "replayed", "replayed"]
     assert [labels(each["wrote"]) for each in times[1:]] == [{f"{glucose}@2"}, {f"{glucose}@3"}]
     assert times[0]["mapping"] == first.label
+
+
+async def test_what_was_released_late_says_what_something_newer_said_otherwise(
+    hub: Hub, it: httpx.AsyncClient, community: Community, mappings: MappingSet, folder: Path
+) -> None:
+    """Nothing mapped the first message; the second one, with another name, was recorded meanwhile."""
+    changed(folder, "hl7v2/ADT_PERSON/mapping.yaml", "ADT^A31, ", "")
+    then = MappingSet.load(folder, list(community.facilities))
+    today, hub.pipeline = hub.pipeline, Pipeline(hub.url, community, then, now, hub.ids)
+    await hub.send(CHANNEL, register(event="A31", control_id="R1"))
+    await hub.send(CHANNEL, register(event="A08", control_id="R2", name="石^秀瑛"))
+    await hub.run()
+    held, newer = [row["id"] for row in await hub.pool.fetch("select id from journal order by id")]
+    hub.pipeline = today
+    await ask(it, f"/api/envelopes/{held}/release", reason="映射已补齐")
+    await hub.run()
+    (time,) = await times_of(it, "R1")
+    assert (time["how"], time["by"], time["why"]) == ("released", "admin", "映射已补齐")
+    (left,) = time["left"]
+    assert (left["elements"], left["envelope"]) == (["name"], str(newer))
+    spoken = {version["reference"] for version in [*time["wrote"], *time["confirmed"]]}
+    assert left["reference"] not in spoken
