@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from engine.identifiers import resource_id
 from engine.mapping.functions.ids import code_key
@@ -61,13 +62,19 @@ def relative_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(4)
+@makes_id(None)
 def patient_observation_id(options: Options) -> MakeId:
-    """From the patient, the visit, the code, sub-id and time of what was observed; a repeated one is counted."""
+    """From the patient, the visit, the code, sub-id and time of what was observed; a repeated one is counted.
+
+    The value, where the row hands it in, tells whether something is lost when nothing says what was observed.
+    """
     facility = options.facility
 
-    def make(visit: str, code: str, sub_id: str, at: str, within: str, scope: Scope) -> str | None:
+    def make(visit: str, code: str, sub_id: str, at: str, *said: Any) -> str | None:
+        *values, within, scope = said
         key = code_key(code, scope)
+        if not key and any(map(scope.plain, values)):
+            scope.doubt("item-unidentified", "nothing in OBX-3 says what was observed; it is left out")
         if not key or not within:
             return None
         parts = (within, scope.first(visit), key, scope.plain(sub_id), scope.first(at))

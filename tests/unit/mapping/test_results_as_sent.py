@@ -120,3 +120,25 @@ def test_a_sex_in_english_words_is_read(mapped: Map, word: str, gender: str) -> 
     said = {resource["resourceType"]: resource for resource in made.resources}
     assert said["Patient"]["gender"] == gender
     assert said["Encounter"]["class"]["code"] == "AMB"
+
+
+@pytest.mark.parametrize("message_type", ["ORU^R30", "ORU^R31", "ORU^R32", "OUL^R21"])
+def test_results_of_devices_are_results(mapped: Map, message_type: str) -> None:
+    made = mapped(message_type, pid(), segment("ORC", f1="NW", f3="FL1"), obr(f2=""), obx("NM", "5.10", f6="mmol/L"))
+    kinds = {resource["resourceType"] for resource in made.resources}
+    assert {"Patient", "DiagnosticReport", "Observation"} <= kinds
+    assert str(results(made)[0]["valueQuantity"]["value"]) == "5.10"
+
+
+def test_a_control_of_the_analyser_is_no_result_of_a_patient(mapped: Map) -> None:
+    with pytest.raises(MappingError) as held:
+        mapped("OUL^R21", obr(f3="QC-LOT7"), obx("NM", "3.5", f6="mmol/L"))
+    assert held.value.code == "not-identified"
+
+
+def test_what_was_observed_without_a_code_at_admission_is_told_of(mapped: Map) -> None:
+    visit = segment("PV1", f2="I", f19="V1")
+    made = mapped("ADT^A01", pid(), visit, obx("NM", "37.5", f3="", f6="Cel"), "OBX|2", obx("NM", "60", f3="HR^心率^L"))
+    assert [str(each["valueQuantity"]["value"]) for each in results(made)] == ["60"]
+    (told,) = [finding for finding in made.findings if finding.code == "item-unidentified"]
+    assert "OBX-3" in told.text
