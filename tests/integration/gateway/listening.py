@@ -12,6 +12,8 @@ from pynetdicom import AE, evt
 
 from engine.config import DicomEndpoint, Retry
 from tests.integration.gateway.performing import PERFORMED_STEP
+from tests.integration.gateway.sending import MANY_ASSOCIATIONS, PATIENCE_SECS
+from tests.ports import free_port
 
 QUICK = Retry(first_secs=0.01, max_secs=0.05)
 
@@ -28,7 +30,7 @@ class Listener:
         self.answers = 0x0000
         self.goes_on = threading.Event()
         self.goes_on.set()
-        self.port = 0
+        self.port = free_port()
 
     def _take_create(self, event: Any) -> tuple[int, Dataset]:
         return self._take("create", str(event.request.AffectedSOPInstanceUID), event.attribute_list)
@@ -39,17 +41,17 @@ class Listener:
     def _take(self, operation: str, uid: str, said: Dataset) -> tuple[int, Dataset]:
         known = operation == "create" and any(one[:2] == (operation, uid) for one in self.heard)
         self.heard.append((operation, uid, said))
-        self.goes_on.wait(20)
+        self.goes_on.wait(PATIENCE_SECS)
         return 0x0111 if known and self.answers == 0 else self.answers, Dataset()
 
     @contextmanager
     def listening(self, sop_class: str = PERFORMED_STEP) -> Iterator[Listener]:
-        """On the port of the first time, when it listens again."""
+        """On its port, each time."""
         entity = AE("RIS")
+        entity.maximum_associations = MANY_ASSOCIATIONS
         entity.add_supported_context(sop_class)
         handlers: list[Any] = [(evt.EVT_N_CREATE, self._take_create), (evt.EVT_N_SET, self._take_set)]
         server: Any = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
-        self.port = server.server_address[1]
         try:
             yield self
         finally:
@@ -57,7 +59,7 @@ class Listener:
             server.shutdown()
 
     def endpoint(self, **changes: Any) -> DicomEndpoint:
-        """The configured system that it is; it must have listened before."""
+        """The configured system that it is."""
         settings: dict[str, Any] = {
             "type": "dicom", "name": "ris", "facility": "county", "host": "127.0.0.1", "port": self.port,
             "ae_title": "RIS", "performed_steps_of": ("baishi",), "retry": QUICK,

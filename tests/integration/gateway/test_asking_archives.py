@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from engine.cli.main import main
 from engine.config import AeEntry
-from tests.integration.gateway.archives import ARCHIVE, ARCHIVES, Archive, orthanc
+from tests import ports
+from tests.integration.gateway.archives import ARCHIVE, ARCHIVES, Archive, listens, orthanc
 from tests.integration.gateway.conftest import Start, Write
 from tests.integration.gateway.owing import delivery_reaches, endpoint, owe_study, sending
-from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, stored, until
+from tests.integration.gateway.sending import PATIENCE_SECS, SUCCESS, data_set_of, send_raw, stored, until
 
 
 def community(folder: Path, port: int, ae_title: str = ARCHIVE) -> Path:
@@ -115,7 +115,7 @@ async def test_a_worklist_is_asked_of_wlmscpfs(
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        await until(lambda: _listens(free_port))
+        await until(lambda: listens(free_port))
         there = ("--config", community(tmp_path / "community", free_port, "RIS"))
         question = ("dicom", "find", "pacs", "Modality=DX", "--level", "worklist", *there, "--json")
         status, said = await run(capsys, *question)
@@ -128,13 +128,8 @@ async def test_a_worklist_is_asked_of_wlmscpfs(
         )
         assert json.loads(said) == []
     finally:
-        process.terminate()
+        process.kill()
         await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,9 +154,7 @@ async def test_orthanc_is_sent_to_sends_asks_and_fetches(
     start: Start, radiograph: Write, pool: asyncpg.Pool, database_url: str, objects: Path, tmp_path: Path,
     free_port: int
 ) -> None:  # fmt: skip
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        http = probe.getsockname()[1]
+    http = ports.free_port()
     entries = (
         AeEntry(ae_title="DR_BAISHI", facility="baishi"),
         AeEntry(ae_title=ARCHIVE, facility="baishi", address="127.0.0.1", port=free_port),
@@ -174,7 +167,7 @@ async def test_orthanc_is_sent_to_sends_asks_and_fetches(
     await stored(pool, objects)
     async with (
         orthanc(tmp_path / "archive", free_port, gateway.port, http) as archive,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=30) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=PATIENCE_SECS) as client,
     ):
         # We send to it.
         await owe_study(pool, "1.5.1")

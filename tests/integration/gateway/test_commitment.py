@@ -27,7 +27,8 @@ from pacs_gateway.gateway import Gateway
 from tests.integration.gateway import gateway_process
 from tests.integration.gateway.conftest import Start, Write
 from tests.integration.gateway.performing import named
-from tests.integration.gateway.sending import send_raw, settled, until
+from tests.integration.gateway.sending import PATIENCE_SECS, send_raw, settled, until
+from tests.ports import free_port
 
 COMMITMENT = "1.2.840.10008.1.20.1"
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
@@ -44,16 +45,19 @@ class Modality:
         self.heard: list[tuple[int, Dataset]] = []
         self.on_own: list[tuple[int, Dataset]] = []
         self.answers = 0x0000
+        self.port = free_port()
         self._server: Any = None
 
-    def listen(self) -> int:
+    def listen(self) -> None:
         entity = AE("DR_BAISHI")
         entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
         self._server = entity.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._take(self.heard))]
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._take(self.heard))]
         )
-        port: int = self._server.server_address[1]
-        return port
+
+    def entry(self) -> AeEntry:
+        """Of a channel that knows where it listens."""
+        return AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=self.port)
 
     def stop(self) -> None:
         if self._server is not None:
@@ -219,10 +223,8 @@ async def test_an_object_that_is_damaged_in_the_store_is_not_committed_and_told(
 async def test_the_result_follows_over_an_association_of_ours_when_the_peer_has_left(
     start: Start, pool: asyncpg.Pool, modality: Modality, radiograph: Write
 ) -> None:
-    port = await asyncio.to_thread(modality.listen)
-    gateway = await start(
-        ae_entries=(AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=port),)
-    )
+    await asyncio.to_thread(modality.listen)
+    gateway = await start(ae_entries=(modality.entry(),))
     (uid,) = await stored(gateway, radiograph)
     association = await asyncio.to_thread(modality.associate, gateway.port)
     assert await asyncio.to_thread(ask, association, asked([(uid, CR), ("1.2.3.404", CR)])) == 0
@@ -253,8 +255,8 @@ async def test_a_result_that_was_taken_before_a_kill_is_settled_and_told_after_i
             instances=[Named(uid, CR)],
             at=clock.now(),
         )
-    port = await asyncio.to_thread(modality.listen)
-    await start(ae_entries=(AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=port),))
+    await asyncio.to_thread(modality.listen)
+    await start(ae_entries=(modality.entry(),))
     await has_come(modality.heard)
     assert (modality.heard[0][0], kept(modality.heard[0][1])) == (1, [uid])
 
@@ -267,7 +269,7 @@ async def test_a_request_that_was_answered_is_settled_after_its_gateway_was_kill
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * PATIENCE_SECS):
             port = int(await process.stdout.readline())
         modality.answers = 0x0110  # it does not take results where it asked
         association = await asyncio.to_thread(modality.associate, port)
@@ -278,8 +280,8 @@ async def test_a_request_that_was_answered_is_settled_after_its_gateway_was_kill
     await asyncio.to_thread(association.abort)
     modality.answers = 0x0000
     await pool.execute("update delivery set next_attempt_at = now()")  # the dead process had it for half a minute
-    port = await asyncio.to_thread(modality.listen)
-    await start(ae_entries=(AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=port),))
+    await asyncio.to_thread(modality.listen)
+    await start(ae_entries=(modality.entry(),))
     await has_come(modality.heard)
     assert failed(modality.heard[0][1]) == {"1.2.3.404": MISSING}
 
@@ -287,11 +289,7 @@ async def test_a_request_that_was_answered_is_settled_after_its_gateway_was_kill
 async def test_a_result_waits_for_a_peer_that_is_away_and_for_one_that_does_not_take_it(
     start: Start, pool: asyncpg.Pool, modality: Modality
 ) -> None:
-    port = await asyncio.to_thread(modality.listen)
-    await asyncio.to_thread(modality.stop)
-    gateway = await start(
-        ae_entries=(AeEntry(ae_title="DR_BAISHI", facility="baishi", address="127.0.0.1", port=port),)
-    )
+    gateway = await start(ae_entries=(modality.entry(),))
     association = await asyncio.to_thread(modality.associate, gateway.port)
     modality.answers = 0x0110  # it does not take it over the association on which it asked
     assert await asyncio.to_thread(ask, association, asked([("1.2.3.404", CR)])) == 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +24,10 @@ from engine.api.services import Services
 from engine.store import access
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.dicomweb.routes import DicomWeb
-from tests.integration.gateway.archives import orthanc
+from tests import ports
+from tests.integration.gateway.archives import listens, orthanc
 from tests.integration.gateway.conftest import RecordingIntake, Write, channel
-from tests.integration.gateway.sending import data_set_of, real
+from tests.integration.gateway.sending import PATIENCE_SECS, data_set_of, real, until
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 
@@ -43,18 +43,11 @@ async def hub(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path, free_p
     app = create_app(services, mounted=DicomWeb(pool, objects, posted).mounts())
     server = Server(app, address="127.0.0.1", port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not _listens(free_port):  # noqa: ASYNC110 - granian says nothing when it listens
-            await asyncio.sleep(0.02)
+    await until(lambda: listens(free_port))  # granian says nothing when it does
     yield f"http://127.0.0.1:{free_port}/dicomweb"
     server.stop()  # type: ignore[no-untyped-call]  # granian's own
     await asyncio.gather(serving, return_exceptions=True)
     await posted.close()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def token_of(pool: asyncpg.Pool, name: str) -> str:
@@ -130,15 +123,15 @@ async def test_nothing_goes_in_or_out_without_a_token_that_may(hub: str, pool: a
 
 
 async def test_orthanc_stores_searches_and_fetches(
-    hub: str, client: DICOMwebClient, pool: asyncpg.Pool, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+    hub: str, client: DICOMwebClient, pool: asyncpg.Pool, tmp_path: Path
 ) -> None:
     theirs, ours = real("CT_small"), real("MR_small")
     await asyncio.to_thread(client.store_instances, [pydicom.dcmread(ours)])
-    port, http = unused_tcp_port_factory(), unused_tcp_port_factory()
+    port, http = ports.free_port(), ports.free_port()
     reach = (hub, await token_of(pool, "dr-baishi"))
     async with orthanc(tmp_path / "orthanc", port, port, http, reach) as archive:
         await asyncio.to_thread(archive.keep, [theirs])
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=30) as told:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=PATIENCE_SECS) as told:
             (study,) = (await told.get("/studies")).json()
             stored = await told.post("/dicom-web/servers/hutong/stow", json={"Resources": [study]})
             assert stored.status_code == 200, stored.text

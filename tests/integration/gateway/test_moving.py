@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +22,21 @@ from pacs_gateway.query.models import PATIENT_ROOT, STUDY_ROOT
 from pacs_gateway.scu import requestor
 from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
+from tests.integration.gateway.archives import listens
 from tests.integration.gateway.conftest import Run, Start, Write
-from tests.integration.gateway.sending import DATA_SET_MISMATCH, SUCCESS, data_set_of, real, send_raw, stored, until
+from tests.integration.gateway.sending import (
+    DATA_SET_MISMATCH,
+    PATIENCE_SECS,
+    SUCCESS,
+    data_set_of,
+    real,
+    send_raw,
+    stored,
+    until,
+)
 from tests.integration.gateway.test_getting import CR, PENDING, SOME_FAILED, UNABLE_TO_PERFORM, study
 from tests.integration.gateway.test_querying import identifier
+from tests.ports import free_port
 
 DESTINATION_UNKNOWN = 0xA801
 
@@ -81,11 +90,7 @@ def move(port: int, asked: Dataset, destination: str, model: str = STUDY_ROOT.mo
 @pytest.fixture
 def ports() -> list[int]:
     """Two ports of this machine that nobody listens on."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        found = [one.getsockname()[1], other.getsockname()[1]]
-    return found
+    return [free_port(), free_port()]
 
 
 @pytest.fixture
@@ -240,7 +245,7 @@ async def test_a_destination_is_called_in_the_name_of_the_channel(archive: Gatew
     seen: list[str] = []
     with viewer(ports[0]) as received:
         received.before = lambda event: seen.append(event.assoc.requestor.ae_title)
-        peer = Peer("VIEWER", "127.0.0.1", ports[0], 10)
+        peer = Peer("VIEWER", "127.0.0.1", ports[0], PATIENCE_SECS)
         async with requestor.opened(peer, "HUTONG", [Proposal(CR, (ExplicitVRLittleEndian,))]) as opened:
             assert opened.takes(CR, ExplicitVRLittleEndian)
             assert not opened.takes(CR, "1.2.840.10008.1.2")
@@ -255,20 +260,11 @@ async def test_dcmtk_moves_a_study_to_dcmtk(archive: Gateway, ports: list[int], 
         "storescp", "-aet", "VIEWER", "-od", str(folder), str(ports[0]), env={**os.environ, "TCP_NODELAY": "1"}
     )
     try:
-        await until(lambda: listening(ports[0]))
+        await until(lambda: listens(ports[0]))
         said = await dcmtk("movescu", "-S", "-aet", "DR_BAISHI", "-aem", "VIEWER", "-k", "QueryRetrieveLevel=STUDY",
                            "-k", "StudyInstanceUID=1.2.1", "127.0.0.1", archive.port)  # fmt: skip
         assert said.code == 0, said.output
         assert len(list(folder.iterdir())) == 3
     finally:
-        storescp.send_signal(signal.SIGTERM)
+        storescp.kill()
         await storescp.wait()
-
-
-async def listening(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

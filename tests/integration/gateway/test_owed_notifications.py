@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from engine import clock
+from engine.config import Retry
 from engine.store import delivery_list, notifications
 from engine.store.delivery_list import Choice, DeliveryLine
 from pacs_gateway import notifying
@@ -19,7 +20,7 @@ from tests.integration.gateway import notifying_process
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.listening import QUICK, Listener
 from tests.integration.gateway.performing import begun, change, create, ended
-from tests.integration.gateway.sending import until
+from tests.integration.gateway.sending import PATIENCE_SECS, until
 
 STEP = "1.2.3.5"
 
@@ -31,10 +32,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ris() -> Listener:
-    """Knows the port on which it will listen."""
-    listener = Listener()
-    with listener.listening():
-        return listener
+    return Listener()
 
 
 async def lines(pool: asyncpg.Pool) -> list[DeliveryLine]:
@@ -103,9 +101,16 @@ async def test_a_system_that_was_away_for_long_is_not_given_up_at_its_first_refu
 async def test_what_is_given_up_is_not_sent_and_what_waits_behind_it_is(
     start: Start, pool: asyncpg.Pool, ris: Listener
 ) -> None:
-    gateway = await start(endpoints={"ris": ris.endpoint()})
+    seldom = Retry(first_secs=3600, max_secs=3600)
+    gateway = await start(endpoints={"ris": ris.endpoint(retry=seldom)})
     for uid in (STEP, "1.2.3.6"):
         await asyncio.to_thread(create, gateway.port, begun(), uid)
+
+    async def tried() -> bool:
+        """And not being tried: what is given up within an attempt may have been heard."""
+        return (await lines(pool))[0].attempts == 1
+
+    await until(tried)
     async with pool.acquire() as connection, connection.transaction():
         first = Choice([(await lines(pool))[0].id])
         assert await delivery_list.give_up(connection, first, "admin", "entered by hand", clock.now()) == 1
@@ -194,8 +199,9 @@ async def gateway_process(database_url: str, objects: Path, ris_port: int) -> As
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
-            yield int(await process.stdout.readline())
+        async with asyncio.timeout(2 * PATIENCE_SECS):
+            port = int(await process.stdout.readline())
+        yield port
     finally:
         process.kill()
         await process.wait()
