@@ -13,6 +13,8 @@ import pytest
 from engine.api.app import create_app
 from engine.api.services import Services
 from engine.cli.assembly import mappings_of
+from engine.config import Community
+from engine.mapping import MappingSet
 from engine.store import access
 from tests.integration.api.conftest import NOW, client_with
 from tests.integration.api.test_console import IDS, Journal, traced
@@ -30,10 +32,17 @@ def journal(pool: asyncpg.Pool) -> Journal:
     return Journal(pool)
 
 
+@pytest.fixture(scope="session")
+def mappings(community: Community) -> MappingSet:
+    return mappings_of(community)
+
+
 @pytest.fixture
-async def mapping_admin(services: Services, pool: asyncpg.Pool) -> AsyncIterator[httpx.AsyncClient]:
+async def mapping_admin(
+    services: Services, pool: asyncpg.Pool, mappings: MappingSet
+) -> AsyncIterator[httpx.AsyncClient]:
     """The administrator of a hub that can map."""
-    app = create_app(replace(services, mapping_set=mappings_of(services.config)))
+    app = create_app(replace(services, mapping_set=mappings))
     async with pool.acquire() as connection:
         token = await access.issue(connection, access.ADMINISTRATOR, NOW)
     async with client_with(app, token) as client:
