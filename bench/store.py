@@ -67,6 +67,9 @@ STANDING = (
     Load("400 CT of 0.5 MB, 50 associations", 512, 400, 50),
 )
 """Sent over associations that stand already."""
+SINGLE = Load("1 CT of 0.5 MB", 512, 1, 1)
+SINGLES = 20
+"""Sent one at a time, each when the one before it has been moved to the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,15 @@ def _report(servers: Sequence[Server], folder: Path) -> None:
     table = _table("C-STORE over associations that stand, MB/s", servers)
     rates = [_add(table, load, rounds(load, _sent_over_standing)) for load in STANDING]
     console.print(table)
+    for server in servers:
+        waited = []
+        for _ in range(SINGLES):
+            waited.append(_waited_ms(server, SINGLE, next(numbers)))
+            sent += 1 if server is servers[0] else 0
+            server.settled(sent)
+        console.print(
+            f"{server.name}: one object of 0.5 MB to an idle server is answered after {median(waited):.1f} ms"
+        )
     console.print(
         f"{ROUNDS} rounds in turn; medians, and medians of the ratios of one round. In brackets ms of processor."
     )
@@ -202,6 +214,13 @@ def _sent_over_standing(server: Server, load: Load, number: int) -> float:
     pixels = os.urandom(load.side * load.side * 2)
     messages = [associated.message(_dataset(load, number, place, pixels), place + 1) for place in range(load.objects)]
     return associated.sent(server.port, load.sop_class, str(ExplicitVRLittleEndian), messages, load.associations)
+
+
+def _waited_ms(server: Server, load: Load, number: int) -> float:
+    """From the first byte of one object to its answer, over an association that stands."""
+    message = associated.message(_dataset(load, number, 0, os.urandom(load.side * load.side * 2)), 1)
+    rate = associated.sent(server.port, load.sop_class, str(ExplicitVRLittleEndian), [message], load.associations)
+    return len(message) / MEGABYTE / rate * 1e3
 
 
 def _sent(server: Server, load: Load, files: Sequence[Path]) -> float:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +22,7 @@ HURRY_AFTER = timedelta(seconds=1)
 """What has waited for longer is not stepped back with either."""
 STEP_BYTES = 16 * 1024 * 1024
 """Begun by a thread that steps back, and finished by it however long that takes."""
-_NICENESS = 10
+_STEP_BACK = 10
 
 _log = logging.getLogger(__name__)
 
@@ -78,5 +77,5 @@ def _hashed(objects: Sequence[Kept]) -> list[Kept]:
 
 def _step_back() -> None:
     """Has this thread run where others leave the processor idle."""
-    if sys.platform == "linux":  # elsewhere the number of a thread is that of no process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    if sys.platform == "linux":  # elsewhere the whole process would step back
+        os.nice(_STEP_BACK)
