@@ -105,8 +105,8 @@ class Pipeline:
 
     async def _run(self, connection: Connection) -> int:
         async with connection.transaction():
-            at = self._clock()
-            claimed = await inbox.claim(connection, BATCH, at)
+            claimed = await inbox.claim(connection, BATCH, self._clock())
+            at = self._clock()  # after the claim: later than the end of those that had to end before these
             systems = await self._walk(connection, claimed, at)
         self._systems |= systems
         return len(claimed)
@@ -114,8 +114,8 @@ class Pipeline:
     async def _run_alone(self, connection: Connection) -> int:
         """The oldest runnable envelope in a transaction of its own; held when its error will not pass by itself."""
         async with connection.transaction():
+            claimed = await inbox.claim(connection, 1, self._clock())
             at = self._clock()
-            claimed = await inbox.claim(connection, 1, at)
             for one in claimed:
                 try:
                     async with connection.transaction():  # a savepoint: the claim outlives a failure
