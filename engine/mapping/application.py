@@ -108,7 +108,12 @@ class Application:
         return [(job.resource.rules, identity) for job, identity in zip(self._plan.jobs, self._ids[:-1], strict=True)]
 
     def _unmapped(self) -> list[str]:
-        unread, left_out = self._plan.unread.filled(self._given), self._scope.left_out
+        unread, left_out, rows = self._plan.unread.filled(self._given), self._scope.left_out, self._rows
+        for left, positions in self._plan.rest:
+            number = left.number
+            for raw in dict.fromkeys([rows[at][number] for at in positions]):
+                if raw and (names := left.names(raw)):
+                    left_out.update(dict.fromkeys(names))
         return [*dict.fromkeys((*unread, *left_out))] if left_out else unread
 
     def _identify_all(self) -> None:

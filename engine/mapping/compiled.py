@@ -9,6 +9,7 @@ from engine.mapping.elements import complete
 from engine.mapping.mapped import Resource
 from engine.mapping.single_rule import CompiledRule, compile_rule
 from engine.mapping.straight import Fill, Identify, straight_fill, straight_identify
+from engine.mapping.unread_parts import PartlyRead
 from engine.terminology import Tables
 
 
@@ -43,12 +44,12 @@ class CompiledResource:
                 complete(out, each.path, each.rule.default)
 
 
-def compile_resource(rules: ResourceRules, facility: str, tables: Tables) -> CompiledResource:
+def compile_resource(rules: ResourceRules, facility: str, tables: Tables, partly: PartlyRead) -> CompiledResource:
     own = tuple(rule for rule in rules.rules if rule.refer is None)
     named = (name.segment for rule in (rules.id, *own) for name in rule.fields)
     segments = tuple(dict.fromkeys(named))
     places = {name: place for place, name in enumerate(segments)}
-    compiled = tuple(compile_rule(rule, places, facility, tables) for rule in own)
+    compiled = tuple(compile_rule(rule, places, facility, tables, partly.watched_by(rules, rule)) for rule in own)
     return CompiledResource(
         rules=rules,
         segments=segments,

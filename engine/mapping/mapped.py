@@ -56,7 +56,8 @@ class Mapped:
     """What one message becomes.
 
     unmapped         fields that held something no rule took, each once, in the order of the message: `PID-31`; after
-                     them those that a rule read and FHIR has no place for
+                     them, in the order of the rules, components of fields that are read in part, `PID-3.6`, and fields
+                     that a rule read and FHIR has no place for
     only_if_missing  references (`Encounter/<id>`) of resources this message merely mentions: record them when the
                      record has none, else leave the record's as they are
     sources          only when asked for

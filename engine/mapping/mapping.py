@@ -16,6 +16,7 @@ from engine.mapping.lens.written import WriteContext, Written
 from engine.mapping.mapped import Context, Mapped, Resource
 from engine.mapping.planning import Plan, Planner
 from engine.mapping.sources import SourceTrail
+from engine.mapping.unread_parts import PartlyRead
 from engine.mapping.usual import with_usual_separators
 from engine.terminology import Tables
 
@@ -33,8 +34,9 @@ class Mapping:
         self.facility = facility
         self.digest = _digest(definition, tables)
         self.label = f"{self.name}@{self.version}+{self.digest}"
-        resources = [compile_resource(rules, facility, tables) for rules in definition.resources]
-        self._planner = Planner(definition, resources, tables)
+        partly = PartlyRead(definition)
+        resources = [compile_resource(rules, facility, tables, partly) for rules in definition.resources]
+        self._planner = Planner(definition, resources, tables, partly)
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._tables = tables
         self._lens: Lens | None = None

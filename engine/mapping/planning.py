@@ -18,6 +18,7 @@ from engine.mapping.grouping import Instance, grouped
 from engine.mapping.registry import ID_FUNCTIONS
 from engine.mapping.straight import Fill, Identify
 from engine.mapping.unread import UnreadFields, UnreadRows
+from engine.mapping.unread_parts import Left, PartlyRead
 from engine.terminology import Tables
 
 _Made = dict[int, dict[str, list[int]]]
@@ -83,6 +84,7 @@ class Plan:
     usual   the same without those that `seldom` is about
     refers  the distinct sets of references; jobs of one group share theirs
     unread  which fields nobody reads
+    rest    fields of which only components are read and at which no rule looks, with the positions of their segments
     flags   which results say how they compare with their range
     blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
     """
@@ -92,6 +94,7 @@ class Plan:
     seldom: tuple[Seldom, ...]
     refers: tuple[tuple[Pointer, ...], ...]
     unread: UnreadRows
+    rest: tuple[tuple[Left, tuple[int, ...]], ...]
     flags: FlaggedRows
     blanks: tuple[list[str], ...]
 
@@ -114,10 +117,13 @@ class Plan:
 class Planner:
     """Plans for the shapes of one mapping's messages."""
 
-    def __init__(self, definition: Definition, resources: Sequence[CompiledResource], tables: Tables) -> None:
+    def __init__(
+        self, definition: Definition, resources: Sequence[CompiledResource], tables: Tables, partly: PartlyRead
+    ) -> None:
         self._groups = definition.groups
         self._resources = resources
         self._unread = UnreadFields(definition)
+        self._partly = partly
         self._flags = Flags(definition, tables)
         widths = self._unread.widths
         self._blanks = {name: [""] * width for name, width in widths.items()}
@@ -141,9 +147,15 @@ class Planner:
             seldom=_seldom(jobs),
             refers=tuple(refers),
             unread=UnreadRows(self._unread.of(*each) for each in zip(takers, names, strict=True)),
+            rest=tuple(self._rest(list(zip(takers, names, strict=True)))),
             flags=self._flags.of(names, takers),
             blanks=(*(self._blanks.get(name, []) for name in names), self._missing),
         )
+
+    def _rest(self, segments: Sequence[tuple[str, str]]) -> Iterator[tuple[Left, tuple[int, ...]]]:
+        for each in dict.fromkeys(segments):
+            positions = tuple(at for at, other in enumerate(segments) if other == each)
+            yield from ((left, positions) for left in self._partly.rest(*each))
 
 
 def _has_what_it_needs(resource: CompiledResource, instance: Instance) -> bool:

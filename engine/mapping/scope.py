@@ -67,7 +67,8 @@ class Scope:
         self.acts: list[Act] = []
         """What the message does to records besides saying what they hold."""
         self.left_out: dict[str, None] = {}
-        """Fields (`OBX-6`) that a rule read and found no place for, each once, in the order of the rules."""
+        """Fields (`OBX-6`) that a rule read and found no place for, and components (`PID-3.6`) that no rule reads of
+        fields that are read; each once, in the order of the rules."""
 
     def doubt(
         self, code: str, text: str, component: int = 0, severity: Severity = Severity.WARNING, once: str = ""

@@ -6,7 +6,7 @@ to these for what is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from engine.mapping.elements import Path, append, delete, put, put_elements
 from engine.mapping.frame import Fields, Frame, More, component_of, cut, positions, reader
 from engine.mapping.mapped import Resource
 from engine.mapping.registry import FUNCTIONS, Apply, Function, Options, Value
-from engine.mapping.remembering import Texts, remembering, remembering_mentions
+from engine.mapping.remembering import Texts, noting, remembering, remembering_mentions
 from engine.mapping.scope import Scope
+from engine.mapping.unread_parts import Left
 from engine.terminology import Tables
 
 Run = Callable[[Frame, "More | None", Scope, Resource], None]
@@ -44,7 +45,10 @@ class CompiledRule:
         return self.path[-1]
 
 
-def compile_rule(rule: Rule, places: Mapping[str, int], facility: str, tables: Tables) -> CompiledRule:
+def compile_rule(
+    rule: Rule, places: Mapping[str, int], facility: str, tables: Tables, left: Sequence[Left | None] = ()
+) -> CompiledRule:
+    """`left`: for each of its fields what it is to look for besides, None for nothing."""
     path = tuple(rule.to.split("."))
     if rule.value is not None:
         return CompiledRule(rule, _constant(literal(rule.value), path, rule.many), path)
@@ -53,9 +57,11 @@ def compile_rule(rule: Rule, places: Mapping[str, int], facility: str, tables: T
     known: dict[Texts, Value] | None = None
     if function.remember:
         known = {}
-        apply = remembering(apply, known, len(rule.sources))
+        apply = remembering(apply, known, len(rule.sources), left)
     elif function.mentions:
-        apply = remembering_mentions(apply, len(rule.sources))
+        apply = remembering_mentions(apply, len(rule.sources), left)
+    elif (only := next(iter(left), None)) is not None:
+        apply = noting(apply, only)
     if function.gathers:
         run = _from_all(rule, places, apply, path, function)
     elif len(rule.sources) != 1:

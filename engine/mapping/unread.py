@@ -141,7 +141,8 @@ def _left_out(definition: Definition, segment: str) -> set[int]:
     if segment in definition.not_mapped:
         return set(_EVERY)
     prefix = f"{segment}-"
-    return {int(left.removeprefix(prefix)) for left in definition.not_mapped if left.startswith(prefix)}
+    fields = (left.removeprefix(prefix) for left in definition.not_mapped if left.startswith(prefix))
+    return {int(field) for field in fields if "." not in field}  # a component of a field that is read: `unread_parts`
 
 
 def holder(definition: Definition, group: str, segment: str) -> str:

@@ -118,6 +118,8 @@ def _readers(rules: Iterable[Rule], definition: Definition | None, structure: St
     found = {key: ", ".join(names) for key, names in readers.items()}
     for left, reason in (definition.not_mapped if definition is not None else {}).items():
         segment, _, number = left.partition("-")
+        if "." in number:  # a component of a field that is read
+            continue
         for at in [int(number)] if number else range(1, 100):
             found.setdefault((segment, at), f"({reason})")
     if definition is None:

@@ -95,7 +95,8 @@ class Concepts:
         known = row if row is not None else self._table.fallback
         if known is not None and known["code"]:
             codings.insert(0, coding_of(known))
-            text = text or known.get("display") or parts[0]
+            # What the table calls its code stands in `display`: the text is what the sender wrote, 偏高 and not High.
+            text = text or (parts[0] if is_words(parts[0]) or not known.get("display") else "")
         return Concept(tuple(codings), text, row is None)
 
 

@@ -66,12 +66,12 @@ class Written:
             row = row if row is not None else table.fallback if rest else None
             if row is not None and _is_of(first, row):
                 # The table put its code before the sender's, which says it again.
-                return written_coded(rest, "" if text == row.get("display") else text, self._names)
+                return written_coded(rest, "" if text in (row.get("display"), rest[0]["code"]) else text, self._names)
             local = table.back(first["code"], first.get("system", ""))
             if local:
-                display = first.get("display", "")
+                said = first.get("display", ""), local
                 return written_coded(
-                    [{"code": local, "system": self._own}, *rest], "" if text == display else text, self._names
+                    [{"code": local, "system": self._own}, *rest], "" if text in said else text, self._names
                 )
         return written_coded(codings, text, self._names)
 

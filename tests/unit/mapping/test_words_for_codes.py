@@ -112,3 +112,20 @@ def test_the_editions_of_icd_10_are_systems_of_their_own_and_the_same_for_every_
 ) -> None:
     condition = found(mapped, "Condition", "ADT^A01", "PV1|1|I|||||||||||||||||V1", f"DG1|1||I10.x00^高血压^{name}")
     assert condition["code"]["coding"][0] == {"system": system, "code": "I10.x00", "display": "高血压"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "text"), [("偏高", "偏高"), ("H^偏高了", "偏高了"), ("H", None), ("↑", None), ("H^^^^^^^^升高", "升高")]
+)
+def test_the_text_of_a_translated_code_is_its_senders_and_ours_is_the_display(
+    mapped: Map, flag: str, text: str | None
+) -> None:
+    said = found(mapped, "Observation", "ORU^R01", obr(), obx("NM", "5", f8=flag))["interpretation"][0]
+    assert said.get("text") == text
+    assert said["coding"][0]["display"] == "High"
+
+
+def test_a_translated_word_is_written_as_it_was(mapped: Map, mappings: MappingSet) -> None:
+    before = mapped("ORU^R01", pid(), obr(), obx("NM", "5", f8="偏高")).resources
+    message = written(mappings, "ORU^R01", before)
+    assert next(line for line in lines(message) if line.startswith("OBX")).split("|")[8] == "偏高"
