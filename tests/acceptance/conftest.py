@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from conformance.cast import BAISHI, QINGXI
 from conformance.community import stage_community
 from conformance.hub import HubProcess, Sockets
 from engine.cli.demo import EXAMPLE
+from tests.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def hub() -> Iterator[RunningHub]:
     with tempfile.TemporaryDirectory(prefix="hutong-acceptance-") as name, asyncio.Runner() as runner:
         folder = Path(name)
         folder.chmod(0o711)  # the database's own account has to pass through
-        endpoints = dict(zip((BAISHI.endpoint, QINGXI.endpoint), _free_ports(2), strict=True))
+        endpoints = {site.endpoint: free_port() for site in (BAISHI, QINGXI)}
         stage_community(
             EXAMPLE,
             folder / "community",
@@ -49,11 +48,3 @@ def hub() -> Iterator[RunningHub]:
             yield RunningHub(sockets, folder / "data", endpoints)
         finally:
             runner.run(process.__aexit__(None, None, None))
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 from base64 import b64decode
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,18 @@ from pydicom.data import get_testdata_file
 pytestmark = pytest.mark.acceptance
 
 LIMIT_SECS = 60
-"""What a demo may take once everything is set up."""
+"""Of processor time, for the whole demo: how long it takes depends on what else the machine does."""
+PATIENCE_SECS = 300
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a demo printed, what happened in it, what it used, and what still ran afterwards."""
+
+    out: str
+    told: dict[str, Any]
+    processor_secs: float
+    left: list[str]
 
 
 def start(scratch: Path, *options: str) -> subprocess.Popen[str]:
@@ -35,18 +48,26 @@ def start(scratch: Path, *options: str) -> subprocess.Popen[str]:
 def played(scratch: Path, *options: str) -> tuple[str, dict[str, Any]]:
     """What was printed, and what happened as JSON."""
     process = start(scratch, "--report", str(scratch / "report.json"), *options)
-    out, _ = process.communicate(timeout=2 * LIMIT_SECS)
+    out, _ = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 0, out
     return out, json.loads((scratch / "report.json").read_text(encoding="utf-8"))
 
 
+def processor_secs() -> float:
+    """What processes that we started, and those that they started, have used until they ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def left_over(scratch: Path) -> list[str]:
-    """Processes that were started for this scratch folder and still run."""
-    return [
-        " ".join(process.info["cmdline"] or ())
+    """Processes that were started for this scratch folder and go on running: one that is ending is given its time."""
+    ours = [
+        process
         for process in psutil.process_iter(["cmdline"])
-        if process.info["cmdline"] and any(str(scratch) in word for word in process.info["cmdline"])
+        if any(str(scratch) in word for word in process.info["cmdline"] or ())
     ]
+    _, alive = psutil.wait_procs(ours, timeout=PATIENCE_SECS)
+    return [" ".join(process.info["cmdline"]) for process in alive]
 
 
 def folder_for(factory: pytest.TempPathFactory) -> Path:
@@ -64,20 +85,20 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any], list[str]]:
-    """The demo without any option: what was printed, what happened, and what still ran afterwards."""
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Usual:
+    """The demo without any option."""
     folder = folder_for(tmp_path_factory)
+    before = processor_secs()
     out, told = played(folder)
-    return out, told, left_over(folder)
+    return Usual(out, told, processor_secs() - before, left_over(folder))
 
 
-def test_every_step_of_the_story_happens(usual: tuple[str, dict[str, Any], list[str]]) -> None:
-    out, told, left = usual
-    steps = {(step["thread"], step["number"]) for step in told["steps"]}
+def test_every_step_of_the_story_happens(usual: Usual) -> None:
+    steps = {(step["thread"], step["number"]) for step in usual.told["steps"]}
     assert steps == {*(("胸部DR", n) for n in range(1, 10)), *(("十二导联心电图", n) for n in range(1, 9))}
-    assert told["seconds"] < LIMIT_SECS
-    assert "全部完成" in out
-    assert left == []
+    assert usual.processor_secs < LIMIT_SECS
+    assert "全部完成" in usual.out
+    assert usual.left == []
 
 
 def test_the_returned_report_follows_patient_accession_image_and_conclusion(scratch: Path) -> None:
@@ -102,10 +123,8 @@ def test_the_returned_report_follows_patient_accession_image_and_conclusion(scra
     assert conclusion in out
 
 
-def test_the_report_comes_back_in_the_charset_of_the_one_who_asked(
-    usual: tuple[str, dict[str, Any], list[str]],
-) -> None:
-    told = usual[1]
+def test_the_report_comes_back_in_the_charset_of_the_one_who_asked(usual: Usual) -> None:
+    told = usual.told
     baishi = b64decode(told["examinations"]["baishi"]["oru"]["payload_base64"])
     qingxi = b64decode(told["examinations"]["qingxi"]["oru"]["payload_base64"])
     assert "|周珅|".encode("gb18030") in baishi.replace(b"^", b"|")
@@ -123,7 +142,7 @@ def test_nothing_runs_on_however_the_demo_is_ended(scratch: Path, by: signal.Sig
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(by)
-    assert process.wait(30) != 0
-    _, alive = psutil.wait_procs(children, timeout=30)
+    assert process.wait(PATIENCE_SECS) != 0
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECS)
     assert alive == []
     assert left_over(scratch) == []

@@ -10,7 +10,7 @@ import pytest
 
 from conformance import plan
 from conformance.cast import BAISHI
-from conformance.examination import new_uid
+from conformance.examination import SOON_SECS, new_uid
 from conformance.simulators.dicom_address import DicomAddress
 from conformance.simulators.http import HubHttp
 from conformance.simulators.mllp import MllpConnection
@@ -45,10 +45,10 @@ async def test_a_cancelled_order_leaves_the_worklist_and_the_centre(hub: Running
     async with MllpConnection("127.0.0.1", hub.sockets.mllp[BAISHI.channel]) as connection:
         his = HisClient(BAISHI.his, connection, uuid4)
         await his.order(patient, "V1", order)
-        (step,) = await until("the order in the worklist", appeared, within_secs=30)
+        (step,) = await until("the order in the worklist", appeared, within_secs=SOON_SECS)
         assert step.accession == ACCESSION
         await his.cancel(patient, "V1", order, at)
-        await until("the order off the worklist", gone, within_secs=30)
+        await until("the order off the worklist", gone, within_secs=SOON_SECS)
     assert await request_states(hub) == ["cancelled"]
 
 
