@@ -89,13 +89,18 @@ class FolderReceiver:
             await asyncio.to_thread(self._shelf.reject, candidate, "the file is larger than max_file_bytes")
             _log.warning("channel %s: a file is too large and was moved to rejected", self._channel_name)
             return True
-        content = await asyncio.to_thread(candidate.path.read_bytes)
+        try:
+            content = await asyncio.to_thread(candidate.path.read_bytes)
+        except FileNotFoundError:
+            return True  # its writer took it away again
         found = await asyncio.to_thread(payloads, content)
         # Without a message the content itself is handed over: the intake keeps it, and a finding tells of it.
         answers = await self._hand_over(candidate.path, found or [content])
         if answers is None:
             _log.warning("channel %s: a file waits, because messages are not persisted", self._channel_name)
             return False
+        if await asyncio.to_thread(candidate.has_changed):
+            return True  # another of its name was written meanwhile, and is taken when it has settled
         if refused(answers):
             await asyncio.to_thread(self._shelf.reject, candidate, "it holds no HL7 v2 message that can be taken")
             _log.warning("channel %s: a file was refused and moved to rejected", self._channel_name)

@@ -17,10 +17,20 @@ DONE, REJECTED, ANSWERS = "done", "rejected", "answers"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that has stopped growing."""
+    """A file that has stopped growing, and what it looked like then: size in bytes, time of its last change."""
 
     path: Path
     too_large: bool
+    size: int
+    modified_ns: int
+
+    def has_changed(self) -> bool:
+        """Whether another file stands in its place by now, or none."""
+        try:
+            status = self.path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,8 @@ class Shelf:
                     now_seen = before
                 seen[entry.name] = now_seen
                 if now - now_seen.since >= self._settle_secs:
-                    candidate = Candidate(self._folder / entry.name, status.st_size > self._max_file_bytes)
+                    too_large = status.st_size > self._max_file_bytes
+                    candidate = Candidate(self._folder / entry.name, too_large, status.st_size, status.st_mtime_ns)
                     settled.append((status.st_mtime_ns, entry.name, candidate))
         self._seen = seen
         return [candidate for _, _, candidate in sorted(settled, key=lambda one: one[:2])]

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.folder import receiver as watching
 from adapters.folder.receiver import FolderReceiver
-from adapters.folder.shelf import Shelf
+from adapters.folder.shelf import Candidate, Shelf
 from engine.codecs.mllp import frame
 
 AT = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)  # the 22nd in China
@@ -178,6 +178,46 @@ async def test_a_file_waits_while_nothing_can_be_persisted(
     intake.down = False
     await until(moved(folder, "A1.hl7"))
     assert intake.payloads == [message(1)]
+
+
+async def test_a_file_written_over_while_it_is_taken_is_taken_too(
+    folder: Path, intake: FakeIntake, watched: FolderReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_before_another_came(content: bytes) -> list[bytes]:
+        if content == message(1):
+            (folder / "A1.hl7").write_bytes(message(1000))
+        return [content]
+
+    monkeypatch.setattr(watching, "payloads", read_before_another_came)
+    (folder / "A1.hl7").write_bytes(message(1))
+    await until(moved(folder, "A1.hl7"))
+    assert intake.payloads == [message(1), message(1000)]
+    assert (folder / "done" / "2026-11-22" / "A1.hl7").read_bytes() == message(1000)
+
+
+async def test_a_file_that_is_taken_away_before_it_is_read_stops_nothing(
+    folder: Path,
+    intake: FakeIntake,
+    watched: FolderReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ready = Shelf.ready
+
+    def gone_before_it_is_read(shelf: Shelf, now: float) -> list[Candidate]:
+        found = ready(shelf, now)
+        for candidate in found:
+            if candidate.path.name == "A1.hl7":
+                candidate.path.unlink()
+        return found
+
+    monkeypatch.setattr(Shelf, "ready", gone_before_it_is_read)
+    (folder / "A1.hl7").write_bytes(message(1))
+    await until(lambda: not (folder / "A1.hl7").exists())
+    (folder / "A2.hl7").write_bytes(message(2))
+    await until(moved(folder, "A2.hl7"))
+    assert intake.payloads == [message(2)]
+    assert "the folder cannot be used" not in caplog.text
 
 
 async def test_a_file_that_breaks_something_costs_the_others_nothing(
