@@ -125,8 +125,8 @@ def test_resources_that_come_or_go_are_told_by_type(running: World, community: C
     changed(
         folder,
         "hl7v2/parts/observation.yaml",
-        "id: {rule: result-id, from: [OBX-3, OBX-4]",
-        "id: {rule: result-id, from: [OBX-3, OBX-1]",
+        "id: {rule: result-id, from: [OBX-3, OBX-4,",
+        "id: {rule: result-id, from: [OBX-3, OBX-1,",
     )
     what = {(w, where) for w, where, _, _ in told(running, world(community, folder), RESULT)}
     assert {(What.NEW_RESOURCE, "Observation"), (What.VANISHED_RESOURCE, "Observation")} <= what
