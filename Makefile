@@ -12,7 +12,7 @@ demo: $(READY)  ## play one examination through the example community
 
 test: $(READY)  ## run the tests
 	-@sh .ci/packages
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)  ## formatter, linter, types, import contracts, example configuration and mapping tests
 	$(BIN)/ruff format --check .
