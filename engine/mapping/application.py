@@ -17,6 +17,7 @@ from engine.mapping.places import Places
 from engine.mapping.planning import Job, Plan
 from engine.mapping.scope import THE_ROW, Scope
 from engine.mapping.sources import SourceTrail
+from engine.mapping.untold import untold
 
 
 class _Refers:
@@ -93,6 +94,7 @@ class Application:
                 self._made[reference] = mentioned
                 self._mentioned.append(reference)
         self._findings.extend(self._plan.flags.findings(self._rows))
+        self._findings.extend(untold(self._plan.tellings, self._rows, self._ids, self._findings))
         return Mapped(
             list(self._made.values()),
             self._unmapped(),

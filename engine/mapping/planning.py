@@ -15,10 +15,12 @@ from engine.mapping.definition import Definition, Rule
 from engine.mapping.flags import FlaggedRows, Flags
 from engine.mapping.frame import Fields, Frame
 from engine.mapping.grouping import Instance, grouped
+from engine.mapping.places import Places
 from engine.mapping.registry import ID_FUNCTIONS
 from engine.mapping.straight import Fill, Identify
 from engine.mapping.unread import UnreadFields, UnreadRows
 from engine.mapping.unread_parts import Left, PartlyRead
+from engine.mapping.untold import Teller, Telling, telling
 from engine.terminology import Tables
 
 _Made = dict[int, dict[str, list[int]]]
@@ -86,6 +88,7 @@ class Plan:
     unread  which fields nobody reads
     rest    fields of which only components are read and at which no rule looks, with the positions of their segments
     flags   which results say how they compare with their range
+    tellings  groups that nobody would miss if nothing were made of them
     blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
     """
 
@@ -96,6 +99,7 @@ class Plan:
     unread: UnreadRows
     rest: tuple[tuple[Left, tuple[int, ...]], ...]
     flags: FlaggedRows
+    tellings: tuple[Telling, ...]
     blanks: tuple[list[str], ...]
 
     def filled_up(self, rows: Sequence[Fields]) -> list[Fields]:
@@ -149,6 +153,7 @@ class Planner:
             unread=UnreadRows(self._unread.of(*each) for each in zip(takers, names, strict=True)),
             rest=tuple(self._rest(list(zip(takers, names, strict=True)))),
             flags=self._flags.of(names, takers),
+            tellings=tuple(filter(None, (_telling(each, made, jobs, names) for each in root.all_inside()))),
             blanks=(*(self._blanks.get(name, []) for name in names), self._missing),
         )
 
@@ -156,6 +161,23 @@ class Planner:
         for each in dict.fromkeys(segments):
             positions = tuple(at for at, other in enumerate(segments) if other == each)
             yield from ((left, positions) for left in self._partly.rest(*each))
+
+
+def _telling(instance: Instance, made: _Made, jobs: Sequence[Job], names: Sequence[str]) -> Telling | None:
+    """Of the group that is the message itself nothing is asked: it has no segment that begins it."""
+    begun = [position for name in instance.group.starts for position in instance.segments.get(name, ())]
+    if not begun:
+        return None
+    places = Places(names)
+    own = [jobs[number] for numbers in made.get(id(instance), {}).values() for number in numbers]
+    ids = [(job, job.resource.rules.id) for job in own]
+    return telling(
+        min(begun),
+        (
+            Teller(job.number, job.kind, rule, places.of_rule(rule, job.resource.segments, job.rows))
+            for job, rule in ids
+        ),
+    )
 
 
 def _has_what_it_needs(resource: CompiledResource, instance: Instance) -> bool:
