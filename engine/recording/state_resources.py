@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from engine.codecs import fhir_json
+from engine.recording.ended_visits import as_it_stood
 from engine.recording.gather import gathered
 from engine.recording.late import History, Late, Withheld, may_say, withheld
 from engine.recording.merge import merge
@@ -20,6 +21,7 @@ Resource = dict[str, Any]
 Get = Callable[[str], Resource | None]
 Put = Callable[[Resource], None]
 
+_VISIT = "Encounter"
 _OF_A_STATE = ("DiagnosticReport", "Observation")
 
 
@@ -47,11 +49,12 @@ def state_resources(walk: Understood, late: Late | None, history: History, get: 
     """Puts everything that this message may say. `get` gives what is on record, with what was put before."""
     stated = Stated()
     envelope = walk.envelope.id
-    said = [each for reference, each in walk.by_reference.items() if reference not in walk.only_if_missing]
     seen = get if late is None else partial(history.seen, envelope, late)
+    meant = _meant(walk, seen)
+    said = [each for reference, each in meant.items() if reference not in walk.only_if_missing]
     stated.too_late = list(too_late(said, seen, partial(history.said_at, envelope, late)))
     left = {each.reference for each in stated.too_late}
-    for reference, resource in walk.by_reference.items():
+    for reference, resource in meant.items():
         current = get(reference)
         if current is not None and reference in walk.only_if_missing:
             continue
@@ -69,8 +72,18 @@ def state_resources(walk: Understood, late: Late | None, history: History, get: 
             after = _gather(current, resource, walk, history, put)
             stated.withheld += _left(current, after, resource, walk, history)
     if late is not None and late.replayed:
-        _take_back(walk, history, left, get, put)
+        _take_back(walk, meant, history, left, get, put)
     return stated
+
+
+def _meant(walk: Understood, seen: Get) -> Mapping[str, Resource]:
+    """What it states, by reference; of a visit as what was known of it makes it."""
+    visits = {
+        reference: as_it_stood(seen(reference), resource)
+        for reference, resource in walk.by_reference.items()
+        if resource["resourceType"] == _VISIT
+    }
+    return {**walk.by_reference, **visits} if visits else walk.by_reference
 
 
 def _put_late(
@@ -116,10 +129,12 @@ def _left(
     yield Withheld(reference, elements, last.envelope if last else None, last.actor if last else None)
 
 
-def _take_back(walk: Understood, history: History, left: set[str], get: Get, put: Put) -> None:
+def _take_back(
+    walk: Understood, meant: Mapping[str, Resource], history: History, left: set[str], get: Get, put: Put
+) -> None:
     """What this message was the last to say, and by today's mapping says no more, goes."""
     changed_by_act = {reference for act in walk.acts for reference in (act.of, act.to)}
-    for reference, resource in walk.by_reference.items():
+    for reference, resource in meant.items():
         current = get(reference)
         if current is None or reference in left | changed_by_act | walk.only_if_missing:
             continue

@@ -10,6 +10,7 @@ from engine.mapping.functions.locations import FINISHED, PREADMIT, WITHDRAWN
 from engine.mapping.functions.patients import typed
 from engine.mapping.registry import Apply, Options, function
 from engine.mapping.scope import Scope
+from engine.mapping.visit_states import ASSUMED
 
 _UPDATE = "A08"
 UNKNOWN_CLASS = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK", "display": "unknown"}
@@ -20,7 +21,8 @@ UNKNOWN_CLASS = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 def visit_status(options: Options) -> Apply:
     """The state of the visit: finished once there is a discharge time, else what the trigger event (MSH-9) says.
 
-    Where the event does not say (an update), a visit that is expected by its class (PV1-2) is planned.
+    Where the event does not say (an update), a visit that is expected by its class (PV1-2) is planned. Of an event that
+    decides nothing (`no` in the table) the state is only assumed: it opens no visit that has ended.
     """
     table = options.needed_table
 
@@ -30,8 +32,11 @@ def visit_status(options: Options) -> Apply:
         status = row["code"] if row is not None else "unknown"
         if scope.first(discharged) and status not in WITHDRAWN:
             return FINISHED
+        decides = row is not None and row.get("decides") != "no" and status != "unknown"
         undecided = status == "unknown" or parts[1:2] == [_UPDATE]
-        return "planned" if undecided and scope.first(patient_class).upper() == PREADMIT else status
+        if undecided and scope.first(patient_class).upper() == PREADMIT:
+            status = "planned"
+        return status if decides else ASSUMED.get(status, status)
 
     return apply
 

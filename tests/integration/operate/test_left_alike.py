@@ -26,8 +26,9 @@ STAY = [
     WHOLE,
     CORRECTION,
     message("A03", pv1("NK^202^05", "", "", "20261123")),
+    message("A08", pv1("NK^203^07", "D3^王^大夫")),
 ]
-"""A stay whose every message says something otherwise than the one before it."""
+"""A stay whose every message says something otherwise than the one before it; the last one opens it no more."""
 
 Named = set[tuple[str, str, str]]
 """Envelope, resource, and the element (or the type, of a whole resource)."""
@@ -62,6 +63,8 @@ async def test_the_look_ahead_and_the_replay_leave_the_same_of_a_stay_with_its_r
     for one in STAY:
         await hub.send(CHANNEL, one)
         await hub.run()
+    visit = await hub.only("Encounter")
+    assert (visit["status"], visit["period"]["end"]) == ("finished", "2026-11-23")
     world = World(community, mappings)
     said = await ahead(hub, (world, world))
     queued = await ask(it, "/api/replay", reason="x", everything=True)
@@ -69,6 +72,7 @@ async def test_the_look_ahead_and_the_replay_leave_the_same_of_a_stay_with_its_r
     told = (await it.get(f"/api/replay/{queued['run']}/messages", params={"all": "true"})).json()
     left = set().union(*map(left_of, told))
     assert said == left
+    assert await hub.only("Encounter") == visit
     assert {"Encounter.location", "Encounter.status", "Observation.valueQuantity"} <= {where for *_, where in left}
 
 

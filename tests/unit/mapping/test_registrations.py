@@ -10,6 +10,7 @@ import pytest
 
 from engine.codecs import er7
 from engine.mapping import Mapped, MappingSet
+from engine.mapping.visit_states import Assumed
 from tests.unit.mapping.conftest import CONTEXT, Map
 from tests.unit.mapping.segments import pid, segment
 from tests.unit.mapping.test_messages_of_others import validate
@@ -364,3 +365,15 @@ def test_of_several_prior_numbers_of_one_kind_the_first_is_joined_and_that_is_sa
     result = mapped("ADT^A40", pid(), f"MRG|{prior}")
     assert len(result.acts) == 1
     assert [finding.code for finding in result.findings] == findings
+
+
+@pytest.mark.parametrize("event", ["A02", "A08", "A09", "A16", "A17", "A21", "A22", "A54", "A61"])
+def test_an_update_only_assumes_how_the_visit_stands(mapped: Map, event: str) -> None:
+    assert isinstance(only(mapped(f"ADT^{event}", pid(), VISIT), "Encounter")["status"], Assumed)
+    discharged = mapped(f"ADT^{event}", pid(), segment("PV1", f2="I", f19="V1", f45="20260403"))
+    assert type(only(discharged, "Encounter")["status"]) is str
+
+
+@pytest.mark.parametrize("event", ["A01", "A03", "A04", "A06", "A07", "A10", "A11", "A12", "A13", "A23", "A38"])
+def test_an_event_that_begins_ends_opens_or_cancels_states_how_the_visit_stands(mapped: Map, event: str) -> None:
+    assert type(only(mapped(f"ADT^{event}", pid(), VISIT), "Encounter")["status"]) is str
