@@ -111,11 +111,9 @@ class Application:
 
     def _unmapped(self) -> list[str]:
         unread, left_out, rows = self._plan.unread.filled(self._given), self._scope.left_out, self._rows
-        for left, positions in self._plan.rest:
-            number = left.number
-            for raw in dict.fromkeys([rows[at][number] for at in positions]):
-                if raw and (names := left.names(raw)):
-                    left_out.update(dict.fromkeys(names))
+        for segments, left in self._plan.rest:
+            if names := left.names(segments(rows)):
+                left_out.update(dict.fromkeys(names))
         return [*dict.fromkeys((*unread, *left_out))] if left_out else unread
 
     def _identify_all(self) -> None:

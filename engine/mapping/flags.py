@@ -19,7 +19,7 @@ from engine.codecs.er7_escape import unescape
 from engine.codecs.er7_header import USUAL
 from engine.finding import Finding
 from engine.mapping.definition import Definition, FieldName, ResourceRules, Rule
-from engine.mapping.frame import Fields
+from engine.mapping.frame import Fields, segments_at
 from engine.mapping.functions.numbers import between, compared, folded, number
 from engine.mapping.functions.powers import whole_unit
 from engine.mapping.functions.units import normal
@@ -66,16 +66,20 @@ class Contradiction(StrEnum):
     OUTSIDE = "the flag says normal, and the number is outside the reference range"
 
 
-_NONE = ""
-"""What is remembered of a result that does not contradict itself."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Span:
     """Between which numbers something lies; None: nobody says."""
 
     low: Decimal | None
     high: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a flag says of a range, and the range."""
+
+    direction: Direction
+    reference: _Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,55 +119,75 @@ class FlaggedRows:
 
     def __init__(self, names: Sequence[str], at: Sequence[tuple[_Judge, Sequence[int]]]) -> None:
         self._names = names
-        self._at = at
+        self._at = tuple((judge, segments_at(positions), positions) for judge, positions in at)
 
-    def findings(self, rows: Sequence[Fields]) -> list[Finding]:
+    def findings(self, rows: list[Fields]) -> list[Finding]:
         """One for each way in which results of the message contradict themselves; rows as long as rules look."""
-        return [found for judge, at in self._at for found in judge.findings(at, rows, self._names)]
+        found: list[Finding] = []
+        for judge, segments, positions in self._at:
+            if not judge.all_fine(segments(rows)):
+                found.extend(judge.findings(positions, rows, self._names))
+        return found
 
 
 class _Judge:
     """Compares the results that stand in segments of one kind; what was compared once is remembered."""
 
-    __slots__ = ("_flag", "_known", "_pick", "_result")
+    __slots__ = ("_fine", "_flag", "_limits", "_pick", "_result", "_wrong")
 
     def __init__(self, result: _Result) -> None:
         self._result = result
         self._flag = result.flag.number
         self._pick = itemgetter(*result.fields)
-        self._known: dict[tuple[str, ...], str] = {}
+        self._fine: set[tuple[str, ...]] = set()
+        self._wrong: dict[tuple[str, ...], Contradiction] = {}
+        self._limits: dict[tuple[str, str, str], _Limits | None] = {}
+
+    def all_fine(self, segments: Sequence[Fields]) -> bool:
+        """Whether every result was found to be fine before. Nearly always it was: that is found by what runs in C."""
+        number = self._flag
+        return self._fine.issuperset(map(self._pick, [fields for fields in segments if fields[number]]))
 
     def findings(self, positions: Sequence[int], rows: Sequence[Fields], names: Sequence[str]) -> Iterator[Finding]:
-        """Nearly always there is nothing: that is found by what runs in C."""
-        number, pick, known = self._flag, self._pick, self._known
-        flagged = [at for at in positions if rows[at][number]]
-        keys = list(map(pick, map(rows.__getitem__, flagged)))
-        said = list(map(known.get, keys))
-        if said.count(_NONE) == len(said):
-            return
         met: dict[str, list[int]] = {}
-        for at, key, already in zip(flagged, keys, said, strict=True):
-            found = already if already is not None else self._learnt(key)
-            if found:
+        for at in positions:
+            if rows[at][self._flag] and (found := self._found(self._pick(rows[at]))) is not None:
                 met.setdefault(found, []).append(at)
         for text, those in met.items():
             yield self._finding(text, those, rows, names)
 
-    def _learnt(self, fields: tuple[str, ...]) -> str:
-        found = self._judged(*fields)
-        if len(self._known) >= LIMIT_REMEMBERED:
-            self._known.clear()
-        self._known[fields] = found
+    def _found(self, fields: tuple[str, ...]) -> Contradiction | None:
+        if fields in self._fine:
+            return None
+        found = self._wrong.get(fields) or self._judged(*fields)
+        if len(self._fine) + len(self._wrong) >= LIMIT_REMEMBERED:
+            self._fine.clear()
+            self._wrong.clear()
+        if found is None:
+            self._fine.add(fields)
+        else:
+            self._wrong[fields] = found
         return found
 
-    def _judged(self, flag: str, limits: str, value: str, kind: str, unit: str) -> str:
-        direction = _direction(flag, self._result.table)
-        if direction is None or len(limits) > LIMIT_TEXT or len(value) > LIMIT_TEXT:
-            return _NONE
-        measured, reference = _measured(value, kind), _reference(limits, unit)
-        if measured is None or reference is None:
-            return _NONE
-        return contradiction(direction, measured.low, measured.high, reference.low, reference.high) or _NONE
+    def _judged(self, flag: str, limits: str, value: str, kind: str, unit: str) -> Contradiction | None:
+        if len(limits) > LIMIT_TEXT or len(value) > LIMIT_TEXT:
+            return None
+        said = self._said(flag, limits, unit)
+        measured = _measured(value, kind) if said is not None else None
+        if said is None or measured is None:
+            return None
+        return contradiction(said.direction, measured.low, measured.high, said.reference.low, said.reference.high)
+
+    def _said(self, flag: str, limits: str, unit: str) -> _Limits | None:
+        """What flag and range say: of each test there are a few, whatever the numbers are."""
+        key = flag, limits, unit
+        if key not in self._limits:
+            direction = _direction(flag, self._result.table)
+            reference = _reference(limits, unit) if direction is not None else None
+            if len(self._limits) >= LIMIT_REMEMBERED:
+                self._limits.clear()
+            self._limits[key] = _Limits(direction, reference) if direction and reference else None
+        return self._limits[key]
 
     def _finding(self, text: str, at: Sequence[int], rows: Sequence[Fields], names: Sequence[str]) -> Finding:
         places, result = Places(names), self._result

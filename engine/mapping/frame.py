@@ -8,6 +8,7 @@ beside the frame and reach only rules that add to a list.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 
 from engine.codecs.er7 import NULL
 from engine.mapping.definition import FieldName
@@ -19,6 +20,14 @@ More = dict[int, list[Fields]]
 
 Position = tuple[int, int, int | None]
 """Place in the frame, number of the field, number of the component."""
+
+
+def segments_at(numbers: Sequence[int]) -> Callable[[list[Fields]], Sequence[Fields]]:
+    """Takes segments out of a message by their positions, of which there is one at least."""
+    first, after = numbers[0], numbers[-1] + 1
+    if list(numbers) == list(range(first, after)):  # of one position `itemgetter` would make no sequence
+        return itemgetter(slice(first, after))
+    return itemgetter(*numbers)
 
 
 def positions(names: Sequence[FieldName], places: Mapping[str, int]) -> tuple[Position, ...]:

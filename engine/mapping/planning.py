@@ -13,13 +13,13 @@ from typing import NamedTuple
 from engine.mapping.compiled import CompiledResource
 from engine.mapping.definition import Definition, Rule
 from engine.mapping.flags import FlaggedRows, Flags
-from engine.mapping.frame import Fields, Frame
+from engine.mapping.frame import Fields, Frame, segments_at
 from engine.mapping.grouping import Instance, grouped
 from engine.mapping.places import Places
 from engine.mapping.registry import ID_FUNCTIONS
 from engine.mapping.straight import Fill, Identify
 from engine.mapping.unread import UnreadFields, UnreadRows
-from engine.mapping.unread_parts import Left, PartlyRead
+from engine.mapping.unread_parts import LeftOfSegment, PartlyRead
 from engine.mapping.untold import Teller, Telling, telling
 from engine.terminology import Tables
 
@@ -86,7 +86,7 @@ class Plan:
     usual   the same without those that `seldom` is about
     refers  the distinct sets of references; jobs of one group share theirs
     unread  which fields nobody reads
-    rest    fields of which only components are read and at which no rule looks, with the positions of their segments
+    rest    fields of which only components are read and at which no rule looks, with what takes out their segments
     flags   which results say how they compare with their range
     tellings  groups that nobody would miss if nothing were made of them
     blanks  by segment, as many empty fields as any rule looks at; the last ones stand for a segment that is missing
@@ -97,7 +97,7 @@ class Plan:
     seldom: tuple[Seldom, ...]
     refers: tuple[tuple[Pointer, ...], ...]
     unread: UnreadRows
-    rest: tuple[tuple[Left, tuple[int, ...]], ...]
+    rest: tuple[tuple[Callable[[list[Fields]], Sequence[Fields]], LeftOfSegment], ...]
     flags: FlaggedRows
     tellings: tuple[Telling, ...]
     blanks: tuple[list[str], ...]
@@ -157,10 +157,15 @@ class Planner:
             blanks=(*(self._blanks.get(name, []) for name in names), self._missing),
         )
 
-    def _rest(self, segments: Sequence[tuple[str, str]]) -> Iterator[tuple[Left, tuple[int, ...]]]:
-        for each in dict.fromkeys(segments):
-            positions = tuple(at for at, other in enumerate(segments) if other == each)
-            yield from ((left, positions) for left in self._partly.rest(*each))
+    def _rest(
+        self, segments: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[Callable[[list[Fields]], Sequence[Fields]], LeftOfSegment]]:
+        alike: dict[tuple[str, str], list[int]] = {}
+        for at, each in enumerate(segments):
+            alike.setdefault(each, []).append(at)
+        for each, positions in alike.items():
+            if (left := self._partly.rest(*each)) is not None:
+                yield segments_at(positions), left
 
 
 def _telling(instance: Instance, made: _Made, jobs: Sequence[Job], names: Sequence[str]) -> Telling | None:

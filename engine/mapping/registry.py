@@ -57,6 +57,8 @@ class Function:
     remember  True where the same text always gives the same, and the texts are few: codes, times, units; no names
     mentions  the same where a text names resources too: people of the facility, its places
     only      texts one of which its first field begins with, or there is no id: any other is not asked about
+    enough    of a function that makes ids: how many of its first fields mostly make one, without the others; where
+              these give None, it is asked with all of them; 0: it takes all of them at once
     says      one line for the people who write mappings
     put       builds the way back for one rule; None where the function only reads
     inverts   True where the way back looks into the rule's table by its codes
@@ -73,6 +75,7 @@ class Function:
     remember: bool = False
     mentions: bool = False
     only: tuple[str, ...] = ()
+    enough: int = 0
     says: str = ""
     put: Callable[[Options], Put] | None = None
     inverts: bool = False
@@ -127,13 +130,19 @@ def puts(*names: str, inverts: bool = False) -> Callable[[Callable[[Options], Pu
 
 
 def makes_id(
-    fields: int | None, *, repeats: bool = False, only: tuple[str, ...] = ()
+    fields: int | None, *, repeats: bool = False, only: tuple[str, ...] = (), enough: int = 0
 ) -> Callable[[Callable[[Options], MakeId]], Callable[[Options], MakeId]]:
     """Registers a maker of functions that make ids."""
 
     def register(make: Callable[[Options], MakeId]) -> Callable[[Options], MakeId]:
         ID_FUNCTIONS[make.__name__] = Function(
-            make.__name__, fields, make, repeats=repeats, only=only, says=(make.__doc__ or "").split("\n", 1)[0]
+            make.__name__,
+            fields,
+            make,
+            repeats=repeats,
+            only=only,
+            enough=enough,
+            says=(make.__doc__ or "").split("\n", 1)[0],
         )
         return make
 

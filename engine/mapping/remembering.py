@@ -58,15 +58,20 @@ def remembering(apply: Apply, known: dict[Texts, Value], fields: int, left: Sequ
     return remembered if fields == 1 else _of_several(remembered)
 
 
-def noting(apply: Apply, left: Left) -> Apply:
-    """Notes what is left of the text of a function that is asked each time."""
+def noting(apply: Apply, left: Left, *, gathers: bool) -> Apply:
+    """Notes what is left of the text of a function that is asked each time; or of the texts that it gathers."""
+    least = left.least
 
-    def noted(raw: Any, scope: Scope) -> Value:
-        if names := _left_of(left, raw):
+    def noted(raw: str, scope: Scope) -> Value:
+        if raw.count("^") >= least and (names := left.names(raw)):
             scope.left_out.update(dict.fromkeys(names))
         return apply(raw, scope)
 
-    return noted
+    def noted_of_each(raws: Sequence[str], scope: Scope) -> Value:
+        scope.left_out.update(dict.fromkeys(_left_of(left, raws)))
+        return apply(raws, scope)
+
+    return noted_of_each if gathers else noted
 
 
 def remembering_mentions(apply: Apply, fields: int, left: Sequence[Left | None] = ()) -> Apply:

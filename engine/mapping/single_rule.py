@@ -61,7 +61,7 @@ def compile_rule(
     elif function.mentions:
         apply = remembering_mentions(apply, len(rule.sources), left)
     elif (only := next(iter(left), None)) is not None:
-        apply = noting(apply, only)
+        apply = noting(apply, only, gathers=function.gathers)
     if function.gathers:
         run = _from_all(rule, places, apply, path, function)
     elif len(rule.sources) != 1:

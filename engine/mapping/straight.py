@@ -102,7 +102,8 @@ def straight_identify(rule: Rule, segments: Sequence[str], facility: str, tables
         "make": function.make(options_of(rule, facility, tables)),
         "read": reader(positions(rule.sources, places), whole=function.repeats),
     }
-    made: Identify = _made("identify", identify_text(rule.sources, segments, whole=function.repeats), names)
+    text = identify_text(rule.sources, segments, whole=function.repeats, enough=function.enough)
+    made: Identify = _made("identify", text, names)
     return made
 
 
@@ -122,15 +123,21 @@ def fill_text(
     return _written("fill(frame, more, scope, out)", lines or ["pass"])
 
 
-def identify_text(sources: Sequence[FieldName], segments: Sequence[str], *, whole: bool) -> str:
+def identify_text(sources: Sequence[FieldName], segments: Sequence[str], *, whole: bool, enough: int = 0) -> str:
+    """`enough`: how many fields are looked at first, and the others only where these give nothing; 0: all at once."""
     carefully = "return make(*read(frame), within, scope)"
     lines: list[str] = []
-    if sources and all(name.component is None for name in sources):
-        lines.extend(_unpacked(segments, {name.segment for name in sources}))
-        raws = [f"raw_{number}" for number in range(len(sources))]
-        lines.extend(f"{raw} = {_field(name)}" for raw, name in zip(raws, sources, strict=True))
-        lines.append(f"if not ({_unusual(raws, whole=whole)}):")
-        lines.append(f"    return make({', '.join(raws)}, within, scope)")
+    first = sources[: enough or None]
+    if first and all(name.component is None for name in first):
+        lines.extend(_unpacked(segments, {name.segment for name in first}))
+        raws = [f"raw_{number}" for number in range(len(first))]
+        lines.extend(f"{raw} = {_field(name)}" for raw, name in zip(raws, first, strict=True))
+        made = f"make({', '.join(raws)}, within, scope)"
+        if len(first) == len(sources):
+            lines.extend((f"if not ({_unusual(raws, whole=whole)}):", f"    return {made}"))
+        else:
+            lines.append(f"if not ({_unusual(raws, whole=whole)}) and (found := {made}) is not None:")
+            lines.append("    return found")
     return _written("identify(frame, within, scope)", [*lines, carefully])
 
 

@@ -6,34 +6,76 @@ ones a function reads stands in `components`; what each kind of segment leaves i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
 
 from engine.codecs.er7 import NULL
 from engine.mapping.components import components_of
 from engine.mapping.definition import Definition, FieldName, ResourceRules, Rule
+from engine.mapping.frame import Fields
 from engine.mapping.registry import FUNCTIONS
 from engine.mapping.unread import holder
 
 LIMIT_COMPONENTS = 64
 """Components beyond this one are not looked for; no data type of any version has half as many."""
+LIMIT_REMEMBERED = 1024
+"""Distinct texts of a kind of segment of which is remembered that nothing is left."""
+LIMIT_TEXT = 1024
+"""Longer ones are looked at each time."""
 
 
 class Left:
     """What a rule looks for in one of its fields: components that neither it nor any other rule reads."""
 
-    __slots__ = ("_field", "_most", "_read", "number")
+    __slots__ = ("_field", "_read", "least", "number")
 
     def __init__(self, field: FieldName, read: frozenset[int]) -> None:
         self._field = str(field)
         self.number = field.number
         self._read = read
-        self._most = _all_read_up_to(read)
+        self.least = _all_read_up_to(read)
+        """A text with fewer `^` has no such component."""
 
     def names(self, raw: str) -> list[str]:
         """Those that hold something, `PID-3.5`."""
-        if raw.count("^") < self._most or raw == NULL:
+        if raw.count("^") < self.least or raw == NULL or _nothing_but(self._read).fullmatch(raw):
             return []
         return [f"{self._field}.{part}" for part in sorted(set(_filled(raw, self._read)))]
+
+
+class LeftOfSegment:
+    """The same of all fields of one kind of segment at which no rule looks. What left nothing once is remembered."""
+
+    __slots__ = ("_clean", "_least", "_left", "_pick")
+
+    def __init__(self, left: Sequence[Left]) -> None:
+        """Of one field at least."""
+        self._left = left
+        self._least = min(each.least for each in left)
+        numbers = [each.number for each in left]
+        self._pick = itemgetter(*numbers, numbers[0])  # of one field alone it would make no tuple
+        self._clean: set[tuple[str, ...]] = set()
+
+    def names(self, segments: Sequence[Fields]) -> list[str]:
+        """Such components of segments, which are as long as any rule looks."""
+        for texts in set(map(self._pick, segments)).difference(self._clean):
+            together = "".join(texts)
+            if together.count("^") < self._least or not together:
+                continue
+            if any(each.names(raw) for each, raw in zip(self._left, texts, strict=False)):
+                return list(self._looked_for(segments))
+            if len(together) <= LIMIT_TEXT:
+                if len(self._clean) >= LIMIT_REMEMBERED:
+                    self._clean.clear()
+                self._clean.add(texts)
+        return []
+
+    def _looked_for(self, segments: Sequence[Fields]) -> Iterator[str]:
+        for each in self._left:
+            for raw in dict.fromkeys(fields[each.number] for fields in segments):
+                yield from each.names(raw)
 
 
 class PartlyRead:
@@ -47,6 +89,7 @@ class PartlyRead:
         self._definition = definition
         self._read = _partly_read(definition)
         self._taken: set[tuple[str, str, int]] = set()
+        self._rest: dict[tuple[str, str], LeftOfSegment | None] = {}
 
     def watched_by(self, resources: ResourceRules, rule: Rule) -> tuple[Left | None, ...]:
         """For each field of a rule what it is to look for, each field of a group once; None: nothing.
@@ -58,12 +101,14 @@ class PartlyRead:
             return ()
         return tuple(self._left(resources.group, name) for name in rule.sources)
 
-    def rest(self, group: str, segment: str) -> tuple[Left, ...]:
-        """The fields of a segment at which no rule looks; asked when every rule has been."""
+    def rest(self, group: str, segment: str) -> LeftOfSegment | None:
+        """The fields of a segment at which no rule looks, None for none; asked when every rule has been."""
         place = group, segment
-        read = self._read.get(place, {})
-        names = (FieldName(segment, number) for number in sorted(read) if (*place, number) not in self._taken)
-        return tuple(Left(name, read[name.number]) for name in names)
+        if place not in self._rest:
+            read = self._read.get(place, {})
+            names = [FieldName(segment, number) for number in sorted(read) if (*place, number) not in self._taken]
+            self._rest[place] = LeftOfSegment([Left(name, read[name.number]) for name in names]) if names else None
+        return self._rest[place]
 
     def _left(self, group: str, name: FieldName) -> Left | None:
         place = holder(self._definition, group, name.segment), name.segment
@@ -117,6 +162,17 @@ def _all_read_up_to(parts: frozenset[int]) -> int:
     while most + 1 in parts:
         most += 1
     return most
+
+
+@lru_cache(maxsize=1024)
+def _nothing_but(read: frozenset[int]) -> re.Pattern[str]:
+    """A field, with all its repetitions, whose other components hold nothing: most are such."""
+    parts = ["[^~^]*+" if number in read else "[& ]*+" for number in range(1, min(max(read), LIMIT_COMPONENTS) + 1)]
+    behind = r"(?:\^[& ]*+)*+"
+    for part in reversed(parts[1:]):
+        behind = rf"(?:\^{part}{behind})?+"
+    repetition = parts[0] + behind
+    return re.compile(f"{repetition}(?:~{repetition})*+")
 
 
 def _filled(raw: str, read: frozenset[int]) -> Iterator[int]:

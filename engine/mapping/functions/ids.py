@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.finding import Severity
@@ -148,7 +148,7 @@ def report_id(options: Options) -> MakeId:
     return make
 
 
-@makes_id(None)
+@makes_id(None, enough=2)
 def observation_id(options: Options) -> MakeId:
     """From the report, the code and the sub-id of the result; a repeated one is counted.
 
@@ -161,7 +161,7 @@ def observation_id(options: Options) -> MakeId:
 
     def make(code: str, sub_id: str, *said: Any) -> str | None:
         nonlocal report
-        *content, within, scope = said
+        within, scope = said[-2:]
         last = keys.get(code)
         if last is None:
             key = code_key(code, scope)
@@ -171,7 +171,7 @@ def observation_id(options: Options) -> MakeId:
                     keys.clear()
                 keys[code] = last
         if not last:
-            return _without_code(content, scope)
+            return _without_code(said[:-2], scope)
         if sub_id:
             last += scope.plain(sub_id)
         around, ids = report
@@ -188,7 +188,7 @@ def observation_id(options: Options) -> MakeId:
     return make
 
 
-def _without_code(content: list[str], scope: Scope) -> str | None:
+def _without_code(content: Sequence[str], scope: Scope) -> str | None:
     """Nothing to identify where value, type and comment are known and say nothing; else somebody has to say it."""
     if len(content) != 3:
         return None

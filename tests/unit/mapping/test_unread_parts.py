@@ -11,12 +11,12 @@ import pytest
 from engine.codecs import er7
 from engine.codecs.er7 import Message
 from engine.errors import HutongError
-from engine.mapping import MappingSet
+from engine.mapping import MappingSet, unread_parts
 from engine.mapping.components import _READ, components_of
 from engine.mapping.definition import FieldName, Line, Rule
 from engine.mapping.registry import FUNCTIONS, ID_FUNCTIONS
 from engine.mapping.scope import Scope
-from engine.mapping.unread_parts import LIMIT_COMPONENTS, Left, PartlyRead
+from engine.mapping.unread_parts import LIMIT_COMPONENTS, Left, LeftOfSegment, PartlyRead
 from tests.unit.mapping.conftest import CONTEXT, Map
 from tests.unit.mapping.segments import obr, obx, pid, segment
 
@@ -119,10 +119,37 @@ def test_endless_components_are_looked_for_as_far_as_any_version_goes() -> None:
         ({2}, "a", ["OBX-3.1"]),
         ({2}, "", []),
         ({2}, '""', []),
+        ({1, 3}, "a^& ^c^ ^&~^^c", []),
+        ({1, 3}, "a~a^b\n^c", ["OBX-3.2"]),
+        ({2}, "^b~x^b", ["OBX-3.1"]),
+        ({1, 70}, "^" * 69 + "x", []),
     ],
 )
 def test_components_are_found_in_every_repetition(read: set[int], raw: str, expected: list[str]) -> None:
     assert Left(FieldName("OBX", 3), frozenset(read)).names(raw) == expected
+
+
+def test_of_segments_that_are_alike_each_is_looked_at_whatever_was_seen_before() -> None:
+    rest = LeftOfSegment([Left(FieldName("OBX", number), frozenset(read)) for number, read in ((1, {1}), (2, {2}))])
+    clean, first, second = ["OBX", "a", "^b"], ["OBX", "a^x", ""], ["OBX", "", "y^b^z"]
+    for _ in range(2):
+        assert rest.names([clean, clean]) == []
+        assert rest.names([clean, second, first]) == ["OBX-1.2", "OBX-2.1", "OBX-2.3"]
+        assert rest.names([second]) == ["OBX-2.1", "OBX-2.3"]
+
+
+def test_of_one_field_the_same_is_found() -> None:
+    rest = LeftOfSegment([Left(FieldName("OBX", 1), frozenset({1}))])
+    assert rest.names([["OBX", "a"], ["OBX", "a^"], ["OBX", ""]]) == []
+    assert rest.names([["OBX", "a"], ["OBX", "a^b"]]) == ["OBX-1.2"]
+
+
+def test_what_is_remembered_of_segments_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread_parts, "LIMIT_REMEMBERED", 2)
+    rest = LeftOfSegment([Left(FieldName("OBX", 1), frozenset({1, 2}))])
+    for number in range(9):
+        assert rest.names([["OBX", f"{number}^a^"]]) == []
+        assert rest.names([["OBX", f"{number}^a^b"]]) == ["OBX-1.3"]
 
 
 def test_what_a_mapping_leaves_out_on_purpose_is_not_counted(mappings: MappingSet) -> None:
@@ -130,9 +157,9 @@ def test_what_a_mapping_leaves_out_on_purpose_is_not_counted(mappings: MappingSe
 
     def counted(*left: str) -> list[str]:
         partly = PartlyRead(replace(found, not_mapped={**found.not_mapped, **dict.fromkeys(left, "known")}))
-        looked = {each.number: each for each in partly.rest("patient", "PID")}
+        rest = partly.rest("patient", "PID")
         said = {3: "P1^7^M10", 5: "张^三^^^^^^^x"}
-        return [name for number, raw in said.items() if number in looked for name in looked[number].names(raw)]
+        return [] if rest is None else rest.names([["PID", *(said.get(number, "") for number in range(1, 64))]])
 
     assert counted() == ["PID-3.2", "PID-3.3", "PID-5.9"]
     assert counted("PID-3.2") == ["PID-3.3", "PID-5.9"]
