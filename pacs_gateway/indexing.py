@@ -16,9 +16,10 @@ from typing import Any
 
 import asyncpg
 
+from engine.clock import Clock
 from engine.codecs.text import UTF_8
 from engine.errors import StorageError
-from engine.store import imaging
+from engine.store import imaging, object_troubles
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Instance
 from engine.store.statements import location_of
@@ -27,6 +28,7 @@ from pacs_gateway.hashing import Hashing
 from pacs_gateway.identify import identity_of
 from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
+from pacs_gateway.segments.record import Head
 
 BATCH_LIMIT = 256
 """Rows of one transaction."""
@@ -60,13 +62,20 @@ class Index:
     """The index of one channel. `on_committed` is told of objects whose rows are there."""
 
     def __init__(
-        self, pool: asyncpg.Pool, channel: str, hashing: Hashing, on_committed: Callable[[Sequence[Indexed]], None]
+        self,
+        pool: asyncpg.Pool,
+        channel: str,
+        hashing: Hashing,
+        clock: Clock,
+        on_committed: Callable[[Sequence[Indexed]], None],
     ) -> None:
         self._pool = pool
         self._channel = channel
         self._hashing = hashing
+        self._clock = clock
         self._on_committed = on_committed
         self._waiting: list[Kept] = []
+        self._damaged: list[Head] = []
         self._done = 0
         self._failures = 0
         self._arrived = asyncio.Event()
@@ -131,6 +140,14 @@ class Index:
             end_if_cancelled()
             raise StorageError(f"the index cannot be completed: {type(error).__name__}") from error
 
+    async def tell_damaged(self, heads: Sequence[Head]) -> None:
+        """A person hears of objects that were answered and are not what they were. Raises StorageError."""
+        try:
+            await self._raise_damaged(heads)
+        except FAILED as error:
+            end_if_cancelled()
+            raise StorageError(f"damaged objects cannot be told of: {type(error).__name__}") from error
+
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
@@ -138,6 +155,8 @@ class Index:
                 await asyncio.sleep(GATHER_SECS)
             batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
             try:
+                await self._raise_damaged(self._damaged)
+                self._damaged.clear()
                 committed = await self._record(batch)
             except FAILED as error:
                 end_if_cancelled()
@@ -162,9 +181,18 @@ class Index:
                 break
             count += 1
         batch = await self._hashing.hashed(self._waiting[:count], self._waiting_bytes)
+        there = {(kept.segment, kept.head.place) for kept in batch}
+        self._damaged += [kept.head for kept in self._waiting[:count] if (kept.segment, kept.head.place) not in there]
         self._waiting[:count] = batch
         self._done += count - len(batch)
         return batch
+
+    async def _raise_damaged(self, heads: Sequence[Head]) -> None:
+        if not heads:
+            return
+        async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
+            uids = [head.sop_uid for head in heads]
+            await object_troubles.objects_are_damaged(connection, self._channel, uids, self._clock())
 
     async def _tell(self) -> None:
         async with self._tried:

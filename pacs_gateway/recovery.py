@@ -43,7 +43,8 @@ async def complete_index(spool: Spool, index: Index) -> list[Indexed]:
         rows = await index.known(list(names.values()))
         there = {one: rows[name] for one, name in names.items() if name in rows}
         indexed += [Indexed(Kept(segment, head, {}), row) for (segment, head), row in there.items()]
-        whole, torn = await asyncio.to_thread(_read_again, [one for one in batch if one not in there])
+        whole, torn, damaged = await asyncio.to_thread(_read_again, [one for one in batch if one not in there])
+        await index.tell_damaged(damaged)
         indexed += await index.commit(whole)
         for segment in torn:
             spool.release(segment)
@@ -61,13 +62,14 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
     return names
 
 
-def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
-    """Objects that are whole, with their rows, and the segments of those that are not, once for each.
+def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment], list[Head]]:
+    """Objects that are whole, with their rows; the segments of those that never were, once for each; and the damaged.
 
     An object has a name only once it was flushed: if it is not whole then, somebody has to know.
     """
     whole: list[Indexed] = []
     torn: list[Segment] = []
+    damaged: list[Head] = []
     for segment, head in left:
         try:
             kept = _whole(segment, head)
@@ -75,12 +77,13 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment]]:
         except (NoRecordError, ParseError):
             if _was_flushed(segment, head):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
+                damaged.append(head)
             else:
                 _log.warning("an object that was never answered is dropped from the spool: it is not whole")
                 torn.append(segment)
         else:
             segment.name(kept.head)
-    return whole, torn
+    return whole, torn, damaged
 
 
 def _was_flushed(segment: Segment, head: Head) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from engine.finding import Severity
@@ -10,6 +11,7 @@ from engine.store.database import Connection
 
 NOT_MOVED = "objects-not-moved"
 MISSING = "object-missing"
+DAMAGED = "object-damaged"
 
 
 async def objects_wait(connection: Connection, channel: str, why: str, at: datetime) -> None:
@@ -65,6 +67,25 @@ async def object_is_missing(connection: Connection, location: str, at: datetime)
         )
         if told != "SELECT 0":
             return
+
+
+async def objects_are_damaged(connection: Connection, channel: str, sop_uids: Sequence[str], at: datetime) -> None:
+    """What was flushed and answered cannot be read back as it was; each is told once until somebody settles it."""
+    await connection.execute(
+        """
+        insert into finding (id, code, severity, text, location, channel, about, found_at)
+        select gen_random_uuid(), $1, $2, $3, said.instance, $4, said.instance, $6
+        from unnest($5::text[]) as said (instance)
+        where not exists (select from finding where code = $1 and about = said.instance and settled_at is null)
+        """,
+        DAMAGED,
+        str(Severity.ERROR),
+        "the disk does not give back an object as it was flushed and answered; it stays in the spool, in no study: "
+        "have it sent again, and look after the disk",
+        channel,
+        [f"Instance/{uid}" for uid in dict.fromkeys(sop_uids)],
+        at,
+    )
 
 
 def _spool(channel: str) -> str:

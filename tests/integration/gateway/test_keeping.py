@@ -249,6 +249,8 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_
     await until(the_others)
     assert set(await indexed(pool)) == {announced(file).sop_instance_uid for file in (files[0], files[2])}
     assert ("the disk has damaged an object" in caplog.text) is flushed
+    told = await pool.fetch("select location from finding where code = 'object-damaged' and settled_at is null")
+    assert [row["location"] for row in told] == ([f"Instance/{second.sop_uid}"] if flushed else [])
 
     async def left_as_it_should_be() -> bool:
         return bool(spooled(objects)) is flushed
@@ -486,6 +488,13 @@ async def test_an_object_that_is_not_what_was_written_gets_no_row_and_is_told(
         return "stays in the spool without an index row: an object could not be read back" in caplog.text
 
     await until(told)
+
+    async def found() -> bool:
+        rows = await pool.fetch("select code, severity, location, channel from finding where settled_at is null")
+        uid = announced(bad).sop_instance_uid
+        return [tuple(row) for row in rows] == [("object-damaged", "error", f"Instance/{uid}", "imaging")]
+
+    await until(found)
     await send(keeping, good)
 
     async def the_good_one() -> bool:
