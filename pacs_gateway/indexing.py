@@ -1,7 +1,8 @@
-"""When is an object in the index? At once after its flush, its row in one commit with those that came meanwhile.
+"""When is an object in the index? Soon after its answer, its row in one commit with those that came meanwhile.
 
-An object that was answered 0000 gets its row whatever happens: while the database is away rows wait, and what a
-process that ends leaves without one is found in the spool by the next.
+Senders go first: while objects keep coming, hashes and rows wait for a second, or for so many bytes. An object that was
+answered 0000 gets its row whatever happens: while the database is away rows wait, and what a process that ends leaves
+without one is found in the spool by the next.
 """
 
 from __future__ import annotations
@@ -34,12 +35,15 @@ BATCH_LIMIT = 256
 """Rows of one transaction."""
 BATCH_BYTES = 64 * 1024 * 1024
 """Hashed before the first of them has its row."""
-ENOUGH = 16
-"""Rows, or else BATCH_BYTES, for which nothing more is waited."""
 WAITING_LIMIT = 10_000
 """Objects without a row, at some kilobytes of memory each. The next ones are refused until the database is back."""
-GATHER_SECS = 0.05
-"""Waited for more rows before a commit: no sender waits for it, and a row alone costs ten times one among sixteen."""
+LULL_SECS = 0.05
+"""Without a new object, and senders have paused: no sender waits for this, and a row alone costs ten times one among
+sixteen."""
+SENDERS_FIRST_SECS = 1.0
+"""Rows wait no longer for a pause, however long senders go on."""
+SENDERS_FIRST_BYTES = 256 * 1024 * 1024
+"""Nor with more than this waiting, which must still be in the page cache when it is hashed."""
 COMMIT_TIMEOUT_SECS = 30.0
 RETRY_SECS = 1.0
 SETTLE_SECS = 30.0
@@ -79,6 +83,8 @@ class Index:
         self._done = 0
         self._failures = 0
         self._arrived = asyncio.Event()
+        self._asked_for = asyncio.Event()
+        """Somebody waits for rows."""
         self._tried = asyncio.Condition()
         """Of every commit, whatever came of it."""
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +92,10 @@ class Index:
     @property
     def is_behind(self) -> bool:
         return len(self._waiting) >= WAITING_LIMIT
+
+    @property
+    def _added(self) -> int:
+        return self._done + len(self._waiting)
 
     @property
     def _waiting_bytes(self) -> int:
@@ -110,7 +120,9 @@ class Index:
 
     async def settled(self) -> None:
         """Waits for the rows of what was added until now, and no longer for a database that is away."""
-        added, failures = self._done + len(self._waiting), self._failures
+        added, failures = self._added, self._failures
+        if self._waiting:
+            self._asked_for.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECS), self._tried:
                 await self._tried.wait_for(
@@ -151,26 +163,48 @@ class Index:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            if len(self._waiting) < ENOUGH and self._waiting_bytes < BATCH_BYTES:
-                await asyncio.sleep(GATHER_SECS)
-            batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
-            try:
-                await self._raise_damaged(self._damaged)
-                self._damaged.clear()
-                committed = await self._record(batch)
-            except FAILED as error:
-                end_if_cancelled()
-                _log.warning("channel %s: objects wait for the index: %s", self._channel, type(error).__name__)
-                self._failures += 1
-                await self._tell()
-                await asyncio.sleep(RETRY_SECS)
-                continue
-            del self._waiting[: len(batch)]
-            self._done += len(batch)
+            await self._until_lull()
+            due = self._added
+            while self._done < due:
+                await self._commit_next()
             if not self._waiting:
                 self._arrived.clear()
-            self._on_committed(committed)
+
+    async def _until_lull(self) -> None:
+        """Returns when senders pause, when enough has waited for that, or when somebody asks for the rows."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + SENDERS_FIRST_SECS
+        added = -1
+        while (
+            added != self._added
+            and self._waiting_bytes < SENDERS_FIRST_BYTES
+            and (left_secs := latest - loop.time()) > 0
+            and not self._asked_for.is_set()
+        ):
+            added = self._added
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LULL_SECS, left_secs)):
+                    await self._asked_for.wait()
+        self._asked_for.clear()
+
+    async def _commit_next(self) -> None:
+        """Commits rows of the oldest that wait; when the database says no, they wait on."""
+        batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
+        try:
+            await self._raise_damaged(self._damaged)
+            self._damaged.clear()
+            committed = await self._record(batch)
+        except FAILED as error:
+            end_if_cancelled()
+            _log.warning("channel %s: objects wait for the index: %s", self._channel, type(error).__name__)
+            self._failures += 1
             await self._tell()
+            await asyncio.sleep(RETRY_SECS)
+            return
+        del self._waiting[: len(batch)]
+        self._done += len(batch)
+        self._on_committed(committed)
+        await self._tell()
 
     async def _next(self) -> list[Kept]:
         """The oldest that wait, with their hashes, which stay with them should they wait on."""
@@ -180,7 +214,7 @@ class Index:
             if count and size > BATCH_BYTES:
                 break
             count += 1
-        batch = await self._hashing.hashed(self._waiting[:count], self._waiting_bytes)
+        batch = await self._hashing.hashed(self._waiting[:count])
         there = {(kept.segment, kept.head.place) for kept in batch}
         self._damaged += [kept.head for kept in self._waiting[:count] if (kept.segment, kept.head.place) not in there]
         self._waiting[:count] = batch

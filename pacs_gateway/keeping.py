@@ -48,7 +48,7 @@ class Keeping:
         self._on_stored = on_stored
         self._spool = Spool(objects, channel, draw)
         self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
-        self._hashing = Hashing(channel, clock)
+        self._hashing = Hashing(channel)
         self._index = Index(pool, channel, self._hashing, clock, self._committed)
         self._settling = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
         self.reception = SpoolReception(self._spool, self._index, self._settling, clock)

@@ -8,12 +8,15 @@ from io import BytesIO
 from pathlib import Path
 
 import asyncpg
+import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.filereader import _read_file_meta_info, read_file_meta_info
 from pynetdicom import AE, _config, build_context
 
-from engine.errors import StorageError
+from engine.errors import HutongError, StorageError
+from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import Objects, open_object
+from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.record import GENERATION_BYTES
 from pacs_gateway.segments.segment import SUFFIX, Segment
 
@@ -110,3 +113,28 @@ def spooled(objects: Path) -> list[str]:
         found += [head.sop_uid for head in segment.heads()]
         segment.close()
     return sorted(found)
+
+
+def announced(file: Path) -> Announced:
+    sent = pydicom.dcmread(file, stop_before_pixels=True)
+    return Announced(
+        sop_class_uid=str(sent.SOPClassUID),
+        sop_instance_uid=str(sent.SOPInstanceUID),
+        transfer_syntax_uid=str(sent.file_meta.TransferSyntaxUID),
+        calling_ae="DR_BAISHI",
+        called_ae="HUTONG",
+        facility="baishi",
+        peer="DR_BAISHI@127.0.0.1:4711",
+    )
+
+
+async def keep(keeping: Keeping, file: Path, piece_bytes: int = 100) -> None:
+    data = memoryview(data_set_of(file))
+    arriving = keeping.reception.begin(announced(file))
+    try:
+        for at in range(0, len(data), piece_bytes):
+            arriving.write([data[at : at + piece_bytes]])
+    except HutongError:
+        arriving.abandon()
+        raise
+    await arriving.finish()

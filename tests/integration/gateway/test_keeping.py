@@ -17,15 +17,14 @@ import pydicom
 import pytest
 
 from engine import clock
-from engine.errors import HutongError, ParseError, StorageError
+from engine.errors import ParseError, StorageError
 from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import Objects, open_object
-from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.record import NAME_AT, PAGE
 from pacs_gateway.segments.segment import Segment
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import PATIENCE_SECS, data_set_of, indexed, spooled, until
+from tests.integration.gateway.sending import PATIENCE_SECS, announced, data_set_of, indexed, keep, spooled, until
 
 Open = Callable[[], Awaitable[Keeping]]
 
@@ -46,31 +45,6 @@ async def start(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[Open]:
 @pytest.fixture
 async def keeping(start: Open) -> Keeping:
     return await start()
-
-
-def announced(file: Path) -> Announced:
-    sent = pydicom.dcmread(file, stop_before_pixels=True)
-    return Announced(
-        sop_class_uid=str(sent.SOPClassUID),
-        sop_instance_uid=str(sent.SOPInstanceUID),
-        transfer_syntax_uid=str(sent.file_meta.TransferSyntaxUID),
-        calling_ae="DR_BAISHI",
-        called_ae="HUTONG",
-        facility="baishi",
-        peer="DR_BAISHI@127.0.0.1:4711",
-    )
-
-
-async def send(keeping: Keeping, file: Path, piece_bytes: int = 100) -> None:
-    data = memoryview(data_set_of(file))
-    arriving = keeping.reception.begin(announced(file))
-    try:
-        for at in range(0, len(data), piece_bytes):
-            arriving.write([data[at : at + piece_bytes]])
-    except HutongError:
-        arriving.abandon()
-        raise
-    await arriving.finish()
 
 
 async def shelved(pool: asyncpg.Pool, objects: Path, count: int) -> None:
@@ -96,7 +70,7 @@ async def test_an_object_is_indexed_and_then_only_in_the_store(
     keeping: Keeping, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     file = radiograph()
-    await send(keeping, file)
+    await keep(keeping, file)
     await shelved(pool, objects, 1)
     assert await holds(pool, objects, file)
     assert not [path for path in (objects / "store" / ".unfinished").rglob("*") if path.is_file()]
@@ -109,7 +83,7 @@ async def test_objects_of_many_associations_are_all_kept(
 
     async def association(lane: int) -> None:
         for file in files[lane::8]:
-            await send(keeping, file, piece_bytes=64 + lane)
+            await keep(keeping, file, piece_bytes=64 + lane)
 
     await asyncio.gather(*(association(lane) for lane in range(8)))
     await shelved(pool, objects, 40)
@@ -123,7 +97,7 @@ async def test_a_reader_gets_an_object_from_the_spool_while_the_store_is_away(
     (objects / "store").write_text("no folder")
     files = [radiograph() for _ in range(3)]
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
 
     async def told() -> bool:
         return "objects stay in the spool" in caplog.text and len(await indexed(pool)) == 3
@@ -142,7 +116,7 @@ async def test_an_object_that_is_read_while_it_is_moved_leaves_the_spool_once_it
 ) -> None:
     (objects / "store").write_text("no folder")
     file = radiograph()
-    await send(keeping, file)
+    await keep(keeping, file)
     await keeping.settled()
     (row,) = (await indexed(pool)).values()
     with open_object(Objects(objects), row["location"]) as reader:
@@ -161,7 +135,7 @@ async def test_who_waits_for_rows_has_them_however_slow_the_database_is(
 ) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("lock table instance in exclusive mode")
-        await send(keeping, radiograph())
+        await keep(keeping, radiograph())
         waiting = asyncio.create_task(keeping.settled())
         done, _ = await asyncio.wait([waiting], timeout=0.1)
         assert done == set()
@@ -175,7 +149,7 @@ async def test_who_waits_for_rows_does_not_wait_for_a_database_that_is_away(
     monkeypatch.setattr(indexing, "SETTLE_SECS", 3600.0)
     monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     await pool.execute("alter table instance rename to instance_elsewhere")
-    await send(keeping, radiograph())
+    await keep(keeping, radiograph())
     async with asyncio.timeout(PATIENCE_SECS):
         await keeping.settled()
 
@@ -185,7 +159,7 @@ async def test_an_object_is_taken_while_the_database_is_away_and_indexed_when_it
 ) -> None:
     await pool.execute("alter table instance rename to instance_elsewhere")
     file = radiograph()
-    await send(keeping, file)
+    await keep(keeping, file)
 
     async def told() -> bool:
         return "objects wait for the index" in caplog.text
@@ -204,7 +178,7 @@ async def test_what_had_no_row_when_the_process_ended_has_one_before_the_next_ta
     await pool.execute("alter table instance rename to instance_elsewhere")
     files = [radiograph() for _ in range(5)]
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
     await keeping.close()
     await pool.execute("alter table instance_elsewhere rename to instance")
     assert await indexed(pool) == {}
@@ -231,7 +205,7 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_
     await pool.execute("alter table instance rename to instance_elsewhere")
     files = [radiograph() for _ in range(3)]
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
     await keeping.close()
     await pool.execute("alter table instance_elsewhere rename to instance")
     (path,) = objects.glob("spool/*/*/*.segment")
@@ -268,7 +242,7 @@ async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_check
     await pool.execute("alter table instance rename to instance_elsewhere")
     files = [radiograph() for _ in range(3)]
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
     await keeping.close()
     await pool.execute("alter table instance_elsewhere rename to instance")
     (path,) = objects.glob("spool/*/*/*.segment")
@@ -302,7 +276,7 @@ async def test_one_row_that_the_database_never_takes_does_not_hold_back_the_othe
     )
     await pool.execute("create trigger refuse before insert on instance for each row execute function refuse()")
     files = [radiograph(Modality="XX" if number == 2 else "CR") for number in range(5)]
-    await asyncio.gather(*(send(keeping, file) for file in files))
+    await asyncio.gather(*(keep(keeping, file) for file in files))
 
     async def the_others() -> bool:
         return len(await indexed(pool)) == 4 and "its row cannot be written" in caplog.text
@@ -320,7 +294,7 @@ async def test_while_the_flush_is_slow_nothing_is_finished_and_the_loop_goes_on(
         flush(descriptor)
 
     monkeypatch.setattr("os.fdatasync", slow)
-    sending = [asyncio.create_task(send(keeping, radiograph())) for _ in range(20)]
+    sending = [asyncio.create_task(keep(keeping, radiograph())) for _ in range(20)]
     done, _ = await asyncio.wait(sending, timeout=0.1)
     assert done == set()
     assert await indexed(pool) == {}
@@ -334,7 +308,7 @@ async def test_an_object_whose_flush_failed_is_refused_and_nowhere(
 ) -> None:
     keeping = await start()
     kept = radiograph()
-    await send(keeping, kept)
+    await keep(keeping, kept)
 
     def failing(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -342,9 +316,9 @@ async def test_an_object_whose_flush_failed_is_refused_and_nowhere(
     with monkeypatch.context() as patched:
         patched.setattr("os.fdatasync", failing)
         with pytest.raises(StorageError):
-            await send(keeping, radiograph())
+            await keep(keeping, radiograph())
     again = radiograph()
-    await send(keeping, again)
+    await keep(keeping, again)
     await keeping.close()
     await start()
     await shelved(pool, objects, 2)
@@ -360,7 +334,7 @@ async def test_an_object_that_ends_early_is_refused_and_nowhere(
     arriving.write([data[:-1]])
     with pytest.raises(ParseError):
         await arriving.finish()
-    await send(keeping, file)
+    await keep(keeping, file)
     await shelved(pool, objects, 1)
 
 
@@ -372,7 +346,7 @@ async def test_an_abandoned_object_is_nowhere_and_its_place_is_used_again(
         arriving = keeping.reception.begin(announced(file))
         arriving.write([memoryview(data_set_of(file))])
         arriving.abandon()
-    await send(keeping, file)
+    await keep(keeping, file)
     await shelved(pool, objects, 1)
     assert len(list(objects.glob("spool/*/*/*.segment"))) == 1
 
@@ -381,7 +355,7 @@ async def test_a_large_object_is_hashed_whole(
     keeping: Keeping, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     file = radiograph(PixelData=os.urandom(6_000_000), Rows=1500, Columns=2000)
-    await send(keeping, file, piece_bytes=300_000)
+    await keep(keeping, file, piece_bytes=300_000)
     await shelved(pool, objects, 1)
     assert await holds(pool, objects, file)
 
@@ -392,13 +366,13 @@ async def test_while_too_much_waits_for_the_index_more_is_refused(
     monkeypatch.setattr(indexing, "WAITING_LIMIT", 3)
     await pool.execute("alter table instance rename to instance_elsewhere")
     for _ in range(3):
-        await send(keeping, radiograph())
+        await keep(keeping, radiograph())
     file = radiograph()
     with pytest.raises(StorageError, match="wait for the index"):
-        await send(keeping, file)
+        await keep(keeping, file)
     await pool.execute("alter table instance_elsewhere rename to instance")
     await shelved(pool, objects, 3)
-    await send(keeping, file)
+    await keep(keeping, file)
     await shelved(pool, objects, 4)
 
 
@@ -410,7 +384,7 @@ async def test_identical_bytes_are_one_object_and_other_bytes_are_kept_apart(
     uids = {keyword: sent[keyword].value for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")}
     other = radiograph(**uids, PatientName="Other^Person")
     for file in (first, first, other, first, other):
-        await send(keeping, file)
+        await keep(keeping, file)
 
     async def both() -> bool:
         there = list((objects / "store").rglob("*.dcm"))
@@ -429,9 +403,9 @@ async def test_a_small_disk_refuses_what_has_no_room_and_goes_on_when_there_is(
     await keeping.start()
     try:
         with pytest.raises(StorageError, match="No space left"):
-            await send(keeping, radiograph(PixelData=bytes(7_000_000), Rows=1750, Columns=2000), 100_000)
+            await keep(keeping, radiograph(PixelData=bytes(7_000_000), Rows=1750, Columns=2000), 100_000)
         file = radiograph(PixelData=bytes(600_000), Rows=600, Columns=500)
-        await send(keeping, file, 100_000)
+        await keep(keeping, file, 100_000)
         await shelved(pool, small_disk, 1)
         assert await holds(pool, small_disk, file)
     finally:
@@ -446,7 +420,7 @@ async def test_what_has_its_row_is_moved_after_a_start_without_being_read_before
     files = [radiograph() for _ in range(3)]
     keeping = await start()
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
     await keeping.close()
     assert len(await indexed(pool)) == 3
     (objects / "store").unlink()
@@ -482,7 +456,7 @@ async def test_an_object_that_is_not_what_was_written_gets_no_row_and_is_told(
         return taken
 
     monkeypatch.setattr(Segment, "read", spoils_the_first)
-    await send(keeping, bad)
+    await keep(keeping, bad)
 
     async def told() -> bool:
         return "stays in the spool without an index row: an object could not be read back" in caplog.text
@@ -495,7 +469,7 @@ async def test_an_object_that_is_not_what_was_written_gets_no_row_and_is_told(
         return [tuple(row) for row in rows] == [("object-damaged", "error", f"Instance/{uid}", "imaging")]
 
     await until(found)
-    await send(keeping, good)
+    await keep(keeping, good)
 
     async def the_good_one() -> bool:
         return set(await indexed(pool)) == {announced(good).sop_instance_uid}
@@ -507,12 +481,13 @@ async def test_an_object_that_is_not_what_was_written_gets_no_row_and_is_told(
 async def test_what_was_answered_but_not_hashed_when_the_process_ended_has_its_row_after_the_next_start(
     start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "GATHER_SECS", 3600)
+    monkeypatch.setattr(indexing, "LULL_SECS", 3600)
+    monkeypatch.setattr(indexing, "SENDERS_FIRST_SECS", 3600)
     monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     keeping = await start()
     files = [radiograph() for _ in range(3)]
     for file in files:
-        await send(keeping, file)
+        await keep(keeping, file)
     await keeping.close()
     assert await indexed(pool) == {}
     monkeypatch.undo()
