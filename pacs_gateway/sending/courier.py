@@ -125,10 +125,12 @@ class Courier:
             if outcome.again is not None:
                 pause = self._endpoint.retry.pause(0 if outcome.progress else due.attempts)
                 await outbox.postponed(connection, due, outcome.again.code, outcome.again.message, at + pause, at)
+            elif outcome.paused:
+                pass  # it stays owed, and what was refused is offered once more with the rest
             elif outcome.refused:
                 await outbox.refused(connection, due, "objects-refused", outcome.refused, at)
                 await findings.raise_many(connection, [_refused(due, outcome.refused)], at)
-            elif not outcome.paused:
+            else:
                 await outbox.delivered(connection, due, outcome.said.encode(), at)
         self._remember_how_it_went(due, outcome, at)
 

@@ -77,7 +77,7 @@ class Errands:
             again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
         async with turns.transaction() as connection:
             taken = await imaging_outbox.taken(connection, self._endpoint.name, study)
-            if any(one.rejects for one in unsent) and again is None:
+            if any(one.rejects for one in unsent) and again is None and not sending.sent.paused:
                 await self._tell_of_rejections(connection, study, sending.sent)
             if self._endpoint.commits and again is None:
                 await entrust(connection, self._endpoint.name, study.study_uid, study.facility, self._clock())

@@ -327,6 +327,31 @@ async def test_a_window_that_closes_within_a_study_keeps_the_rest_for_the_next(
     assert pacs.offered == study
 
 
+async def test_an_object_refused_before_the_window_closed_keeps_nothing_from_the_next_window(
+    study: list[str], pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int
+) -> None:
+    now = [datetime(2030, 1, 1, 21, 59, tzinfo=UTC)]
+    await owe_study(pool, STUDY)
+    with system(free_port) as pacs:
+
+        def close(event: Any) -> None:
+            if event.request.AffectedSOPInstanceUID == uid(2):
+                now[0] = datetime(2030, 1, 1, 22, 0, tzinfo=UTC)
+
+        pacs.answers = {uid(1): [CANNOT_UNDERSTAND] * 2}
+        pacs.before = close
+        night = endpoint(free_port, windows=["22:00-06:00"])
+        async with sending(database_url, objects, night, lambda: now[0]):
+            await until(lambda: _taken(pool, 1))
+            assert pacs.offered == study[:2]
+            now[0] = datetime(2030, 1, 2, 14, 0, tzinfo=UTC)
+            await until(lambda: _taken(pool, 5))
+            await delivery_reaches(pool, "refused", STUDY)
+    assert pacs.offered == [*study, uid(1)]
+    (finding,) = await pool.fetch("select text from finding")
+    assert "5 of 6 objects have arrived; 1 refused: C001" in finding["text"]
+
+
 async def _taken(pool: asyncpg.Pool, number: int) -> bool:
     return bool(await pool.fetchval("select count(*) >= $1 from sent_instance where taken", number))
 

@@ -12,10 +12,16 @@ import pydicom
 import pytest
 
 from engine.clock import now
-from engine.store import delivery_list
+from engine.store import delivery_list, imaging_outbox
 from engine.store.delivery_list import Choice
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.location import Objects
+from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.rejections.note import KEY_OBJECT_SELECTION, Note, Rejected, note_in
+from pacs_gateway.scu.peer import Peer
+from pacs_gateway.sending.encoding import Encoder
+from pacs_gateway.sending.errands import Errands
+from pacs_gateway.sending.outcome import Turns
 from tests.integration.gateway import owing
 from tests.integration.gateway.conftest import channel
 from tests.integration.gateway.owing import sending, system
@@ -140,6 +146,28 @@ async def test_a_system_that_does_not_take_notes_is_a_finding_until_it_does(
             await in_state(owed, "delivered")
     assert len(mended.held) == 1
     assert await open_findings(owed) == []
+
+
+async def test_a_note_that_was_not_offered_before_the_window_closed_has_not_arrived(
+    owed: Desk, database_url: str, free_port: int
+) -> None:
+    to = owing.endpoint(free_port)
+    with system(free_port, classes=[DX]) as pacs:
+        async with sending(database_url, owed.objects, to):
+            await in_state(owed, "refused")
+        await again(owed)
+        stored = Objects(owed.objects)
+        encoder = Encoder(lambda content: StoredDataSet(stored, content))
+        errands = Errands(to, Peer.at(to, None), encoder, None, now)
+        async with owed.pool.acquire() as connection:
+            due = await imaging_outbox.due(connection, to.name, now(), apart_from=(), only_urgent=False)
+            assert due is not None
+            what = imaging_outbox.read_payload(due.payload)
+            outcome = await errands.perform(due, what, Turns(connection), urgent=False, may_go_on=lambda: False)
+        await encoder.close()
+    assert outcome.paused
+    assert pacs.offered == []
+    assert "rejection-note-refused" in await open_findings(owed)
 
 
 async def again(desk: Desk) -> None:
