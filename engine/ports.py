@@ -79,16 +79,14 @@ class Sender(Protocol):
 class Finished:
     """A finished object on its way into the object store.
 
-    key      relative path without `..`
-    data_at  how many bytes stand before its data set
-    sha256   of the data set, which is the rest
-    opened   opens its file, to be read from the first byte
+    key        relative path without `..`
+    stands_in  tells whether a file holds it, read from the first byte: its data set, behind whatever head
+    opened     opens its file, to be read from the first byte
     """
 
     key: str
     length: int
-    data_at: int
-    sha256: bytes
+    stands_in: Callable[[BinaryIO], bool]
     opened: Callable[[], BinaryIO]
 
 

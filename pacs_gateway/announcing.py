@@ -53,7 +53,7 @@ class Announcer:
         self._background = Background(f"dicom announcer {channel}")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()

@@ -1,10 +1,20 @@
-"""How does a part of the gateway go on beside the others? A task from its start to its end."""
+"""How does a part of the gateway go on beside the others? A task from its start to its end, begun anew if it breaks."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Callable, Coroutine
+from traceback import format_tb
 from typing import Any
+
+AGAIN_SECS = 5.0
+"""After what nobody foresaw."""
+
+_log = logging.getLogger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Goes on until it is cancelled; may be begun again after any of its steps."""
 
 
 class Background:
@@ -14,8 +24,8 @@ class Background:
         self._name = name
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.create_task(work, name=self._name)
+    def start(self, work: Work) -> None:
+        self._task = asyncio.create_task(self._keep_on(work), name=self._name)
 
     async def close(self) -> None:
         """Cancels it and waits until it has ended, however; nothing happens where it was never started."""
@@ -23,3 +33,14 @@ class Background:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+
+    async def _keep_on(self, work: Work) -> None:
+        while True:
+            try:
+                await work()
+                return
+            except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and what it does would stay undone
+                # Only places in our code: the text of an unexpected error may quote a patient.
+                places = "".join(format_tb(error.__traceback__))
+                _log.error("%s begins anew: %s\n%s", self._name, type(error).__name__, places)
+            await asyncio.sleep(AGAIN_SECS)

@@ -55,7 +55,7 @@ class Noticer:
         self._background = Background(f"dicom noticer {channel}")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,10 +38,12 @@ class Shelf:
             for one, path in written:
                 _flush_and_verify(path, one)
             self._give_names(written)
+            self._flush_names(objects)
         except OSError as error:
             raise StorageError(f"the object store could not take an object: {error.strerror}") from error
         finally:
-            self._sweep()
+            with suppress(OSError):  # the next one sweeps first
+                self._sweep()
 
     def open(self, key: str) -> BinaryIO:
         try:
@@ -51,7 +53,7 @@ class Shelf:
 
     def _stands(self, one: Finished) -> bool:
         try:
-            return _digest(self._folder / checked(one.key), one.data_at) == one.sha256
+            return _holds(self._path(one), one)
         except FileNotFoundError:
             return False
 
@@ -63,14 +65,22 @@ class Shelf:
         return path
 
     def _give_names(self, written: Sequence[tuple[Finished, Path]]) -> None:
-        folders = {}
         for one, path in written:
-            target = self._folder / checked(one.key)
+            target = self._path(one)
             make_folder(target.parent)
             path.rename(target)
-            folders[target.parent] = target.parent
-        for folder in folders:
+
+    def _flush_names(self, objects: Sequence[Finished]) -> None:
+        """Of those that stood there, too: a process may have ended between giving a name and flushing it."""
+        folders: set[Path] = set()
+        for one in objects:
+            parents = self._path(one).relative_to(self._folder).parents
+            folders.update(self._folder / parent for parent in parents)
+        for folder in sorted(folders, reverse=True):
             flush_folder(folder)
+
+    def _path(self, one: Finished) -> Path:
+        return self._folder / checked(one.key)
 
     def _sweep(self) -> None:
         if self._unfinished.is_dir():
@@ -86,11 +96,10 @@ def _flush_and_verify(path: Path, one: Finished) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
-    if _digest(path, one.data_at) != one.sha256:
+    if not _holds(path, one):
         raise StorageError("an object has another hash in the store than in the index", code="hash-differs")
 
 
-def _digest(path: Path, start: int) -> bytes:
+def _holds(path: Path, one: Finished) -> bool:
     with path.open("rb") as file:
-        file.seek(start)
-        return hashlib.file_digest(file, "sha256").digest()
+        return one.stands_in(file)

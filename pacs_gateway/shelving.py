@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, cast
 
-from engine.errors import StorageError
+from engine.errors import HutongError
 from engine.ports import Finished, ObjectStore
-from engine.store.statements import as_sent
 from pacs_gateway.background import Background
+from pacs_gateway.finished import finished
 from pacs_gateway.indexing import Indexed
 from pacs_gateway.segments.spool import Spool
 from pacs_gateway.waiting import Waiting
@@ -44,7 +43,7 @@ class Shelver:
         self._background = Background("dicom shelver")
 
     def start(self, store: ObjectStore) -> None:
-        self._background.start(self._run(store))
+        self._background.start(partial(self._run, store))
 
     async def close(self) -> None:
         """What is still queued stays in the spool, readable, for the next start."""
@@ -63,13 +62,14 @@ class Shelver:
             await self._quiet()
             batch = list(islice(self._queue, at_once))
             try:
-                await asyncio.to_thread(store.put, [_finished(one) for one in batch])
-            except StorageError as error:
-                _log.warning("objects stay in the spool: %s", error.message)
+                await asyncio.to_thread(store.put, _distinct(batch))
+            except (HutongError, OSError) as error:
+                why = _why(error)
+                _log.warning("objects stay in the spool: %s", why)
                 self._spool.drop_spare()  # where spool and store share a full disk, this is the room that is needed
                 self._queue.rotate(-len(batch))  # one that cannot be moved does not hold back the others
                 at_once = 1
-                await self._waiting.refused(error.message)
+                await self._waiting.refused(why)
                 await asyncio.sleep(RETRY_SECS)
                 continue
             at_once = BATCH_LIMIT
@@ -101,16 +101,12 @@ class Shelver:
             await asyncio.sleep(wait_secs)
 
 
-def _finished(one: Indexed) -> Finished:
-    head = one.kept.head
-    return Finished(
-        key=as_sent(one.row.location),
-        length=head.file_length,
-        data_at=len(head.file_head),
-        sha256=one.row.sha256,
-        opened=partial(_opened, one),
-    )
+def _distinct(batch: Sequence[Indexed]) -> list[Finished]:
+    """Each once: what came twice is one object, and goes to one place."""
+    return list({one.key: one for one in map(finished, batch)}.values())
 
 
-def _opened(one: Indexed) -> BinaryIO:
-    return cast(BinaryIO, one.kept.segment.stretch(one.kept.head))
+def _why(error: HutongError | OSError) -> str:
+    if isinstance(error, HutongError):
+        return error.message
+    return error.strerror or type(error).__name__

@@ -49,7 +49,7 @@ class StepNoticer:
         self._background = Background(f"dicom steps {channel}")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()

@@ -5,7 +5,6 @@ Read back, because a checksum that a service tells is one that it worked out ove
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import ssl
@@ -34,7 +33,6 @@ MOST_PARTS = 10_000
 CONNECTIONS = 40
 """Kept open, for readers and for what is on its way."""
 CONNECT_TIMEOUT_SECS = 5.0
-_PIECE_BYTES = 1024 * 1024
 _BUFFER_BYTES = 64 * 1024
 _MEDIA_TYPE = "application/dicom"
 _PROBE = b"hutong was here\n"
@@ -112,6 +110,15 @@ class S3ObjectStore:
         key = key_of(one.key, self._prefix)
         if self._stands(key, one):
             return
+        try:
+            self._send(key, one)
+            whole = self._holds(key, one)
+        except NotFoundError:  # it shows later what it took, or has lost it: whoever asks again will see
+            raise StorageError("the object store does not show an object that it took", code="not-shown") from None
+        if not whole:
+            raise StorageError("an object has another hash in the store than in the index", code="hash-differs")
+
+    def _send(self, key: str, one: Finished) -> None:
         with as_ours(), one.opened() as source:
             self._client.put_object(
                 self._bucket,
@@ -122,26 +129,20 @@ class S3ObjectStore:
                 part_size=max(PART_BYTES, -(-one.length // MOST_PARTS)),
                 num_parallel_uploads=1,
             )
-        if self._digest(key, one.data_at) != one.sha256:
-            raise StorageError("an object has another hash in the store than in the index", code="hash-differs")
 
     def _stands(self, key: str, one: Finished) -> bool:
-        """Whether it is there already: sent before a process ended, or while an answer was lost."""
+        """Whether it is there already: sent before a process ended, while an answer was lost, or by somebody else."""
         try:
             with as_ours():
                 there = self._client.stat_object(self._bucket, key)
-            return there.size == one.length and self._digest(key, one.data_at) == one.sha256
+            return bool(there.size) and self._holds(key, one)  # of an empty one there is no range to ask for
         except NotFoundError:
             return False
 
-    def _digest(self, key: str, start: int) -> bytes:
-        """The SHA-256 of what the service has from a byte on."""
-        digest = hashlib.sha256()
+    def _holds(self, key: str, one: Finished) -> bool:
+        """Whether the service has it whole. Raises NotFoundError and StorageError."""
         with self._opened(key) as file:
-            file.seek(start)
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
-        return digest.digest()
+            return one.stands_in(cast(BinaryIO, file))
 
     def _opened(self, key: str) -> io.BufferedReader:
         return io.BufferedReader(RangedFile(partial(self._range, key)), _BUFFER_BYTES)

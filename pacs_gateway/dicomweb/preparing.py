@@ -35,7 +35,7 @@ class Preparing:
         self._background = Background("dicomweb preparing")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()

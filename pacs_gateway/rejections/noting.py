@@ -84,7 +84,7 @@ class Noting:
         self._background = Background(f"rejection notes {channel.name}")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()

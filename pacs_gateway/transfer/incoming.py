@@ -63,7 +63,7 @@ class Incoming:
         self._background = Background("transfers")
 
     def start(self) -> None:
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         await self._background.close()
