@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
 
 from engine.clock import Clock
 from engine.ports import ObjectStore
+from pacs_gateway.flushing import Flushing
 from pacs_gateway.hashing import Hashing
 from pacs_gateway.indexing import Index, Indexed
 from pacs_gateway.receiving import SpoolReception
@@ -19,9 +19,6 @@ from pacs_gateway.segments.spool import Draw, Spool
 from pacs_gateway.shelf import Shelf
 from pacs_gateway.shelving import Shelver
 from pacs_gateway.waiting import Waiting
-
-FLUSHES = 8
-"""At once; the kernel asks the device once for all that wait."""
 
 
 class Keeping:
@@ -50,8 +47,8 @@ class Keeping:
         self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
         self._hashing = Hashing(channel)
         self._index = Index(pool, channel, self._hashing, clock, self._committed)
-        self._settling = ThreadPoolExecutor(FLUSHES, thread_name_prefix=f"dicom flush {channel}")
-        self.reception = SpoolReception(self._spool, self._index, self._settling, clock)
+        self._flushing = Flushing(channel)
+        self.reception = SpoolReception(self._spool, self._index, self._flushing, clock)
 
     async def start(self) -> None:
         """Settles what earlier processes left; then `reception` may be used.
@@ -71,7 +68,7 @@ class Keeping:
         """After the last object was answered. What is not done yet is left to the next start."""
         await self._index.close()
         await self._shelver.close()
-        await asyncio.to_thread(self._settling.shutdown)
+        await self._flushing.close()
         await self._hashing.close()
         self._spool.close()
 

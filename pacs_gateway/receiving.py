@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -15,6 +12,7 @@ import xxhash
 from engine.clock import Clock
 from engine.errors import HutongError, ParseError, StorageError
 from pacs_gateway import part10
+from pacs_gateway.flushing import Flushing
 from pacs_gateway.identify import Uids, identifying, uids_of
 from pacs_gateway.scp.reception import Announced
 from pacs_gateway.segments.record import PAGE, Head
@@ -23,8 +21,6 @@ from pacs_gateway.segments.spool import Spool
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +48,12 @@ class Follower(Protocol):
 
 
 class SpoolReception:
-    """Takes objects into a spool.
+    """Takes objects into a spool."""
 
-    settling  threads that wait for the disk; as many flushes run at once, and the kernel has the device do one for all
-              that wait
-    """
-
-    def __init__(self, spool: Spool, follower: Follower, settling: Executor, clock: Clock) -> None:
+    def __init__(self, spool: Spool, follower: Follower, flushing: Flushing, clock: Clock) -> None:
         self._spool = spool
         self._follower = follower
-        self._settling = settling
+        self._flushing = flushing
         self._clock = clock
 
     def begin(self, announced: Announced) -> ArrivingObject:
@@ -70,9 +62,9 @@ class SpoolReception:
             raise StorageError("too many objects wait for the index")
         return ArrivingObject(announced, self._spool.lend(), self)
 
-    def settle(self, segment: Segment, head: Head) -> asyncio.Future[None]:
-        """Has a thread seal and flush an object whose bytes are written."""
-        return asyncio.get_running_loop().run_in_executor(self._settling, _settle, segment, head)
+    async def settle(self, segment: Segment, head: Head) -> None:
+        """Seals and flushes an object whose bytes are written. Raises StorageError."""
+        await self._flushing.flush(segment, head, alone=self._spool.lent_count == 1)
 
     def now(self) -> int:
         """Microseconds since 1970."""
@@ -144,18 +136,6 @@ class ArrivingObject:
                 sender=announced.calling_ae,
             ),
         )
-
-
-def _settle(segment: Segment, head: Head) -> None:
-    """Blocking. On return the object is durable. Raises StorageError; then nothing of it can be found."""
-    try:
-        segment.seal(head)
-        segment.flush()
-        segment.name(head)
-    except StorageError as error:
-        _log.error("the spool did not take an object: %s", error.message)
-        segment.strike(head)
-        raise
 
 
 def _as_announced(announced: Announced, uids: Uids) -> None:

@@ -106,6 +106,11 @@ class Spool:
         self._lent.add(segment)
         return segment
 
+    @property
+    def lent_count(self) -> int:
+        """Objects that are arriving."""
+        return len(self._lent)
+
     def keep(self, segment: Segment, head: Head) -> None:
         """Takes a segment back with one more object, whose flush has returned."""
         segment.end = head.after
