@@ -42,9 +42,13 @@ def is_uid(text: str) -> bool:
     return len(text) <= LIMIT_UID and _UID.fullmatch(text) is not None
 
 
-def ae_destination(channel: str, ae_title: str) -> str:
-    """What deliveries to an application entity of a channel are owed to. No endpoint's name has a colon."""
-    return f"{_AE_DESTINATION}{channel}/{ae_title}"
+def ae_destination(channel: str, ae_title: str, facility: str = "") -> str:
+    """What deliveries to an application entity of a channel are owed to. No endpoint's name has a colon.
+
+    `facility` is said of one whose title others of the channel have too.
+    """
+    of_facility = f":{facility}" if facility else ""
+    return f"{_AE_DESTINATION}{channel}{of_facility}/{ae_title}"
 
 
 def title_of(destination: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from engine.config import DicomChannel, DicomEndpoint, Retry
-from engine.identifiers import ae_destination
 from pacs_gateway.notifying import Destination
 from pacs_gateway.scu.peer import Peer
 
@@ -31,7 +30,7 @@ def audience_of(
 ) -> Audience:
     """The entities of a channel, where they listen, and every endpoint; `contexts` are of the endpoints with TLS."""
     callers = {
-        ae_destination(channel.name, entry.ae_title): Destination(
+        channel.destination_of(entry): Destination(
             Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs), channel.ae_title, Retry()
         )
         for entry in channel.ae_entries

@@ -2,7 +2,6 @@
 
 from engine.config.community import (
     Acknowledge,
-    AeEntry,
     Centre,
     Channel,
     Community,
@@ -24,6 +23,7 @@ from engine.config.community import (
     When,
 )
 from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint, Priors, Retry, SendAs
+from engine.config.entries import AeEntry
 from engine.config.loader import load
 from engine.config.problems import InvalidConfiguration, Problem
 

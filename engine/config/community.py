@@ -14,9 +14,10 @@ from pydantic import Field, StringConstraints, model_validator
 
 from engine.config.alerts import Alerts
 from engine.config.endpoints import DicomEndpoint, Endpoint, HutongEndpoint, MllpEndpoint
+from engine.config.entries import AeEntry
 from engine.config.model import Model
 from engine.config.objects import DiskObjects, ObjectsPlace
-from engine.config.transport import Allowed, CertificateName, HttpTls, ListenerTls
+from engine.config.transport import Allowed, HttpTls, ListenerTls
 from engine.config.values import AeTitle, Charset, MessageType, Modality, Name, Port, Secs, Text
 from engine.config.windows import Window
 from engine.identifiers import ae_destination
@@ -127,32 +128,6 @@ class FolderChannel(Hl7Channel):
     max_file_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = FILE_LIMIT_BYTES
 
 
-class AeEntry(Model):
-    """An application entity that may talk to us, and the facility whose it is."""
-
-    ae_title: AeTitle
-    facility: Name
-    address: Text | None = None
-    """Host it must call from; None takes it from anywhere."""
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Where it listens at its address for objects that are moved to it (C-MOVE) and results of storage commitment;
-    None sends it neither."""
-    client_names: tuple[CertificateName, ...] = ()
-    """One of these names must stand in the certificate it shows; none named asks for no particular one."""
-    private_classes: bool = False
-    """True: it may store objects of classes that its maker has invented."""
-    queryable: bool = False
-    """True: it answers C-FIND at its address and port, and is asked what it has of each study that it sent."""
-
-    @model_validator(mode="after")
-    def _a_port_needs_its_host(self) -> AeEntry:
-        if self.port is not None and self.address is None:
-            raise ValueError("expected address beside port: the host on which it listens")
-        if self.queryable and self.port is None:
-            raise ValueError("expected address and port beside queryable: where it is asked")
-        return self
-
-
 class DicomChannel(Model):
     """DICOM, inbound: storage, verification, the modality worklist, query and retrieve."""
 
@@ -185,6 +160,14 @@ class DicomChannel(Model):
                 "expected tls.client_ca, because client_names can only be read from a verified certificate"
             )
         return self
+
+    def destination_of(self, entry: AeEntry) -> str:
+        """What is owed to one of its entities is owed to this.
+
+        Of several with one title the one with a port is called by it; what is owed to another waits apart.
+        """
+        alone = sum(one.ae_title == entry.ae_title for one in self.ae_entries) == 1
+        return ae_destination(self.name, entry.ae_title, "" if alone or entry.port is not None else entry.facility)
 
 
 Channel = MllpChannel | FolderChannel | DicomChannel
@@ -341,11 +324,7 @@ class Community(Model):
     @property
     def destinations(self) -> list[str]:
         """Everybody whom something may be owed: endpoints, and whoever calls an imaging channel under a known title."""
-        entries = [
-            ae_destination(channel.name, entry.ae_title)
-            for channel in self.dicom_channels
-            for entry in channel.ae_entries
-        ]
+        entries = [channel.destination_of(entry) for channel in self.dicom_channels for entry in channel.ae_entries]
         return [*self.endpoints, *entries]
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.config.community import Channel, Community, DicomChannel, Event, FolderChannel, Role, Route
 from engine.config.document import Document, Place
 from engine.config.endpoints import DicomEndpoint
+from engine.config.entries import indistinct
 from engine.config.problems import Problem, nearest, written
 
 
@@ -62,14 +63,10 @@ def _channel(check: _Check, channel: Channel) -> None:
         return
     if channel.default_facility is not None:
         check.name("facility", channel.default_facility, file, ("default_facility",))
-    seen: dict[str, int] = {}
     for position, entry in enumerate(channel.ae_entries):
-        place: Place = ("ae_entries", position)
-        check.name("facility", entry.facility, file, (*place, "facility"))
-        if entry.ae_title in seen:
-            first = written(("ae_entries", seen[entry.ae_title]))
-            check.say(file, (*place, "ae_title"), f"expected every AE title once; '{entry.ae_title}' stands in {first}")
-        seen.setdefault(entry.ae_title, position)
+        check.name("facility", entry.facility, file, ("ae_entries", position, "facility"))
+    for position, key, text in indistinct(channel.ae_entries):
+        check.say(file, ("ae_entries", position, key), text)
 
 
 def _told_of(check: _Check, endpoint: DicomEndpoint) -> None:

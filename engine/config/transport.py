@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -85,11 +85,19 @@ def allows(networks: tuple[Network, ...], address: str) -> bool:
     if not networks:
         return True
     try:
-        peer = ip_address(address.partition("%")[0])
+        peer = host_address(address)
     except ValueError:
         return False
-    mapped = getattr(peer, "ipv4_mapped", None)
-    return any((mapped or peer) in network for network in networks)
+    return any(peer in network for network in networks)
+
+
+def host_address(host: str) -> IPv4Address | IPv6Address:
+    """An address without its zone; an IPv4 caller of an IPv6 listener as the IPv4 address it is.
+
+    Raises ValueError for the name of a host.
+    """
+    address = ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def certificate_names(certificate: dict[str, Any]) -> Iterator[str]:

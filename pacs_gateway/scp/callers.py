@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from engine.config import AeEntry, DicomChannel
-from engine.config.transport import certificate_names
+from engine.config.transport import certificate_names, host_address
+from engine.identifiers import ae_destination
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An application entity that was let in.
 
+    destination      what is owed to it is owed to this
     private_classes  whether it may store objects of classes that are not the standard's
     """
 
     ae_title: str
     facility: str
+    destination: str
     private_classes: bool = False
 
 
@@ -28,20 +30,29 @@ class Callers:
     """The entries of one channel."""
 
     def __init__(self, channel: DicomChannel) -> None:
-        self._entries = {entry.ae_title: entry for entry in channel.ae_entries}
-        self._default_facility = channel.default_facility
+        self._channel = channel
+        self._entries: dict[str, list[AeEntry]] = {}
+        for entry in channel.ae_entries:
+            self._entries.setdefault(entry.ae_title, []).append(entry)
         self._names = channel.tls.client_names if channel.tls is not None else ()
 
     async def admit(self, ae_title: str, host: str, certificate: dict[str, Any] | None) -> Caller | None:
-        """None refuses. Waits only where an entry's address is the name of a host."""
+        """By the first entry of the title that fits; None refuses. Waits only where an address is a host's name."""
         if not _carries(self._names, certificate):
             return None
-        entry = self._entries.get(ae_title)
-        if entry is None:
-            return Caller(ae_title, self._default_facility) if self._default_facility is not None else None
-        if not _carries(entry.client_names, certificate) or not await _calls_from_its_host(entry, host):
+        entries = self._entries.get(ae_title)
+        if entries is None:
+            return self._in_no_entry(ae_title)
+        for entry in entries:
+            if _carries(entry.client_names, certificate) and await _calls_from_its_host(entry, host):
+                return Caller(ae_title, entry.facility, self._channel.destination_of(entry), entry.private_classes)
+        return None
+
+    def _in_no_entry(self, ae_title: str) -> Caller | None:
+        facility = self._channel.default_facility
+        if facility is None:
             return None
-        return Caller(ae_title, entry.facility, entry.private_classes)
+        return Caller(ae_title, facility, ae_destination(self._channel.name, ae_title))
 
 
 def _carries(names: tuple[str, ...], certificate: dict[str, Any] | None) -> bool:
@@ -52,19 +63,13 @@ def _carries(names: tuple[str, ...], certificate: dict[str, Any] | None) -> bool
 async def _calls_from_its_host(entry: AeEntry, host: str) -> bool:
     if entry.address is None:
         return True
-    caller = _plain(host)
+    caller = host_address(host)
     try:
-        return _plain(entry.address) == caller
+        return host_address(entry.address) == caller
     except ValueError:
         pass  # it is a name
     try:
         known = await asyncio.get_running_loop().getaddrinfo(entry.address, None, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return any(_plain(str(address[0])) == caller for *_, address in known)
-
-
-def _plain(host: str) -> IPv4Address | IPv6Address:
-    """An address without its zone; a IPv4 caller of an IPv6 listener as the IPv4 address it is."""
-    address = ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+    return any(host_address(str(address[0])) == caller for *_, address in known)

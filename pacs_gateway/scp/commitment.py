@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from engine.clock import Clock
 from engine.errors import ParseError, StorageError
 from engine.finding import Finding
-from engine.identifiers import ae_destination
 from engine.store import commitments, findings
 from engine.store.commitments import KEPT, Named
 from engine.store.database import FAILED, Connection, end_if_cancelled
@@ -71,7 +70,7 @@ class CommitmentRequests:
                     transaction_uid=transaction_uid,
                     channel=self._channel,
                     facility=caller.facility,
-                    other=ae_destination(self._channel, caller.ae_title),
+                    other=caller.destination,
                     instances=instances,
                     at=at,
                 )

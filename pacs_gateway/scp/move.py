@@ -12,6 +12,7 @@ from itertools import count
 
 from engine.config import DicomChannel
 from engine.errors import DeliveryError, HutongError
+from engine.identifiers import ae_destination
 from engine.store.imaging_query import Content
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
@@ -35,7 +36,7 @@ class Move:
         self._channel = channel
         self._archive = archive
         self._destinations = {
-            entry.ae_title: Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs)
+            channel.destination_of(entry): Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs)
             for entry in channel.ae_entries
             if entry.address is not None and entry.port is not None
         }
@@ -53,7 +54,7 @@ class _Moving(Retrieval):
     ) -> None:
         super().__init__(channel.name, request, MOVE[request.sop_class], archive)
         self._ae_title = channel.ae_title
-        self._destination = destinations.get(request.command.text(Element.MOVE_DESTINATION))
+        self._destination = destinations.get(_named(channel, request))
 
     async def answer(self, answers: Answers) -> None:
         command = self._request.command
@@ -79,6 +80,12 @@ class _Moving(Retrieval):
         except DeliveryError as error:
             return _Nowhere(error.message)
         return _There(requestor, self._archive, self._request)
+
+
+def _named(channel: DicomChannel, request: Request) -> str:
+    """Whom the request wants to be sent to. Who names its own title means itself, and none that shares the title."""
+    caller, title = request.caller, request.command.text(Element.MOVE_DESTINATION)
+    return caller.destination if title == caller.ae_title else ae_destination(channel.name, title)
 
 
 class _There:

@@ -66,10 +66,10 @@ class QueryableSender:
         return named
 
 
-def senders_of(channel: DicomChannel) -> dict[str, QueryableSender]:
-    """Who is asked, by AE title."""
+def senders_of(channel: DicomChannel) -> dict[tuple[str, str], QueryableSender]:
+    """Who is asked, by AE title and facility."""
     return {
-        entry.ae_title: QueryableSender(
+        (entry.ae_title, entry.facility): QueryableSender(
             Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs), channel.ae_title
         )
         for entry in channel.ae_entries

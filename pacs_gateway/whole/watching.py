@@ -44,10 +44,12 @@ class Sender(Protocol):
 class Watcher:
     """Judges the studies of one channel.
 
-    senders  those that are asked, by AE title
+    senders  those that are asked, by AE title and facility
     """
 
-    def __init__(self, pool: asyncpg.Pool, channel: DicomChannel, senders: Mapping[str, Sender], clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, channel: DicomChannel, senders: Mapping[tuple[str, str], Sender], clock: Clock
+    ) -> None:
         self._pool = pool
         self._channel = channel.name
         self._patience = Patience(
@@ -102,7 +104,7 @@ class Watcher:
             if facts is None:
                 return
             at = self._clock()
-            sender = self._senders.get(ae_title(facts.peer)) if may_ask else None
+            sender = self._senders.get((ae_title(facts.peer), facility)) if may_ask else None
             if sender is not None and is_to_be_asked(facts, self._patience, at):
                 self._ask(study, facts, sender)
                 return

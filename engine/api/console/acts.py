@@ -17,11 +17,10 @@ Operator = Annotated[Caller, Depends(needs(Role.ADMIN, Role.INTEGRATOR))]
 ReasonText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]*$")
 ]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Destination = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9._-]{0,63}|ae:[a-z0-9][a-z0-9._-]{0,63}/[^\x00-\x1f]{1,16})$")
-]
-"""An endpoint, or who calls an imaging channel (`ae:CHANNEL/TITLE`)."""
+_NAME = "[a-z0-9][a-z0-9._-]{0,63}"
+Name = Annotated[str, StringConstraints(pattern=rf"^{_NAME}$")]
+Destination = Annotated[str, StringConstraints(pattern=rf"^({_NAME}|ae:{_NAME}(:{_NAME})?/[^\x00-\x1f]{{1,16}})$")]
+"""An endpoint, or who calls an imaging channel (`ae:CHANNEL/TITLE`, `ae:CHANNEL:FACILITY/TITLE`)."""
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,80}$")]
 Rule = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 MessageType = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,8}(\^[A-Z0-9]{2,8})?$")]

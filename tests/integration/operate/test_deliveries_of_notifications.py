@@ -56,6 +56,14 @@ async def test_they_are_listed_by_destination_and_sent_again_in_bulk(hub: Hub, i
     assert not [one for one in status if one["endpoint"].startswith("ae:") and one["endpoint"] != MODALITY]
 
 
+async def test_of_devices_with_one_title_each_has_its_own_line(hub: Hub, it: httpx.AsyncClient) -> None:
+    namesake = "ae:imaging:baishi/DR_BAISHI"
+    for destination in (MODALITY, namesake):
+        await owe(hub, destination)
+    found = await it.get("/api/deliveries", params={"endpoint": namesake})
+    assert [one["endpoint"] for one in found.json()["deliveries"]] == [namesake]
+
+
 async def test_a_destination_that_is_none_is_no_filter(it: httpx.AsyncClient) -> None:
     for name in ("ae:imaging", "ae:imaging/", "ae:imaging/A_TITLE_THAT_IS_FAR_TOO_LONG", "'; drop table delivery"):
         assert (await it.get("/api/deliveries", params={"endpoint": name})).status_code in (400, 422), name

@@ -45,7 +45,7 @@ class Scene:
         self.sender = Asked()
 
     def watcher(self, *, asks: bool = False) -> Watcher:
-        return Watcher(self.pool, CHANNEL, {"CT": self.sender} if asks else {}, lambda: self.now)
+        return Watcher(self.pool, CHANNEL, {("CT", "baishi"): self.sender} if asks else {}, lambda: self.now)
 
     def after(self, secs: float) -> None:
         self.now += timedelta(seconds=secs)

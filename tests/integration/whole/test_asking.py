@@ -118,7 +118,7 @@ async def test_a_gateway_of_ours_is_asked_too(scene: Scene, archive: Gateway) ->
     entry = AeEntry(ae_title="CT", facility="baishi", address="127.0.0.1", port=archive.port, queryable=True)
     (sender,) = senders_of(CHANNEL.model_copy(update={"ae_entries": (entry,)})).values()
     assert await sender.holds(STUDY) == [*named(1, 2), COUNTED]
-    watcher = Watcher(scene.pool, CHANNEL, {"CT": sender}, lambda: scene.now)
+    watcher = Watcher(scene.pool, CHANNEL, {("CT", "baishi"): sender}, lambda: scene.now)
     scene.after(60)
     await watcher.look()
     await watcher.settled()

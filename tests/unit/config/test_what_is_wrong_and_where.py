@@ -174,8 +174,8 @@ WRONG_NAMES = [
     ("channels/baishi-his.yaml", "port: 2576", "port: 8080",
         "channels/baishi-his.yaml:4: port: expected a port of its own; 8080 is already http"),
     ("channels/imaging.yaml", "ae_title: US_BAISHI", "ae_title: DR_BAISHI",
-        "channels/imaging.yaml:8: ae_entries[2].ae_title: expected every AE title once; "
-        "'DR_BAISHI' stands in ae_entries[1]"),
+        "channels/imaging.yaml:8: ae_entries[2].ae_title: expected ae_entries[1] to have an address or client_names, "
+        "because it takes every caller of the title 'DR_BAISHI'"),
 ]  # fmt: skip
 
 

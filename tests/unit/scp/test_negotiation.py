@@ -40,7 +40,7 @@ NO_CLASS, NO_SYNTAX, REFUSED = (
     ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED,
     ContextResult.USER_REJECTION,
 )
-CALLER = Caller("CT1", "baishi")
+CALLER = Caller("CT1", "baishi", "ae:imaging/CT1")
 
 
 class NoReception:
@@ -153,7 +153,7 @@ def test_every_storage_class_is_taken_in_every_standard_encoding() -> None:
     ],
 )
 def test_private_classes_are_those_that_are_not_the_standards(sop_class: str, stores: bool) -> None:
-    allowed = Caller("CT1", "baishi", private_classes=True)
+    allowed = Caller("CT1", "baishi", "ae:imaging/CT1", private_classes=True)
     assert bool(SERVICES.transfer_syntaxes(sop_class, allowed)) is stores
     assert not SERVICES.transfer_syntaxes(sop_class, CALLER)
 
