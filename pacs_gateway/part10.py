@@ -12,6 +12,8 @@ IMPLEMENTATION_VERSION_NAME = "HUTONG"
 _PREAMBLE = bytes(128) + b"DICM"
 _GROUP_LENGTH = struct.Struct("<HH2sHI")
 _ELEMENT = struct.Struct("<HH2sH")
+DATA_SET_OFFSET_BYTES = len(_PREAMBLE) + _GROUP_LENGTH.size
+"""Of the beginning of a file: what `data_set_offset` needs."""
 _VERSION = struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01"
 
 

@@ -1,4 +1,4 @@
-"""Which answer holds some frames of an image, or one long value of an object? Stretches of its file, as they stand."""
+"""Which answer holds some frames of an image, or one long value of an object? Stretches of it, as they stand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.pixels import OCTET_STREAM, Frames, frames_of
 from pacs_gateway.dicomweb.sending import Part
+from pacs_gateway.dicomweb.unchanged import unless_had
 from pacs_gateway.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN
 
 MOST_FRAMES = 10_000
 """Of one request."""
 _REMEMBERED = 16
-"""Objects whose frames need not be looked for again: viewers ask for one frame after another."""
+"""Objects whose frames need not be looked for again: viewers ask for one frame after another.
+
+By the content of a data set and what is served otherwise of it: places within that never change.
+"""
 
 
 class Values:
@@ -36,7 +40,10 @@ class Values:
 
     async def frames(self, wanted: Wanted, numbers: str, request: Request, base: str) -> Response:
         """Frames by number, from 1 (PS3.18 §10.4.1.1.6): a part for each, in the order asked for."""
-        (held,) = await self._looking.find(caller_of(request), wanted)
+        found = await self._looking.find(caller_of(request), wanted)
+        return await unless_had(request, found, partial(self._some_frames, found[0], wanted, numbers, request, base))
+
+    async def _some_frames(self, held: Held, wanted: Wanted, numbers: str, request: Request, base: str) -> Response:
         asked = _numbers(numbers)
         frames = await asyncio.to_thread(self._frames, held)
         if any(number > len(frames.places) for number in asked):
@@ -47,7 +54,10 @@ class Values:
 
     async def bulk_data(self, wanted: Wanted, path: str, request: Request, base: str) -> Response:
         """A value that metadata name by address; encapsulated pixels frame by frame."""
-        (held,) = await self._looking.find(caller_of(request), wanted)
+        found = await self._looking.find(caller_of(request), wanted)
+        return await unless_had(request, found, partial(self._value, found[0], wanted, path, request, base))
+
+    async def _value(self, held: Held, wanted: Wanted, path: str, request: Request, base: str) -> Response:
         place = await asyncio.to_thread(self._place, held, path)
         root = f"{base}{wanted.path}"
         if isinstance(place, Frames):
@@ -83,14 +93,15 @@ class Values:
     def _place(self, held: Held, path: str) -> tuple[int, int] | Frames:
         _refuse_deflated(held)
         with self._looking.open(held) as file:
-            element = _at(DataSet(file, held.transfer_syntax), path)
+            data_set = DataSet(file, held.transfer_syntax)
+            element = _at(data_set, path)
         if element.tag == PIXEL_DATA and element.open:
             return self._frames(held)
         if element.vr == "SQ":
             raise NotFoundError("a sequence has no value of its own")
         if held.transfer_syntax == EXPLICIT_VR_BIG_ENDIAN and element.vr not in ("OB", "UN"):
             raise ParseError("big endian values are served in their object only", code="not-acceptable")
-        return element.at, element.length
+        return element.at - data_set.start, element.length
 
 
 async def _answer(held: Held, frames: Frames, parts: list[Part], takes: Accepted) -> Response:

@@ -21,6 +21,7 @@ from pacs_gateway.dicomweb.anew import Anew, target_of
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import Part, StoredFile, Whole
+from pacs_gateway.dicomweb.unchanged import unless_had
 
 DICOM = "application/dicom"
 AS_SENT = "as-sent"
@@ -28,7 +29,7 @@ AS_SENT = "as-sent"
 
 
 async def retrieve(looking: Looking, anew: Anew, wanted: Wanted, request: Request, base: str) -> Response:
-    """200, 206 where some are stored in transfer syntaxes that are not taken, 406 where all are.
+    """200, 206 where some are stored in transfer syntaxes that are not taken, 406 where all are; or 304.
 
     One instance goes by itself to whoever asks for `application/dicom`, and else, as everything, in parts. It alone is
     encoded anew where its client does not take it as it is stored.
@@ -36,7 +37,12 @@ async def retrieve(looking: Looking, anew: Anew, wanted: Wanted, request: Reques
     held = await looking.find(caller_of(request), wanted)
     if request.query_params.get(AS_SENT) == "true":
         held = [replace(one, location=as_sent(one.location)) for one in held]
-    takes = accept_of(request)
+    return await unless_had(request, held, partial(_answer, looking, anew, wanted, held, accept_of(request), base))
+
+
+async def _answer(
+    looking: Looking, anew: Anew, wanted: Wanted, held: Sequence[Held], takes: Accepted, base: str
+) -> Response:
     if wanted.sop and takes.single(DICOM, held[0].transfer_syntax):
         return await _alone(looking, held[0], base)
     taken = [one for one in held if takes.parts(DICOM, one.transfer_syntax)]

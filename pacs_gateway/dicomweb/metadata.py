@@ -27,6 +27,7 @@ from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.kept import Kept
 from pacs_gateway.dicomweb.looking import Looking, Wanted
 from pacs_gateway.dicomweb.sending import HEADERS
+from pacs_gateway.dicomweb.unchanged import is_had, not_modified
 
 MEDIA_TYPES = ("application/dicom+json", "application/json")
 MOST_SERIES = 200
@@ -58,9 +59,10 @@ class Documents:
         if media_type is None:
             raise ParseError("metadata are told as application/dicom+json", code="not-acceptable")
         name = _name(held, wanted, base)
-        headers = {**HEADERS, "Cache-Control": "private, no-cache", "ETag": f'W/"{name}"'}
-        if f'"{name}"' in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
+        etag = f'W/"{name}"'
+        if is_had(request, etag):
+            return not_modified(etag)
+        headers = {**HEADERS, "ETag": etag}
         compressed = await self._compressed(name, wanted, held, base)
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(compressed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)

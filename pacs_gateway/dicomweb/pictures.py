@@ -22,6 +22,8 @@ from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.kept import Kept
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.dicomweb.paths import Place
+from pacs_gateway.dicomweb.sending import HEADERS
+from pacs_gateway.dicomweb.unchanged import is_had, not_modified
 from pacs_gateway.rendering.choices import JPEG, PNG, SVG, Asked, Layout, Viewport, Window
 
 if TYPE_CHECKING:
@@ -36,8 +38,6 @@ _TRIED = 3
 """Objects of a series that are tried for a thumbnail, from its middle: the first may be a report."""
 _QUALITY = 80
 _SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-_PRIVATE = "private, max-age=600"
-"""The picture of an object never changes, and it is one person's."""
 _FORMAT = b"1"
 """To be raised with every change of how thumbnails look."""
 
@@ -59,8 +59,8 @@ class Pictures:
         asked = _asked(place, request)
         (held,) = await self._looking.find(caller_of(request), place.wanted)
         etag = _etag(held, repr(asked).encode())
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers=_headers(etag))
+        if is_had(request, etag):
+            return not_modified(etag)
         content, media_type = await self._drawn(held, asked)
         return _answer(content, media_type, etag)
 
@@ -75,8 +75,8 @@ class Pictures:
         found = await self._looking.find(caller_of(request), place.wanted)
         for held in _representatives(found):
             etag = _etag(held, repr(asked).encode())
-            if request.headers.get("if-none-match") == etag:
-                return Response(status_code=304, headers=_headers(etag))
+            if is_had(request, etag):
+                return not_modified(etag)
             try:
                 content, media_type = await self._small(held, asked, etag.strip('"'))
             except ParseError:
@@ -186,12 +186,8 @@ def _etag(held: Held, asked: bytes) -> str:
     return f'"{sha256(_FORMAT + held.sha256 + edition(held.location) + asked).hexdigest()[:40]}"'
 
 
-def _headers(etag: str) -> dict[str, str]:
-    return {"ETag": etag, "Cache-Control": _PRIVATE, "Vary": "Authorization, Accept"}
-
-
 def _answer(content: bytes, media_type: str, etag: str) -> Response:
-    headers = _headers(etag)
+    headers = {**HEADERS, "ETag": etag}
     if media_type == SVG:
         headers["Content-Security-Policy"] = _SVG_POLICY
     return Response(content, media_type=media_type, headers=headers)

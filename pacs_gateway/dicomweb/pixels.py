@@ -1,4 +1,4 @@
-"""Where in a file does each frame stand? By arithmetic where pixels are native, by offset table or items where not.
+"""Where in a data set does each frame stand? By arithmetic where pixels are native, by offset table or items where not.
 
 No pixel is decoded. An offset table is believed where an item begins at the offset it gives; else, and where there is
 none, the fragments are walked through: one for each frame, all for the only frame, or else as many as begin an image.
@@ -49,7 +49,7 @@ Stretches = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The frames of an object, each as stretches (from byte, number of bytes) of its file.
+    """The frames of an object, each as stretches (from byte, number of bytes) of its data set.
 
     transfer_syntax  what a frame is said to be in: Explicit VR Little Endian where pixels are native
     """
@@ -73,12 +73,18 @@ def frames_of(data_set: DataSet, transfer_syntax: str) -> Frames:
         raise _none("the object has no number of frames")
     if pixels.open:
         places = _encapsulated(data_set, found, pixels, count)
-        return Frames(MEDIA_TYPES.get(transfer_syntax, OCTET_STREAM), transfer_syntax, places)
+        return Frames(MEDIA_TYPES.get(transfer_syntax, OCTET_STREAM), transfer_syntax, _from(data_set.start, places))
     if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN and pixels.vr != "OB":
         raise _none("big endian pixels are served in their object only")
     if transfer_syntax not in UNCOMPRESSED:
         raise _none("the object's pixels are not encapsulated, against its transfer syntax")
-    return Frames(OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN, _native(data_set, found, pixels, count))
+    places = _native(data_set, found, pixels, count)
+    return Frames(OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN, _from(data_set.start, places))
+
+
+def _from(start: int, places: Sequence[Stretches]) -> list[Stretches]:
+    """Places of a file as places of what begins in it there."""
+    return [tuple((at - start, size) for at, size in stretches) for stretches in places]
 
 
 def _native(data_set: DataSet, found: dict[int, Element], pixels: Element, count: int) -> list[Stretches]:

@@ -15,20 +15,22 @@ from typing import BinaryIO
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from pacs_gateway.part10 import DATA_SET_OFFSET_BYTES, data_set_offset
+
 PIECE_BYTES = 1024 * 1024
 _PATH_SEND = "http.response.pathsend"
-_PRIVATE = "private, max-age=600"
-"""An object never changes, and it is one person's."""
-HEADERS = {"Cache-Control": _PRIVATE, "Vary": "Authorization, Accept, Accept-Encoding"}
+HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Accept, Accept-Encoding"}
+"""It is one person's, and to be asked for again before it is shown again: what is served may change (`unchanged`)."""
 _RAW_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of an answer: some stretches of a file, one after another.
+    """One part of an answer: a file, or some stretches of its data set, one after another.
 
     opened     opens the file; blocking
-    stretches  from byte, number of bytes; none for the whole file
+    stretches  from byte of the data set, number of bytes; none for the whole file. What stands before the data set may
+               be of another length in the spool than in the store
     path       where the whole file is on the local disk; empty where it may be elsewhere
     """
 
@@ -149,7 +151,8 @@ def _whole_if_small(part: Part) -> bytes | None:
             return whole if len(whole) < PIECE_BYTES else None
         if sum(length for _, length in part.stretches) > PIECE_BYTES:
             return None
-        return b"".join(_read_at(file, at, length) for at, length in part.stretches)
+        start = data_set_offset(file.read(DATA_SET_OFFSET_BYTES))
+        return b"".join(_read_at(file, start + at, length) for at, length in part.stretches)
 
 
 async def _contents(part: Part) -> AsyncIterator[bytes]:
@@ -164,10 +167,11 @@ async def _pieces(file: BinaryIO, stretches: Sequence[tuple[int, int]]) -> Async
         while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
             yield piece
         return
+    start = data_set_offset(await asyncio.to_thread(file.read, DATA_SET_OFFSET_BYTES))
     for at, length in stretches:
         left = length
         while left:
-            piece = await asyncio.to_thread(_read_at, file, at + length - left, min(left, PIECE_BYTES))
+            piece = await asyncio.to_thread(_read_at, file, start + at + length - left, min(left, PIECE_BYTES))
             if not piece:
                 raise ConnectionAbortedError("an object is shorter than it was")
             yield piece
