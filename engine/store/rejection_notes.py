@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,31 +34,49 @@ class OwedNote:
         return statements.note_uid(self.stated.id, undone=self.undone)
 
 
-async def unread(connection: Connection, channel: str, limit: int) -> list[Instance]:
-    """Key object selections of a channel that nobody has looked into, the oldest first."""
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A key object selection as it is served, and the SOP Instance UID that it came with."""
+
+    served: Instance
+    sop_uid: str
+
+
+async def unread(
+    connection: Connection, channel: str, limit: int, *, apart_from: Collection[bytes] = ()
+) -> list[Arrived]:
+    """Key object selections of a channel that nobody has looked into, the oldest first.
+
+    apart_from  hashes of those that are left for later
+    """
     rows = await connection.fetch(
         f"""
-        select {", ".join(f"i.{name}" for name in INSTANCE_COLUMNS)}
+        select {", ".join(f"i.{name}" for name in INSTANCE_COLUMNS)}, coalesce(a.sop_uid, i.sop_uid) as came_as
         from instance i join study s on s.uid = i.study_uid and s.facility = i.facility
+        left join instance_as_sent a
+             on a.served_sop_uid = i.sop_uid and a.facility = i.facility and a.sha256 = i.sha256 and a.hidden = ''
         where i.sop_class = '1.2.840.10008.5.1.4.1.1.88.59' and s.channel = $1 and not i.conflict
+          and i.sha256 <> all($3::bytea[])
           and not exists (select from rejection_note_read r
-                          where r.sop_uid = i.sop_uid and r.facility = i.facility and r.sha256 = i.sha256)
+                          where r.sop_uid = coalesce(a.sop_uid, i.sop_uid) and r.facility = i.facility
+                            and r.sha256 = i.sha256)
         order by i.stored_at, i.sop_uid limit $2
         """,
         channel,
         limit,
+        list(apart_from),
     )
-    return [Instance(**row) for row in rows]
+    return [Arrived(Instance(**{name: row[name] for name in INSTANCE_COLUMNS}), row["came_as"]) for row in rows]
 
 
-async def mark_read(connection: Connection, note: Instance, at: datetime) -> bool:
+async def mark_read(connection: Connection, note: Arrived, at: datetime) -> bool:
     """In the transaction that carries it out; False where another process has done that."""
     status: str = await connection.execute(
         "insert into rejection_note_read (sop_uid, facility, sha256, read_at) values ($1, $2, $3, $4) "
         "on conflict do nothing",
         note.sop_uid,
-        note.facility,
-        note.sha256,
+        note.served.facility,
+        note.served.sha256,
         at,
     )
     return status.endswith("1")
@@ -77,15 +95,20 @@ async def studies_with(connection: Connection, facility: str, sop_uids: Sequence
     return [row["study_uid"] for row in rows]
 
 
-async def owed(connection: Connection, channel: str, limit: int) -> list[OwedNote]:
-    """The notes that are to be made for studies of a channel, in the order of what they tell of."""
+async def owed(connection: Connection, channel: str, limit: int, *, apart_from: Collection[int] = ()) -> list[OwedNote]:
+    """The notes that are to be made for studies of a channel, in the order of what they tell of.
+
+    apart_from  numbers of statements that are left for later
+    """
     rows = await connection.fetch(
         """
         select t.id from study_statement t join study s on s.uid = t.study_uid and s.facility = t.facility
-        where t.note in ('owed', 'undo-owed') and s.channel = $1 order by t.id limit $2
+        where t.note in ('owed', 'undo-owed') and s.channel = $1 and t.id <> all($3::bigint[])
+        order by t.id limit $2
         """,
         channel,
         limit,
+        list(apart_from),
     )
     return [note for row in rows if (note := await _owed(connection, row["id"])) is not None]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
@@ -23,7 +24,7 @@ IDENTIFIER_LIMIT = 1024 * 1024
 """Of an identifier, also once it is inflated: real ones are a few kilobytes long."""
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError, OSError,
-              RecursionError, struct.error, zlib.error)  # fmt: skip
+              RecursionError, struct.error, zlib.error, BytesLengthException, InvalidDicomError)  # fmt: skip
 """What pydicom raises over bytes that are no data set; it reads an element when it is asked for it, so as late as
 that."""
 

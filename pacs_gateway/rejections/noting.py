@@ -28,13 +28,14 @@ from engine.store.findings import Raised
 from engine.store.imaging_outbox import URGENT, Prioritised, StudyOwed, payload_of
 from engine.store.instances import Instance
 from engine.store.outbox import Owed
-from engine.store.rejection_notes import OwedNote
+from engine.store.rejection_notes import Arrived, OwedNote
 from engine.store.statements import Kind, Said
 from engine.store.stating import New
 from pacs_gateway.background import Background
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.query.identifier import UNREADABLE
+from pacs_gateway.rejections.later import Later
 from pacs_gateway.rejections.note import KEY_OBJECT_SELECTION, SHOWN, Note, Rejected, encoded, note_in, transfer_syntax
 from pacs_gateway.scp.reception import Announced, Reception
 
@@ -81,6 +82,8 @@ class Noting:
         self._ids = ids
         self._clock = clock
         self._on_said = on_said
+        self._unread_later = Later[bytes](RETRY_SECS)
+        self._owed_later = Later[int](RETRY_SECS)
         self._background = Background(f"rejection notes {channel.name}")
 
     def start(self) -> None:
@@ -96,18 +99,29 @@ class Noting:
                 wait_secs = 0.0 if done else LOOK_SECS
             except (*FAILED, HutongError) as error:
                 end_if_cancelled()
-                _log.warning("channel %s: rejection notes wait: %s", self._channel.name, type(error).__name__)
+                self._warn(error)
                 wait_secs = RETRY_SECS
             await asyncio.sleep(wait_secs)
 
+    def _warn(self, error: Exception) -> None:
+        _log.warning("channel %s: rejection notes wait: %s", self._channel.name, type(error).__name__)
+
     async def _carry_out(self) -> int:
+        """How many notes were looked into, or left for later: none is in another one's way."""
         async with self._pool.acquire() as connection:
-            arrived = await rejection_notes.unread(connection, self._channel.name, BATCH)
-        for instance in arrived:
-            await self._carry_out_one(instance)
+            left = self._unread_later.still()
+            arrived = await rejection_notes.unread(connection, self._channel.name, BATCH, apart_from=left)
+        for one in arrived:
+            try:
+                await self._carry_out_one(one)
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                self._warn(error)
+                self._unread_later.leave(one.served.sha256)
         return len(arrived)
 
-    async def _carry_out_one(self, instance: Instance) -> None:
+    async def _carry_out_one(self, arrived: Arrived) -> None:
+        instance = arrived.served
         try:
             note = note_in(await asyncio.to_thread(_read, self._objects, instance))
             finding = None
@@ -115,27 +129,28 @@ class Noting:
             note, finding = None, Finding(error.code, error.message, location=f"Instance/{instance.sop_uid}")
         async with self._pool.acquire() as connection, connection.transaction():
             at = self._clock()
-            if not await rejection_notes.mark_read(connection, instance, at):
+            if not await rejection_notes.mark_read(connection, arrived, at):
                 return
             if finding is not None:
                 raised = Raised(finding, about=f"ImagingStudy/{instance.study_uid}", channel=self._channel.name)
                 await findings.raise_many(connection, [raised], at)
             if note is not None and note.rejected:
-                await self._say(connection, instance, note)
+                await self._say(connection, arrived, note)
         self._on_said()
 
-    async def _say(self, connection: Connection, instance: Instance, note: Note) -> None:
+    async def _say(self, connection: Connection, arrived: Arrived, note: Note) -> None:
         """A facility's note concerns what that facility has stored, and nothing else."""
+        instance = arrived.served
         named = {one.sop_uid for one in note.rejected if one.sop_uid}
         if note.code != SHOWN:
-            named.add(instance.sop_uid)
+            named.add(arrived.sop_uid)
         found = await rejection_notes.studies_with(connection, instance.facility, sorted(named))
         told = sorted({one.study_uid for one in note.rejected if one.study_uid})[:STUDIES_LIMIT]
         studies = sorted({instance.study_uid, *found, *told})
         await restating.lock(connection, instance.facility, studies)
         said = Said(instances=tuple(sorted(named)), code=note.code)
         actor, at = ae_title(instance.peer), self._clock()
-        why = f"rejection note {instance.sop_uid}"
+        why = f"rejection note {arrived.sop_uid}"
         new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why)
         number = await stating.state(connection, new, at)
         detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "code": note.code}
@@ -143,9 +158,20 @@ class Noting:
         await audit.write(connection, [act], at)
 
     async def _make(self) -> int:
+        """How many notes were made, or left for later: none is in another one's way."""
         async with self._pool.acquire() as connection:
-            owed = await rejection_notes.owed(connection, self._channel.name, BATCH)
-        return sum([await self._make_one(note) for note in owed])
+            left = self._owed_later.still()
+            owed = await rejection_notes.owed(connection, self._channel.name, BATCH, apart_from=left)
+        done = 0
+        for note in owed:
+            try:
+                done += await self._make_one(note)
+            except (*FAILED, HutongError) as error:
+                end_if_cancelled()
+                self._warn(error)
+                self._owed_later.leave(note.stated.id)
+                done += 1
+        return done
 
     async def _make_one(self, note: OwedNote) -> bool:
         """Stores the note, then owes it; a note that is stored already is a repeat."""
