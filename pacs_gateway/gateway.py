@@ -29,6 +29,7 @@ from pacs_gateway.missing import Missing
 from pacs_gateway.notice import ManifestIntake, Noticer
 from pacs_gateway.notifying import Notifier
 from pacs_gateway.query.archive import Archive
+from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.rejections.noting import Noting
 from pacs_gateway.scp.acceptor import Acceptor
 from pacs_gateway.scp.availability import AvailabilityNotices
@@ -43,6 +44,7 @@ from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
+from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.stepping import StepIntake, StepNoticer
 from pacs_gateway.whole.asking import senders_of
 from pacs_gateway.whole.watching import Watcher
@@ -80,6 +82,7 @@ class Gateway:
         self._tls = tls
         self._pool = pool
         self._archive = Archive(pool, Objects(objects_root, store, Missing(pool, clock).told))
+        self._encoder = Encoder(lambda content: StoredDataSet(self._archive.objects, content))
         self._noticer = Noticer(pool, intake, channel.name, channel.quiet_secs, clock)
         self._keeping = Keeping(
             channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored, store=store
@@ -151,6 +154,7 @@ class Gateway:
         await self._keeping.close()
         await self._noticer.close()
         await self._watcher.close()
+        await self._encoder.close()
 
     def _listener(self) -> Acceptor:
         name = self._channel.name
@@ -160,8 +164,8 @@ class Gateway:
                 Storage(name, self._keeping.reception),
                 WorklistFind(name, self._find_steps),
                 Find(name, self._channel.ae_title, self._archive),
-                Get(name, self._archive),
-                Move(self._channel, self._archive),
+                Get(name, self._archive, self._encoder),
+                Move(self._channel, self._archive, self._encoder),
                 Create(self._steps),
                 Set(self._steps),
                 GetStep(name, self._pool),

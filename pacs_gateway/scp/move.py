@@ -1,7 +1,7 @@
 """Where are stored objects to be sent? C-MOVE of the patient and study root (PS3.4 C.4.2), to entities of the channel.
 
 A destination is an entry with an address and a port. It gets an object in the transfer syntax in which it came, its
-bytes untouched.
+bytes untouched, or without compression when it does not take that (PS3.5 §10.1).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from engine.store.imaging_query import Content
 from pacs_gateway import status
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.models import MOVE
-from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.scp.callers import Caller
-from pacs_gateway.scp.retrieving import Retrieval, Way, store_request
+from pacs_gateway.scp.retrieving import Retrieval, store_request
 from pacs_gateway.scp.service import Answers, Operation, Request, response
 from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.scu.requestor import Requestor, opened
+from pacs_gateway.sending.encoding import Encoder
+from pacs_gateway.sending.proposing import Kind, groups_of_kinds
 from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
 from pacs_gateway.upper_layer.commands import CommandField, Element
 
@@ -32,9 +33,10 @@ class Move:
 
     request = CommandField.C_MOVE_RQ
 
-    def __init__(self, channel: DicomChannel, archive: Archive) -> None:
+    def __init__(self, channel: DicomChannel, archive: Archive, encoder: Encoder) -> None:
         self._channel = channel
         self._archive = archive
+        self._encoder = encoder
         self._destinations = {
             channel.destination_of(entry): Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs)
             for entry in channel.ae_entries
@@ -45,15 +47,21 @@ class Move:
         return UNCOMPRESSED if sop_class in MOVE else ()
 
     def begin(self, request: Request) -> Operation:
-        return _Moving(self._channel, request, self._archive, self._destinations)
+        return _Moving(self._channel, request, self._archive, self._encoder, self._destinations)
 
 
 class _Moving(Retrieval):
     def __init__(
-        self, channel: DicomChannel, request: Request, archive: Archive, destinations: Mapping[str, Peer]
+        self,
+        channel: DicomChannel,
+        request: Request,
+        archive: Archive,
+        encoder: Encoder,
+        destinations: Mapping[str, Peer],
     ) -> None:
         super().__init__(channel.name, request, MOVE[request.sop_class], archive)
         self._ae_title = channel.ae_title
+        self._encoder = encoder
         self._destination = destinations.get(_named(channel, request))
 
     async def answer(self, answers: Answers) -> None:
@@ -66,20 +74,44 @@ class _Moving(Retrieval):
             keys = await self.keys(query)
             kinds = await self._archive.kinds(query) if keys else []
             async with AsyncExitStack() as stack:
-                await self.give(keys, await self._way(stack, self._destination, kinds), answers)
+                associations = _Associations(stack, self._destination, self._ae_title, kinds)
+                await self.give(keys, _There(associations, self._encoder, self._request), answers)
         except HutongError as error:
             await self.refuse(error, answers)
 
-    async def _way(self, stack: AsyncExitStack, destination: Peer, kinds: Sequence[tuple[str, str]]) -> Way:
-        """To the destination, or nowhere, when it cannot be reached or when there is nothing to be sent."""
-        if not kinds:
-            return _Nowhere("there is nothing to be sent")
+
+class _Associations:
+    """With one destination: one, unless there are more kinds of objects than one has contexts for.
+
+    Each is opened for the first object that needs it, and stays until the end of the stack. A destination that cannot
+    be reached is called once.
+    """
+
+    def __init__(self, stack: AsyncExitStack, destination: Peer, ae_title: str, kinds: Sequence[Kind]) -> None:
+        self._stack = stack
+        self._destination = destination
+        self._ae_title = ae_title
+        self._groups = list(groups_of_kinds(kinds))
+        self._opened: dict[int, Requestor] = {}
+        self._failure: DeliveryError | None = None
+
+    async def for_kind(self, kind: Kind) -> Requestor:
+        """Raises DeliveryError."""
+        if self._failure is not None:
+            raise self._failure
+        group = next((at for at, (_, kinds) in enumerate(self._groups) if kind in kinds), None)
+        if group is None:
+            raise DeliveryError("the object is stored in another encoding than it was a moment ago")
+        if group not in self._opened:
+            self._opened[group] = await self._open(self._groups[group][0])
+        return self._opened[group]
+
+    async def _open(self, proposals: Sequence[Proposal]) -> Requestor:
         try:
-            proposals = [Proposal(sop_class, (transfer_syntax,)) for sop_class, transfer_syntax in kinds]
-            requestor = await stack.enter_async_context(opened(destination, self._ae_title, proposals))
+            return await self._stack.enter_async_context(opened(self._destination, self._ae_title, proposals))
         except DeliveryError as error:
-            return _Nowhere(error.message)
-        return _There(requestor, self._archive, self._request)
+            self._failure = error
+            raise
 
 
 def _named(channel: DicomChannel, request: Request) -> str:
@@ -89,11 +121,11 @@ def _named(channel: DicomChannel, request: Request) -> str:
 
 
 class _There:
-    """Over an association with the destination. Implements `Way`."""
+    """Over associations with the destination. Implements `Way`."""
 
-    def __init__(self, requestor: Requestor, archive: Archive, request: Request) -> None:
-        self._requestor = requestor
-        self._archive = archive
+    def __init__(self, associations: _Associations, encoder: Encoder, request: Request) -> None:
+        self._associations = associations
+        self._encoder = encoder
         self._priority = request.command.number(Element.PRIORITY)
         self._originator: dict[Element, int | str] = {
             Element.MOVE_ORIGINATOR_AE_TITLE: request.caller.ae_title,
@@ -102,18 +134,7 @@ class _There:
         self._numbers = count(1)
 
     async def give(self, content: Content) -> int:
-        if not self._requestor.takes(content.sop_class, content.transfer_syntax):
-            raise DeliveryError("the destination does not take the class in the encoding in which it is stored")
+        requestor = await self._associations.for_kind((content.sop_class, content.transfer_syntax))
+        encoded = await self._encoder.encoded(content, requestor)
         command = store_request(next(self._numbers), content, self._priority, self._originator)
-        data_set = StoredDataSet(self._archive.objects, content)
-        return await self._requestor.store(command, content.transfer_syntax, data_set)
-
-
-class _Nowhere:
-    """Implements `Way`."""
-
-    def __init__(self, why: str) -> None:
-        self._why = why
-
-    async def give(self, content: Content) -> int:
-        raise DeliveryError(self._why)
+        return await requestor.store(command, encoded.transfer_syntax, encoded.data_set)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.service import Services
-from pacs_gateway.transfer_syntaxes import choose
+from pacs_gateway.scu.peer import PLAIN
+from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES, choose
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH
 from pacs_gateway.upper_layer.commands import CommandField
 from pacs_gateway.upper_layer.items import (
@@ -27,6 +30,8 @@ from pacs_gateway.upper_layer.pdus import (
 )
 
 _ONE_AT_A_TIME = AsynchronousOperationsWindow(1, 1)
+_VIDEO = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{number}.1" for number in (1, 2, 4))
+"""Storage classes whose objects cannot go without compression."""
 
 
 def refusal_of(request: AAssociateRQ) -> AAssociateRJ | None:
@@ -42,7 +47,7 @@ def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAss
     """Accepts what our services provide to this caller, and says of the rest why not.
 
     Who may fetch objects with C-GET may be the provider of the storage classes, for these to be sent to it, and a
-    provider of events may tell us of them. Of the user
+    provider of events may tell us of them. What is sent to it goes, if need be, without compression. Of the user
     information, roles and a window of operations are answered; extended negotiation is not, which leaves
     each service at its default, and a user identity is not, because it is not checked.
     """
@@ -57,11 +62,13 @@ def answer_to(request: AAssociateRQ, caller: Caller, services: Services) -> AAss
         )
         for role in asked.role_selections
     }
+    provided = [uid for uid, role in roles.items() if role.scp and not role.scu]
+    plain = _without_compression(request.presentation_contexts, provided)
     return AAssociateAC(
         called_ae_title=request.called_ae_title,
         calling_ae_title=request.calling_ae_title,
         presentation_contexts=tuple(
-            _context(context, roles.get(context.abstract_syntax), caller, services)
+            _context(context, roles.get(context.abstract_syntax), caller, services, plain)
             for context in request.presentation_contexts
         ),
         user_information=UserInformation(
@@ -78,11 +85,30 @@ def _hears_of(sop_class: str, caller: Caller, services: Services) -> bool:
     return services.find(CommandField.N_EVENT_REPORT_RQ, sop_class, caller) is not None
 
 
+def _without_compression(contexts: Sequence[PresentationContextRQ], provided: Collection[str]) -> frozenset[int]:
+    """Contexts that are accepted without compression although they name another encoding first.
+
+    provided  classes of which the requestor is the provider only: one context of each must serve whatever is stored
+              of it, and what is stored compressed can be had without compression, but rarely the other way round
+    """
+    found = set()
+    for sop_class in {*provided} - _VIDEO:
+        of_class = [context for context in contexts if context.abstract_syntax == sop_class]
+        if any(choose(context.transfer_syntaxes, TRANSFER_SYNTAXES) in PLAIN for context in of_class):
+            continue
+        found.update([one.context_id for one in of_class if choose(one.transfer_syntaxes, PLAIN)][-1:])
+    return frozenset(found)
+
+
 def _context(
-    proposed: PresentationContextRQ, role: RoleSelection | None, caller: Caller, services: Services
+    proposed: PresentationContextRQ,
+    role: RoleSelection | None,
+    caller: Caller,
+    services: Services,
+    plain: Collection[int],
 ) -> PresentationContextAC:
     accepted = services.transfer_syntaxes(proposed.abstract_syntax, caller)
-    chosen = choose(proposed.transfer_syntaxes, accepted)
+    chosen = choose(proposed.transfer_syntaxes, PLAIN if accepted and proposed.context_id in plain else accepted)
     if not accepted:
         result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif chosen is None:

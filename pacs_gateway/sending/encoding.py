@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.config import SendAs
 from engine.errors import DeliveryError, Disposition
 from engine.store.imaging_query import Content
 from pacs_gateway.scp.service import OutgoingDataSet
 from pacs_gateway.scu.peer import PLAIN
-from pacs_gateway.scu.requestor import Requestor
 from pacs_gateway.sending.proposing import TARGETS
 from pacs_gateway.sending.transcoding import LARGEST_BYTES, CannotEncode
 from pacs_gateway.sending.workshop import Workshop
 from pacs_gateway.storage_classes import STORAGE_CLASSES
-from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, UNCOMPRESSED
+from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, TRANSFER_SYNTAXES, UNCOMPRESSED
 
 DataSetOf = Callable[[Content], OutgoingDataSet]
 
 PIECE_BYTES = 1024 * 1024
+MADE_AT_ONCE = 2
+"""Objects that are held while they wait for a process that encodes them: as many as there are of those."""
+
+
+class Receiver(Protocol):
+    """Who is to have an object, over an association that stands."""
+
+    def takes(self, sop_class: str, transfer_syntax: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +46,34 @@ class Encoder:
     def __init__(self, data_set_of: DataSetOf) -> None:
         self._data_set_of = data_set_of
         self._workshop = Workshop()
+        self._turns = asyncio.Semaphore(MADE_AT_ONCE)
 
     async def close(self) -> None:
         """Ends the processes in which objects are encoded, once what they are at is done."""
         await self._workshop.close()
 
-    async def encoded(self, content: Content, requestor: Requestor, send_as: SendAs) -> Encoded:
-        """An object in an encoding that the peer takes.
+    async def encoded(self, content: Content, receiver: Receiver, send_as: SendAs = SendAs.AS_STORED) -> Encoded:
+        """An object in an encoding that the receiver takes.
 
         Raises DeliveryError, to HOLD, when there is none, and StorageError when the object cannot be read.
         """
         stored = content.transfer_syntax
-        if not requestor.taken_as(content.sop_class):
+        if not any(receiver.takes(content.sop_class, encoding) for encoding in TRANSFER_SYNTAXES):
             named = STORAGE_CLASSES.get(content.sop_class, content.sop_class)
             raise _not_taken(f"it does not take the SOP class {named}")
         note = ""
         target = TARGETS.get(send_as)
-        if target is not None and _is_plain(stored) and requestor.takes(content.sop_class, target):
+        if target is not None and _is_plain(stored) and receiver.takes(content.sop_class, target):
             try:
                 made = await self._made(content, target)
                 if len(made) < content.bytes:
                     return Encoded(target, Whole(made))
             except CannotEncode as error:
                 note = f"sent without compression: {error}" if str(error) else ""
-        if requestor.takes(content.sop_class, stored):
+        if receiver.takes(content.sop_class, stored):
             return Encoded(stored, self._data_set_of(content), note)
         for plain in PLAIN:
-            if requestor.takes(content.sop_class, plain):
+            if receiver.takes(content.sop_class, plain):
                 try:
                     return Encoded(plain, Whole(await self._made(content, plain)), note)
                 except CannotEncode as error:
@@ -74,10 +84,11 @@ class Encoder:
     async def _made(self, content: Content, target: str) -> bytes:
         if content.bytes > LARGEST_BYTES:
             raise CannotEncode("it is too large to be encoded here")
-        gathered = bytearray()
-        async for piece, _ in self._data_set_of(content).pieces():
-            gathered += piece
-        return await self._workshop.made(bytes(gathered), content.transfer_syntax, target)
+        async with self._turns:
+            gathered = bytearray()
+            async for piece, _ in self._data_set_of(content).pieces():
+                gathered += piece
+            return await self._workshop.made(bytes(gathered), content.transfer_syntax, target)
 
 
 class Whole:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from engine.config import SendAs
 from engine.store.imaging_outbox import Unsent
@@ -17,13 +18,28 @@ TARGETS = {
 }
 """The transfer syntaxes of lossless encodings."""
 
+Kind = tuple[str, str]
+"""A SOP class, and the transfer syntax in which an object of it is stored."""
+_T = TypeVar("_T")
+
 
 def groups(unsent: Sequence[Unsent], send_as: SendAs) -> Iterator[tuple[list[Proposal], list[Unsent]]]:
     """What one association can carry, in the order given as far as that can be: nearly always everything."""
-    proposals: dict[tuple[str, str], list[Proposal]] = {}
-    members: list[Unsent] = []
-    for one in unsent:
-        kind = one.content.sop_class, one.content.transfer_syntax
+    return _groups(unsent, lambda one: (one.content.sop_class, one.content.transfer_syntax), send_as)
+
+
+def groups_of_kinds(kinds: Iterable[Kind]) -> Iterator[tuple[list[Proposal], list[Kind]]]:
+    """The same for objects that go as they are stored, or without compression."""
+    return _groups(kinds, lambda kind: kind, SendAs.AS_STORED)
+
+
+def _groups(
+    things: Iterable[_T], kind_of: Callable[[_T], Kind], send_as: SendAs
+) -> Iterator[tuple[list[Proposal], list[_T]]]:
+    proposals: dict[Kind, list[Proposal]] = {}
+    members: list[_T] = []
+    for one in things:
+        kind = kind_of(one)
         if kind not in proposals:
             further = _proposals(*kind, send_as, {sop_class for sop_class, _ in proposals})
             if sum(map(len, proposals.values())) + len(further) > CONTEXT_LIMIT:

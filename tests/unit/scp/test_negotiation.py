@@ -33,6 +33,7 @@ from pacs_gateway.upper_layer.items import (
 from pacs_gateway.upper_layer.pdus import AAssociateAC, AAssociateRQ
 
 IMPLICIT, EXPLICIT, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"
+JPEG_2000, BIG_ENDIAN, VIDEO = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.2", "1.2.840.10008.5.1.4.1.1.77.1.1.1"
 VERIFICATION, CT, MR = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 WORKLIST, MPPS, STUDY_GET = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.5.1.4.1.2.2.3"
 NO_CLASS, NO_SYNTAX, REFUSED = (
@@ -123,6 +124,31 @@ def test_whoever_may_fetch_objects_is_sent_them_where_it_provides_their_class() 
     answer = answer_to(request, CALLER, services)
     assert [one.result for one in answer.presentation_contexts] == [0, 0, REFUSED, 0]
     assert answer.user_information.role_selections == roles
+
+
+# contexts of one class of which the requestor is the provider, and the encodings in which they are accepted
+FETCHED = [
+    ([(IMPLICIT, JPEG)], [IMPLICIT]),
+    ([(JPEG, IMPLICIT, EXPLICIT)], [IMPLICIT]),
+    ([(BIG_ENDIAN, EXPLICIT, IMPLICIT)], [EXPLICIT]),
+    ([(JPEG, EXPLICIT), (JPEG_2000, EXPLICIT), (EXPLICIT, IMPLICIT)], [JPEG, JPEG_2000, EXPLICIT]),
+    ([(JPEG, EXPLICIT), (JPEG_2000, EXPLICIT)], [JPEG, EXPLICIT]),
+    ([(JPEG,), (JPEG_2000,)], [JPEG, JPEG_2000]),
+]
+
+
+@pytest.mark.parametrize(("proposed", "accepted"), FETCHED)
+def test_one_context_of_a_class_that_is_fetched_is_without_compression(
+    proposed: list[tuple[str, ...]], accepted: list[str]
+) -> None:
+    services = Services((*SERVICES.provided, Getting()))
+    for sop_class, expected in ((CT, accepted), (VIDEO, [syntaxes[0] for syntaxes in proposed])):
+        contexts = [PresentationContextRQ(1, STUDY_GET, (IMPLICIT,))]
+        contexts += [PresentationContextRQ(2 * at + 3, sop_class, syntaxes) for at, syntaxes in enumerate(proposed)]
+        roles = (RoleSelection(sop_class, scu=False, scp=True),)
+        request = AAssociateRQ("HUTONG", "CT1", tuple(contexts), UserInformation(16384, "1.2", role_selections=roles))
+        answer = answer_to(request, CALLER, services)
+        assert [one.transfer_syntax for one in answer.presentation_contexts[1:]] == expected
 
 
 def test_a_window_is_answered_with_one_at_a_time_and_the_rest_is_not_answered() -> None:
