@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
 import asyncpg
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.api.caller import Caller
@@ -17,9 +18,12 @@ from engine.api.services import Hub, Services
 from engine.errors import ParseError
 from engine.recording import decide_studies
 from engine.recording.decide_studies import Decision, Target, Title
-from engine.store import as_sent, audit, reconcile_cases
+from engine.store import as_sent, audit, reconcile_cases, study_finding
+from engine.store.database import Connection
+from engine.store.imaging_query import Key
 from engine.store.reconcile_cases import CaseLine, Choice
 from engine.store.statements import Kind
+from engine.store.study_finding import StudySeen
 from engine.studies import study_id
 
 router = APIRouter(prefix="/api/reconcile", tags=["console"])
@@ -32,6 +36,8 @@ FacilityPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=r"^[^\x00-\x1f\x7f\\]*$")]
 Uids = Annotated[list[Uid], Field(max_length=10_000)]
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 _TRIES = 4
 
 
@@ -41,6 +47,13 @@ class CasePage(BaseModel):
     cases: list[CaseLine]
     by_kind: dict[str, int]
     next: str | None
+
+
+class DecidedPage(BaseModel):
+    """Studies of which something was decided, the last decided first; `next` is null on the last page."""
+
+    studies: list[StudySeen]
+    next: int | None
 
 
 class _Acting(Why):
@@ -136,6 +149,33 @@ async def list_cases(
     return CasePage(cases=lines, by_kind=by_kind, next=following)
 
 
+@router.get("/find")
+async def find_studies(
+    hub: Hub,
+    caller: Operator,
+    said: Annotated[Said, Query()],
+    facility: NameQuery = None,
+    limit: Limit = 100,
+) -> list[StudySeen]:
+    """Studies by patient's name, Patient ID, accession number or Study Instance UID, whether they wait or not.
+
+    Also those of which nothing is served any more, and by what objects said before somebody decided about them.
+    """
+    async with hub.pool.acquire() as connection, connection.transaction():
+        keys = await study_finding.meant(connection, said, facility, limit)
+        return await _shown(connection, hub, caller, keys)
+
+
+@router.get("/decided")
+async def list_decided(
+    hub: Hub, caller: Operator, facility: NameQuery = None, after: Before = None, limit: Limit = 100
+) -> DecidedPage:
+    async with hub.pool.acquire() as connection, connection.transaction():
+        keys, following = await study_finding.decided(connection, facility, after, limit)
+        studies = await _shown(connection, hub, caller, keys)
+    return DecidedPage(studies=studies, next=following)
+
+
 @router.get("/find/{study_uid}")
 async def find_study(study_uid: UidPath, hub: Hub, _: Operator) -> list[str]:
     """The facilities that have a study under this UID, whether it waits or not."""
@@ -220,6 +260,13 @@ async def undo_decision(number: Number, body: Why, hub: Hub, caller: Operator) -
     async with hub.pool.acquire() as connection, connection.transaction():
         await decide_studies.undo(connection, number, caller.name, body.reason, hub.clock())
     return Decided(number=number)
+
+
+async def _shown(connection: Connection, hub: Services, caller: Caller, keys: Sequence[Key]) -> list[StudySeen]:
+    studies = await study_finding.seen(connection, keys)
+    subjects = [f"ImagingStudy/{study_id(one.facility, one.study_uid)}" for one in studies]
+    await audit.write(connection, [audit.Audited(caller.name, "search", subject) for subject in subjects], hub.clock())
+    return studies
 
 
 async def _decide(hub: Services, caller: Caller, decision: Decision, why: str) -> Decided:

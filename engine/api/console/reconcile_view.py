@@ -91,14 +91,21 @@ class ContentView(BaseModel):
 
 
 class DecisionView(BaseModel):
-    """Something that was decided. `note`: none, owed or made; with `undo-` in front where it was taken back."""
+    """Something that was decided. `note`: none, owed or made; with `undo-` in front where it was taken back.
+
+    study_uid          the study that it was said of, as it was served then
+    series, instances  how many of them it names; none where it is about the whole study
+    """
 
     number: int
     kind: str
     actor: str
     reason: str
     at: datetime
+    study_uid: str
     to_study: str
+    series: int
+    instances: int
     code: str
     undone_at: datetime | None
     undone_by: str | None
@@ -290,7 +297,10 @@ def _decision(one: Stated) -> DecisionView:
         actor=one.actor,
         reason=one.reason,
         at=one.stated_at,
+        study_uid=one.study_uid,
         to_study=one.said.to_study,
+        series=len(one.said.series),
+        instances=len(one.said.instances),
         code=one.said.code,
         undone_at=one.undone_at,
         undone_by=one.undone_by,
