@@ -82,7 +82,7 @@ class Storing:
         """200 when everything is stored, 202 when some of it is, 409 when nothing is; what became of each is told.
 
         Raises FramingError for a body that is no multipart from its first byte, StorageError when too many are under
-        way. A body that breaks off later loses only the part at which it did.
+        way. A body that breaks off later loses the part at which it did and what would have followed, told as one.
         """
         caller = storing_caller_of(request)
         if accepted(request.headers.get("accept")).best((JSON, "application/json")) is None:
@@ -132,6 +132,8 @@ class _Post:
             _log.warning("a STOW-RS request of %s broke off: %s", self._peer, type(error).__name__)
             if posted is not None:
                 posted.fail(ParseError("the body broke off", code="dicom-truncated"))
+            else:  # between two parts: nobody knows how many were to come
+                self._outcomes.append(_Outcome(failure=status.CANNOT_UNDERSTAND))
         finally:
             if posted is not None:
                 posted.abandon()

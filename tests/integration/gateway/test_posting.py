@@ -136,6 +136,23 @@ async def test_a_body_that_breaks_off_loses_only_the_part_at_which_it_did(
     assert (len(values(answer, "00081199")), reasons(answer)) == (1, [0xC000])
 
 
+@pytest.mark.parametrize("broken", ["a header that is none", "cut behind a delimiter", "no closing delimiter"])
+async def test_a_body_that_breaks_off_between_two_parts_is_not_said_to_be_stored_whole(
+    sender: httpx.AsyncClient, radiograph: Write, broken: str
+) -> None:
+    files = [radiograph().read_bytes() for _ in range(3)]
+    whole = related(*files)
+    second = len(related(files[0])) - len(b"--b--\r\n")
+    body = {
+        "a header that is none": whole[:second] + whole[second:].replace(b"Content-Type: application/dicom", b"bad", 1),
+        "cut behind a delimiter": whole[: second + len(b"--b\r\nConte")],
+        "no closing delimiter": whole[: second + len(b"--b")],
+    }
+    answer = await post(sender, body[broken])
+    assert answer.status_code == 202
+    assert (len(values(answer, "00081199")), reasons(answer)) == (1, [0xC000])
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "status"),
     [
