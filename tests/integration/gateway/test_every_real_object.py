@@ -12,6 +12,7 @@ import pydicom
 import pydicom.data
 import pytest
 from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pynetdicom import AllStoragePresentationContexts
 
@@ -57,10 +58,9 @@ def announced(file: Path, folder: Path) -> Path:
     meta = head.file_meta
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = head.SOPClassUID, head.SOPInstanceUID
     path = folder / f"{head.SOPInstanceUID}.dcm"
-    with path.open("wb") as written:
-        written.write(bytes(128) + b"DICM")
-        write_file_meta_info(written, meta, enforce_standard=False)
-        written.write(data_set_of(file))
+    encoded = DicomBytesIO()
+    write_file_meta_info(encoded, meta, enforce_standard=False)
+    path.write_bytes(bytes(128) + b"DICM" + encoded.getvalue() + data_set_of(file))
     return path
 
 
