@@ -37,6 +37,17 @@ STATES: Mapping[RequestState, str] = {
 TRANSACTION = "urn:hutong:ups-transaction"
 """Extension of a Task: the Transaction UID that a claim was made with, and which of its claims that was."""
 
+ATTRIBUTES = frozenset(
+    {(tag,) for tag in ("00080005", "00080016", "00080018", "00100010", "00100020", "00100030", "00100040", "0020000D")}
+    | {(tag,) for tag in ("00404005", "00404041", "00741000", "00741200", "00741202", "00741204")}
+    | {("00404018", tag) for tag in ("00080100", "00080102", "00080104")}
+    | {("00404021", tag) for tag in ("0020000D", "0040E020")}
+    | {("00404021", "0040E025", "00081190")}
+    | {("0040A370", tag) for tag in ("0020000D", "00080050", "00321060", "00401001", "00402016")}
+    | {("00741216", "00404035", "00404037")}
+)
+"""Everything but sequences that workitems tell, by paths of tags."""
+
 _UID_OF_UUID = re.compile(r"2\.25\.([1-9][0-9]{0,38}|0)")
 _PRIORITIES = {"stat": "HIGH", "asap": "HIGH", "urgent": "HIGH", "routine": "MEDIUM"}
 _SEX = {"male": "M", "female": "F", "other": "O"}

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from engine.api.reading.claiming import claimed
 from engine.api.reading.desk import Docket, open_docket
 from engine.api.reading.lines import request_row
 from engine.api.reading.requests import centres_of
+from engine.api.reading.workitem_keys import Key, keys_of
 from engine.api.services import Hub, Services
 from engine.centres import case as cases
 from engine.centres import request as requests
@@ -46,22 +46,8 @@ _TOGETHER = 200
 """Requests that are read at once while it is searched."""
 _MOST_LOOKED_AT = 20_000
 """Requests of one search: a key that nothing matches would have all of them read, of every year."""
-_KEYWORDS = {
-    "sopinstanceuid": "00080018",
-    "accessionnumber": "00080050",
-    "patientname": "00100010",
-    "patientid": "00100020",
-    "patientsex": "00100040",
-    "studyinstanceuid": "0020000D",
-    "referencedrequestsequence": "0040A370",
-    "inputreadinessstate": "00404041",
-    "inputinformationsequence": "00404021",
-    "procedurestepstate": "00741000",
-    "scheduledproceduresteppriority": "00741200",
-    "worklistlabel": "00741202",
-    "proceduresteplabel": "00741204",
-}
-_NO_MATCHING = frozenset({"limit", "offset", "includefield", "fuzzymatching", "accept"})
+_IGNORED = '299 hutong "An attribute is not supported. Matching was done without it"'
+_MORE = '299 hutong "There are additional results"'
 _TRANSACTION, _STATE = "00081195", "00741000"
 
 
@@ -69,10 +55,11 @@ _TRANSACTION, _STATE = "00081195", "00741000"
 async def search(request: Request, caller: Reader, hub: Hub) -> Response:
     """Workitems of the caller's centres that match, the most urgent and oldest first; 204 when none does.
 
-    An answer holds 500 at most, and says when there are more: `offset` leads on, in the same order.
+    An answer holds 500 at most, and says when there are more: `offset` leads on, in the same order. A key that no
+    workitem tells is ignored, which is said too.
     """
     limit, offset = (_number(request, name, default) for name, default in (("limit", _MOST), ("offset", 0)))
-    keys = [(_path(name), value) for name, value in request.query_params.items() if name.lower() not in _NO_MATCHING]
+    keys, ignored = keys_of(request.query_params.multi_items())
     at, names = hub.clock(), centres_of(caller, hub.config, None)
     last = offset + min(limit, _MOST)
     told: list[workitem.DataSet] = []
@@ -81,7 +68,7 @@ async def search(request: Request, caller: Reader, hub: Hub) -> Response:
         async for tasks in store.open_requests_in_pages(connection, _states(keys), names, _TOGETHER):
             for docket in await desk.fill(connection, tasks):
                 said = _told(docket, hub, request, at)
-                if all(_matches(said, path, value) for path, value in keys):
+                if all(key.matches(said) for key in keys):
                     matched += 1
                     if offset < matched <= last:
                         told.append(said)
@@ -90,7 +77,8 @@ async def search(request: Request, caller: Reader, hub: Hub) -> Response:
                 break
         await audit.write(connection, [audit.Audited(caller.name, "search", "Task", {"found": len(told)})], at)
     more = matched > last or looked_at >= _MOST_LOOKED_AT
-    headers = {"Warning": '299 hutong "There are additional results"'} if more else {}
+    warnings = [text for text, given in ((_IGNORED, ignored), (_MORE, more)) if given]
+    headers = {"Warning": ", ".join(warnings)} if warnings else {}
     return _json(told, headers=headers) if told else Response(status_code=204, headers=headers)
 
 
@@ -182,21 +170,10 @@ def _change(body: bytes) -> tuple[str, str]:
     return transaction, state
 
 
-def _states(keys: Sequence[tuple[list[str], str]]) -> list[RequestState]:
+def _states(keys: Sequence[Key]) -> list[RequestState]:
     """In which states requests can match; the index leaves out the others."""
-    named = {value for path, value in keys if path == [_STATE] and value in workitem.STATES.values()}
+    named = {key.value for key in keys if key.path == (_STATE,) and key.value in workitem.STATES.values()}
     return [state for state in RequestState if not named or workitem.STATES[state] in named]
-
-
-def _path(name: str) -> list[str]:
-    """`0040A370.00080050` and `ReferencedRequestSequence.AccessionNumber` name the same."""
-    return [_KEYWORDS.get(word.lower(), word.upper()) for word in name.split(".")]
-
-
-def _matches(said: workitem.DataSet, path: list[str], value: str) -> bool:
-    if not value:
-        return True
-    return any(fnmatchcase(text, re.sub(r"\[", "[[]", value)) for text in workitem.values_of(said, path))
 
 
 def _number(request: Request, name: str, default: int) -> int:

@@ -116,7 +116,29 @@ async def test_workitems_are_found_by_what_they_say(client_of: ClientOf, arrive:
     assert await found(**{"00741200": "HIGH"}) == [uid_of(urgent)]
     assert await found(**{"InputInformationSequence.StudyInstanceUID": "2.25.2"}) == [uid_of(urgent)]
     assert await found(ProcedureStepState="COMPLETED") == []
+    assert await found(ScheduledProcedureStepStartDateTime="20260302-20260303") == [uid_of(urgent), uid_of(first)]
+    assert await found(**{"00404005": "202603021620-"}) == [uid_of(urgent)]
+    assert await found(**{"00404005": "-20260301"}) == []
     assert (await wang.get(WORKITEMS, params={"PatientID": "none"})).status_code == 204
+    assert (await wang.get(WORKITEMS, params={"00404005": "soon"})).status_code == 400
+    ignored = await wang.get(WORKITEMS, params={"OperatorsName": "X", "PatientID": "BS0001"})
+    assert (len(ignored.json()), ignored.headers["warning"][:3]) == (1, "299")
+
+
+async def test_what_workitems_tell_can_be_asked_for(client_of: ClientOf, waiting: str) -> None:
+    def paths(said: dict[str, Any], *above: str) -> set[tuple[str, ...]]:
+        found = set()
+        for tag, element in said.items():
+            if element["vr"] == "SQ":
+                found |= {path for item in element["Value"] for path in paths(item, *above, tag)}
+            else:
+                found.add((*above, tag))
+        return found
+
+    wang = await client_of("wang")
+    await to(wang, waiting, "IN PROGRESS")
+    (said,) = (await wang.get(f"{WORKITEMS}/{uid_of(waiting)}")).json()
+    assert paths(said) == workitem.ATTRIBUTES
 
 
 async def test_another_centres_requests_are_nobodys_business(client_of: ClientOf, arrive: Arrive) -> None:
