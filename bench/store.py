@@ -4,7 +4,8 @@ Every sender of the first table is DCMTK's storescu, with TCP_NODELAY=1 on both 
 40 ms an object. hutong answers when the object is flushed, and its index row follows; storescp flushes nothing;
 Orthanc, measured where Debian's package is installed, flushes and indexes before it answers. Starting the senders is
 part of those figures: with 50 of them it is most of it, for every server alike. In the second table the associations
-stand before the time begins (`bench.associated`). Beside both: the processor time of the server for one object, which a
+stand before the time begins (`bench.associated`). "Rows" is the rate by the clock that runs until the last index row
+is committed, as Orthanc's does. Beside both: the processor time of the server for one object, which a
 busy machine changes less than it does any rate; without that of hutong's database.
 """
 
@@ -74,11 +75,16 @@ SINGLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """settled  told how many objects it has had by now, waits until nothing is left to be done with them"""
+    """Both are told how many objects it has had by now.
+
+    indexed  waits until each of them has its row
+    settled  waits until nothing is left to be done with them
+    """
 
     name: str
     port: int
     process: psutil.Process
+    indexed: Callable[[int], None]
     settled: Callable[[int], None]
 
 
@@ -108,11 +114,13 @@ def _report(servers: Sequence[Server], folder: Path) -> None:
             for server in servers:
                 used = used_secs_with_children(server.process.pid)
                 rate = send(server, load, next(numbers))
+                answered = time.perf_counter()
                 spent_secs = (used_secs_with_children(server.process.pid) - used) / load.objects
-                measured[-1].append(Measured(rate, spent_secs))
                 sent += load.objects if server is servers[0] else 0
+                server.indexed(sent)
+                measured[-1].append(Measured(rate, spent_secs, time.perf_counter() - answered))
                 server.settled(sent)
-            measured[-1].append(Measured(_bare(load, folder / "bare"), 0))
+            measured[-1].append(Measured(_bare(load, folder / "bare"), 0, 0))
         return measured
 
     table = _table("C-STORE from storescu, MB/s", servers)
@@ -141,16 +149,22 @@ def _report(servers: Sequence[Server], folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """MB/s by the clock, and seconds of the server's processor time for an object."""
+    """MB/s and the server's processor time for an object, until the last answer; and what its index took then."""
 
     rate: float
     spent_secs: float
+    indexing_secs: float
+
+    def rate_with_rows(self, load: Load) -> float:
+        """MB/s until the last row."""
+        size = load.objects * load.side * load.side * 2 / MEGABYTE
+        return size / (size / self.rate + self.indexing_secs)
 
 
 def _table(title: str, servers: Sequence[Server]) -> Table:
     names = [*(server.name for server in servers), "bare disk"]
     table = Table(title=title)
-    for heading in ("load", *names, *(f"{names[0]} : {other}" for other in names[1:])):
+    for heading in ("load", *names, f"{names[0]}, rows", *(f"{names[0]} : {other}" for other in names[1:])):
         table.add_column(heading, justify="left" if heading == "load" else "right")
     return table
 
@@ -166,6 +180,7 @@ def _add(table: Table, load: Load, rounds: Sequence[Sequence[Measured]]) -> list
     table.add_row(
         load.what,
         *(f"{rate:,.0f} ({ms:.1f})" if ms else f"{rate:,.0f}" for rate, ms in zip(rates, spent, strict=True)),
+        f"{median(one.rate_with_rows(load) for one in columns[0]):,.0f}",
         *(f"{ratio:.2f}" for ratio in ratios),
     )
     return rates
@@ -281,15 +296,18 @@ def _hutong(folder: Path, url: str) -> Iterator[Server]:
 
         settled_before = 0
 
+        def indexed(objects: int) -> None:
+            asyncio.run(_all_indexed(url, objects))
+
         def settled(objects: int) -> None:
             nonlocal settled_before
-            asyncio.run(_all_indexed(url, objects))
+            indexed(objects)
             store = folder / "objects" / "store" / "bench"
             until(lambda: len(list(store.rglob("*.dcm"))) == objects - settled_before)
             shutil.rmtree(store)  # the disk is not asked to hold every round
             settled_before = objects
 
-        yield Server("hutong", said["dicom"]["port"], psutil.Process(process.pid), settled)
+        yield Server("hutong", said["dicom"]["port"], psutil.Process(process.pid), indexed, settled)
 
 
 async def _all_indexed(url: str, objects: int) -> None:
@@ -308,7 +326,7 @@ def _storescp(folder: Path) -> Iterator[Server]:
     command = ["storescp", "--fork", "--max-pdu", _PDU_BYTES, "--output-directory", str(folder), str(port)]
     with _running(command, _ENVIRONMENT) as process:
         until(lambda: listens(port))
-        yield Server("storescp", port, psutil.Process(process.pid), lambda _: _emptied(folder))
+        yield Server("storescp", port, psutil.Process(process.pid), _keeps_no_rows, lambda _: _emptied(folder))
 
 
 @contextmanager
@@ -332,7 +350,7 @@ def _orthanc(folder: Path) -> Iterator[Server]:
     )
     with _running(["Orthanc", str(folder / "orthanc.json")], _ENVIRONMENT) as process:
         until(lambda: listens(port))
-        yield Server("Orthanc", port, psutil.Process(process.pid), lambda _: None)
+        yield Server("Orthanc", port, psutil.Process(process.pid), _writes_rows_first, lambda _: None)
 
 
 @contextmanager
@@ -348,6 +366,14 @@ def _running(
     finally:
         process.terminate()
         process.wait()
+
+
+def _keeps_no_rows(_: int) -> None:
+    """storescp has no index."""
+
+
+def _writes_rows_first(_: int) -> None:
+    """Orthanc answers when its rows stand."""
 
 
 def _emptied(folder: Path) -> None:
