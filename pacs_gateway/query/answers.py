@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from pydicom import config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -11,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from engine.store.imaging_query import LEVELS, Found, Level
-from pacs_gateway.query.identifier import UNREADABLE
+from pacs_gateway.query.identifier import UNREADABLE, encoded
 from pacs_gateway.query.keys import INDEXED, LEVEL_OF, NEVER_MATCHED
 from pacs_gateway.query.models import UNIQUE_KEYS
 from pacs_gateway.query.values import tags_of
@@ -74,17 +75,35 @@ def answer_of(identifier: Dataset, known: Dataset, level: Level, ae_title: str) 
     return answer
 
 
+def writable(answer: Dataset, transfer_syntax: str) -> Dataset:
+    """An answer without what cannot be written: an object may hold what its VR cannot."""
+    written = Dataset()
+    written.SpecificCharacterSet = UNICODE
+    for tag in tags_of(answer):
+        alone = Dataset()
+        alone.SpecificCharacterSet = UNICODE
+        try:
+            alone.add(answer[tag])
+            encoded(alone, transfer_syntax)
+            written.add(answer[tag])
+        except UNREADABLE:
+            written.add(_empty(answer, tag))
+    return written
+
+
 def _only_asked(identifier: Dataset, known: Dataset) -> Dataset:
     asked = Dataset()
     for tag in tags_of(identifier):
-        if tag in NEVER_MATCHED or not tag & 0xFFFF:
-            continue
-        if tag in known:
-            asked.add(_asked_of_sequence(identifier, known, tag))
-        else:
-            vr = _vr(identifier, tag)
-            asked.add(DataElement(tag, vr, Items() if vr == _SEQUENCE else None))
+        if tag not in NEVER_MATCHED and tag & 0xFFFF:
+            asked.add(_told(identifier, known, tag))
     return asked
+
+
+def _told(identifier: Dataset, known: Dataset, tag: int) -> DataElement:
+    with suppress(*UNREADABLE):
+        if tag in known:
+            return _asked_of_sequence(identifier, known, tag)
+    return _empty(identifier, tag)
 
 
 def _asked_of_sequence(identifier: Dataset, known: Dataset, tag: int) -> DataElement:
@@ -93,6 +112,11 @@ def _asked_of_sequence(identifier: Dataset, known: Dataset, tag: int) -> DataEle
         return element
     item = identifier[tag].value[0]
     return DataElement(tag, _SEQUENCE, Items(_only_asked(item, one) for one in element.value)) if len(item) else element
+
+
+def _empty(dataset: Dataset, tag: int) -> DataElement:
+    vr = _vr(dataset, tag)
+    return DataElement(tag, vr, Items() if vr == _SEQUENCE else None)
 
 
 def _vr(identifier: Dataset, tag: int) -> str:

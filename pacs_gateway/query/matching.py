@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -44,7 +46,7 @@ def _matches(known: Dataset, key: DataElement, depth: int) -> bool:
 
 def _matches_sequence(known: Dataset, key: DataElement, depth: int) -> bool:
     """Each item of the key is matched by some item; an item without keys by none at all too."""
-    items = known[key.tag].value if key.tag in known and known[key.tag].VR == "SQ" else []
+    items = _items(known, key)
     for item in key.value or []:
         if not len(item):
             continue
@@ -63,6 +65,13 @@ def _matches_value(vr: str, pattern: str, value: str) -> bool:
     if vr in _PATTERNS:
         return matches(pattern, value)
     return pattern == value
+
+
+def _items(known: Dataset, key: DataElement) -> Iterable[Dataset]:
+    try:
+        return known[key.tag].value if key.tag in known and known[key.tag].VR == "SQ" else ()
+    except UNREADABLE:
+        return ()  # as of a garbled value
 
 
 def _present(known: Dataset, key: DataElement) -> list[str]:

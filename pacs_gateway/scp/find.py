@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from engine.errors import HutongError, StorageError
 from engine.store.imaging_query import Found, Key, Level
 from pacs_gateway import status
-from pacs_gateway.query.answers import answer_of, known_of, unindexed
+from pacs_gateway.query.answers import answer_of, known_of, unindexed, writable
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import UNREADABLE, Gathered, encoded, malformed
 from pacs_gateway.query.keys import Asked, asked_by
@@ -113,15 +113,14 @@ class _Finding:
             return self._encoded(identifier, known_of(found, level, Dataset()), level)
 
     def _encoded(self, identifier: Dataset, known: Dataset, level: Level) -> bytes:
-        """An answer; of one that cannot be written, because an object holds what its VR cannot, the keys alone."""
+        """An answer, without what cannot be written because an object holds what its VR cannot."""
+        answer, transfer_syntax = answer_of(identifier, known, level, self._ae_title), self._request.transfer_syntax
         try:
-            return encoded(answer_of(identifier, known, level, self._ae_title), self._request.transfer_syntax)
+            return encoded(answer, transfer_syntax)
         except UNREADABLE as error:
             kind = type(error).__name__
-            _log.warning(
-                "channel %s: a match that cannot be written is told by its keys alone: %s", self._channel, kind
-            )
-            return encoded(answer_of(Dataset(), known, level, self._ae_title), self._request.transfer_syntax)
+            _log.warning("channel %s: a match is told without what cannot be written of it: %s", self._channel, kind)
+            return encoded(writable(answer, transfer_syntax), transfer_syntax)
 
 
 def _asked(identifier: Dataset, level: Level, facility: str) -> Asked:

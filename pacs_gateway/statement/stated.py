@@ -104,7 +104,9 @@ def _listener(channel: DicomChannel) -> Iterator[Block]:
     yield Heading(3, "2.3 Accepted presentation contexts")
     yield Paragraph(
         "Of the transfer syntaxes of a context the first that is accepted is chosen, in the order of the proposer. "
-        "A class that is not here is refused: abstract syntax not supported."
+        "Where a class is proposed with the requestor as its only provider (C-GET), one of its contexts is accepted "
+        "uncompressed if any of them names such an encoding. A class that is not here is refused: abstract syntax not "
+        "supported."
     )
     yield _classes((*SERVICES, *STORAGE))
     if any(entry.private_classes for entry in channel.ae_entries):
@@ -139,7 +141,8 @@ def _behaviour() -> Iterator[Block]:
             ),
             (
                 "Retrieve",
-                "Only the unique keys of a level count. Objects go out as they are stored. C-MOVE goes to the AE "
+                "Only the unique keys of a level count. Objects go out as they are stored to whoever takes them so, "
+                "else in Explicit or Implicit VR Little Endian. C-MOVE goes to the AE "
                 "titles of 2.2 alone; a caller is given what its facility stored.",
             ),
             (

@@ -248,6 +248,23 @@ async def test_a_name_under_a_wrong_label_is_found_and_answered_right(
     assert (str(one.PatientName), one.InstitutionalDepartmentName) == ("Li^Na=李^娜", "放射科")
 
 
+async def test_an_object_with_a_garbled_value_is_found_without_it_and_hides_no_other(
+    archive: Gateway, radiograph: Write, pool: asyncpg.Pool, objects: Path
+) -> None:
+    file = radiograph(StudyInstanceUID="1.2.8", SeriesInstanceUID="1.2.8.1", SOPInstanceUID="1.2.8.1.1")
+    rows = b"\x28\x00\x10\x00US\x02\x00\x10\x00"
+    assert rows in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(rows, b"\x28\x00\x10\x00US\x03\x00\x10\x00\x00"))
+    assert await asyncio.to_thread(send_raw, archive.port, [file]) == [SUCCESS]
+    await stored(pool, objects)
+    told = await found(archive, identifier("STUDY", StudyInstanceUID="", Rows=None, Columns=None))
+    assert {one.StudyInstanceUID: (one.Rows, one.Columns) for one in told} == {
+        "1.2.1": (16, 16), "1.2.2": (16, 16), "1.2.3": (16, 16), "1.2.8": (None, 16),
+    }  # fmt: skip
+    matching = await found(archive, identifier("STUDY", StudyInstanceUID="", Rows=16))
+    assert sorted(one.StudyInstanceUID for one in matching) == ["1.2.1", "1.2.2", "1.2.3"]
+
+
 async def test_dcmtk_finds_studies(archive: Gateway, dcmtk: Run) -> None:
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "PatientName=ZHANG*", "-k", "StudyInstanceUID",
             "-k", "NumberOfStudyRelatedInstances")  # fmt: skip
