@@ -12,6 +12,7 @@ import msgspec
 from engine.errors import ParseError
 from engine.store.database import Connection
 from engine.store.imaging_query import Content
+from engine.store.instances import INSTANCE_COLUMNS, Instance
 from engine.store.outbox import CHANNEL, Due, Owed
 
 URGENT = 0
@@ -19,6 +20,16 @@ ROUTINE = 100
 """Of a priority, with the rank of the modality added: lower goes first, and what is below ROUTINE is urgent."""
 
 _LEADER_LOCK = 0x6875746F6E6A
+
+
+_INSTANCE_COLUMNS = ", ".join(INSTANCE_COLUMNS)
+_NOTES = """
+            select * from instance_as_sent a
+            where a.study_uid = $2 and a.facility = $3 and a.hidden = 'rejection-note' and exists (
+                select from sent_instance s
+                where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.taken)
+"""
+"""Rejection notes of ours in a study, where the endpoint has taken something of it."""
 
 
 class StudyOwed(msgspec.Struct, frozen=True, tag="study", tag_field="what"):
@@ -149,6 +160,26 @@ async def due(
     return PrioritisedDue(**row) if row else None
 
 
+async def whole(connection: Connection, endpoint: str, study: StudyOwed) -> list[Instance]:
+    """What another hub is to have of a study, whatever it has: our rejection notes, as `unsent` says, and the served.
+
+    The notes go first, so that nothing is shown beside what corrects it.
+    """
+    rows = await connection.fetch(
+        f"""
+        select {_INSTANCE_COLUMNS} from (
+            select {_INSTANCE_COLUMNS}, 0 as place from ({_NOTES}) note
+            union all
+            select {_INSTANCE_COLUMNS}, 1 from instance where study_uid = $2 and facility = $3 and not conflict
+        ) mine order by place, series_uid, number nulls last, sop_uid
+        """,
+        endpoint,
+        study.study_uid,
+        study.facility,
+    )
+    return [Instance(**row) for row in rows]
+
+
 async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> list[Unsent]:
     """The objects of a study that the endpoint has not taken, by whichever delivery; by series and number.
 
@@ -156,13 +187,8 @@ async def unsent(connection: Connection, endpoint: str, study: StudyOwed) -> lis
     served; whoever has something of the study is sent them all the same.
     """
     rows = await connection.fetch(
-        """
-        with note as (
-            select * from instance_as_sent a
-            where a.study_uid = $2 and a.facility = $3 and a.hidden = 'rejection-note' and exists (
-                select from sent_instance s
-                where s.endpoint = $1 and s.study_uid = $2 and s.facility = $3 and s.taken)
-        ), mine as (
+        f"""
+        with note as ({_NOTES}), mine as (
             select sop_uid, sop_class, transfer_syntax, location, charset, bytes, sha256, series_uid, number,
                    false as rejects
             from instance where study_uid = $2 and facility = $3 and not conflict

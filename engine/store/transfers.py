@@ -68,6 +68,14 @@ async def stored(connection: Connection, contents: Sequence[tuple[str, str, byte
     return {(row["sop_uid"], row["facility"], bytes(row["sha256"])) for row in rows}
 
 
+async def decided(connection: Connection, study_uid: str, facility: str) -> int:
+    """How often something was decided of a study; until the transaction ends nothing is."""
+    times: int | None = await connection.fetchval(
+        "select statements from study where uid = $1 and facility = $2 for share", study_uid, facility
+    )
+    return times or 0
+
+
 async def begun(connection: Connection, transfer: Transfer, at: datetime) -> None:
     """Begins one, or goes on with it."""
     await connection.execute(

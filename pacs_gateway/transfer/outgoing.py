@@ -11,8 +11,8 @@ import re
 import ssl
 import zlib
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO, TypeVar
 
@@ -47,9 +47,14 @@ _UNKNOWN = "transfer-unknown"
 _CODE = re.compile(r"[a-z0-9-]{1,64}")
 
 Progress = Callable[[str, int, int], Awaitable[None]]
-"""Told the name of the transfer, how many bytes are there, and how many there will be."""
+"""Told the name of a transfer, how many bytes are there, and how many will be: before each piece, and at the end."""
 
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    object: int
+    why: str
 
 
 class Stands(msgspec.Struct, frozen=True):
@@ -58,7 +63,7 @@ class Stands(msgspec.Struct, frozen=True):
     whole: bool
     needed: list[int] = []
     offset: int = 0
-    refused: list[dict[str, int | str]] = []
+    refused: list[_Refused] = []
 
 
 class _Offset(msgspec.Struct, frozen=True):
@@ -67,11 +72,15 @@ class _Offset(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How an attempt ended. `paused`: it may not go on now."""
+    """How an attempt ended.
+
+    refused  why objects are not taken, by their places in the contents
+    paused   it may not go on now
+    """
 
     whole: bool
     moved_bytes: int
-    refused: Sequence[str] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
     paused: bool = False
 
 
@@ -181,11 +190,11 @@ class Outgoing:
             return await self._send(client, attempt)
 
     async def _send(self, client: httpx.AsyncClient, attempt: _Attempt) -> Sent:
-        refused: list[str] = []
+        refused: dict[int, str] = {}
         stands = await self._announce(client, attempt)
         for _ in range(ROUNDS):
             if stands.whole:
-                return Sent(whole=True, moved_bytes=attempt.moved_bytes)
+                return Sent(whole=not refused, moved_bytes=attempt.moved_bytes, refused=refused)
             try:
                 if not await self._send_stream(client, attempt, stands):
                     return Sent(whole=False, moved_bytes=attempt.moved_bytes, paused=True)
@@ -194,7 +203,7 @@ class Outgoing:
                 if error.code != _UNKNOWN:
                     raise
                 stands = await self._announce(client, attempt)  # it ended, and the answer that said so was lost
-            refused += [str(one.get("why", "")) for one in stands.refused]
+            refused |= {one.object: one.why for one in stands.refused}
             if refused and not stands.needed:
                 return Sent(whole=False, moved_bytes=attempt.moved_bytes, refused=refused)
         raise DeliveryError("the hub does not get whole what it is sent", code="transfer-damaged")
@@ -213,22 +222,25 @@ class Outgoing:
         headers: dict[str, str] | None = None,
     ) -> Stands:
         answer = await self._request(client, method, f"/api/transfers/{attempt.name}{path}", body, headers or {})
-        return _read(answer, Stands)
+        stands = _read(answer, Stands)
+        told = (*stands.needed, *(one.object for one in stands.refused))
+        if not all(0 <= index < len(attempt.study.objects) for index in told):
+            raise DeliveryError("the hub tells of objects that were not announced", code="answer-unreadable")
+        return stands
 
     async def _send_stream(self, client: httpx.AsyncClient, attempt: _Attempt, stands: Stands) -> bool:
         """Sends the rest of the stream; False when it may not go on."""
-        if not all(0 <= index < len(attempt.study.objects) for index in stands.needed):
-            raise DeliveryError("the hub needs objects that were not announced", code="answer-unreadable")
         starts = starts_of(attempt.study.objects, stands.needed)
         offset = stands.offset
         while offset < starts[-1]:
             if not attempt.may_go_on():
                 return False
+            await attempt.progress(attempt.name, offset, starts[-1])
             piece = await asyncio.to_thread(attempt.stream.read, stands.needed, starts, offset, self._chunk_bytes)
             here = await self._send_piece(client, attempt, offset, piece)
             attempt.moved_bytes += max(0, here - offset)
             offset = here
-            await attempt.progress(attempt.name, offset, starts[-1])
+        await attempt.progress(attempt.name, offset, starts[-1])
         return True
 
     async def _send_piece(self, client: httpx.AsyncClient, attempt: _Attempt, offset: int, piece: bytes) -> int:

@@ -107,7 +107,7 @@ async def test_an_object_whose_hash_is_a_lie_is_refused_in_the_end_and_the_other
     ended = await sender.send(study, stream, lambda: True, progress)
     stream.close()
     assert not ended.whole
-    assert ended.refused == ["its bytes have another hash than is said of them"]
+    assert ended.refused == {3: "its bytes have another hash than is said of them"}
     expected = {uid: digest for uid, digest in digests(archive.instances).items() if uid != lying.sop_uid}
     assert digests(await hub.rows()) == expected
     assert list(hub.folder.glob("*/*")) == []
