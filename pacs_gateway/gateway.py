@@ -44,6 +44,7 @@ from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scp.service import Services
 from pacs_gateway.scp.storage import Storage
 from pacs_gateway.scp.worklist import WorklistFind
+from pacs_gateway.scu.entities import called_of
 from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.stepping import StepIntake, StepNoticer
 from pacs_gateway.whole.asking import senders_of
@@ -63,7 +64,7 @@ class Gateway:
     tls           what its connections are protected with
     store         where finished objects go, if not into the object folder
     endpoints     imaging systems that may be told of steps and studies
-    contexts      what the connections to those with TLS are protected with
+    contexts      what the connections to those with TLS are protected with, and to entities of the channel
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class Gateway:
         self._keeping = Keeping(
             channel.name, pool, objects_root, clock, secrets.token_bytes, self._noticer.stored, store=store
         )
-        self._watcher = Watcher(pool, channel, senders_of(channel), clock)
-        audience = audience_of(channel, endpoints or {}, contexts or {})
+        self._entities = called_of(channel, contexts or {})
+        self._watcher = Watcher(pool, channel, senders_of(channel, self._entities), clock)
+        audience = audience_of(channel, self._entities, endpoints or {}, contexts or {})
         self._notifier = Notifier(pool, audience.destinations, clock)
         self._announcer = Announcer(
             channel.name, channel.ae_title, audience.availability_of, pool, clock, self._notifier.wake
@@ -165,7 +167,7 @@ class Gateway:
                 WorklistFind(name, self._find_steps),
                 Find(name, self._channel.ae_title, self._archive),
                 Get(name, self._archive, self._encoder),
-                Move(self._channel, self._archive, self._encoder),
+                Move(self._channel, self._entities, self._archive, self._encoder),
                 Create(self._steps),
                 Set(self._steps),
                 GetStep(name, self._pool),

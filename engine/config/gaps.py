@@ -1,4 +1,4 @@
-"""What was perhaps forgotten? A configuration that may be used, in which a facility's orders or reports have no way."""
+"""What was perhaps forgotten? A configuration that may be used, in which orders or reports have no way, or an open one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def gaps(community: Community) -> Iterator[str]:
     """A sentence for each facility below the county that sends HL7 v2 and whose orders go to no centre.
 
     And for each whose orders do, but to which no signed report can come back, or whose orders go to a centre that reads
-    images while no modality of its own may send any; and for each secret of the object store that is not here.
+    images while no modality of its own may send any; for each secret of the object store that is not here; and for each
+    entity that is called in plain text although its channel has TLS.
     """
     yield from _secrets(community)
+    yield from _called_in_plain_text(community)
     senders = {channel.facility for channel in community.hl7_channels}
     reached = {endpoint.facility for endpoint in community.mllp_endpoints.values()}
     imaging = {entry.facility for channel in community.dicom_channels for entry in channel.ae_entries}
@@ -58,6 +60,16 @@ def _secrets(community: Community) -> Iterator[str]:
             secret(reference, community.folder)
         except ConfigurationError as error:
             yield f"{error.message} on this machine, and a hub does not start without it (objects in community.yaml)"
+
+
+def _called_in_plain_text(community: Community) -> Iterator[str]:
+    for channel in community.dicom_channels:
+        for entry in channel.ae_entries:
+            if channel.tls is not None and entry.port is not None and entry.tls is None:
+                yield (
+                    f"{entry.ae_title} is called in plain text although channel {channel.name} has tls: "
+                    "give its entry tls, too, if it listens with it"
+                )
 
 
 def _takes(route: Route, facility: str) -> bool:

@@ -33,15 +33,13 @@ class Move:
 
     request = CommandField.C_MOVE_RQ
 
-    def __init__(self, channel: DicomChannel, archive: Archive, encoder: Encoder) -> None:
+    def __init__(
+        self, channel: DicomChannel, destinations: Mapping[str, Peer], archive: Archive, encoder: Encoder
+    ) -> None:
         self._channel = channel
         self._archive = archive
         self._encoder = encoder
-        self._destinations = {
-            channel.destination_of(entry): Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs)
-            for entry in channel.ae_entries
-            if entry.address is not None and entry.port is not None
-        }
+        self._destinations = destinations
 
     def transfer_syntaxes(self, sop_class: str, caller: Caller) -> Collection[str]:
         return UNCOMPRESSED if sop_class in MOVE else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import count
 
 from pydicom.dataset import Dataset
@@ -66,14 +66,12 @@ class QueryableSender:
         return named
 
 
-def senders_of(channel: DicomChannel) -> dict[tuple[str, str], QueryableSender]:
-    """Who is asked, by AE title and facility."""
+def senders_of(channel: DicomChannel, entities: Mapping[str, Peer]) -> dict[tuple[str, str], QueryableSender]:
+    """Who is asked, by AE title and facility. `entities` are those that listen, by destination."""
     return {
-        (entry.ae_title, entry.facility): QueryableSender(
-            Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs), channel.ae_title
-        )
+        (entry.ae_title, entry.facility): QueryableSender(entities[channel.destination_of(entry)], channel.ae_title)
         for entry in channel.ae_entries
-        if entry.queryable and entry.address is not None and entry.port is not None
+        if entry.queryable
     }
 
 

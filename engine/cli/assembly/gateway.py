@@ -15,12 +15,14 @@ from engine.cli.assembly.object_store import object_store_of
 from engine.cli.assembly.ready import OnReady
 from engine.cli.cycles import collect_seldom
 from engine.clock import now
-from engine.config import Community, DicomEndpoint, HutongEndpoint
+from engine.config import Community, DicomChannel, DicomEndpoint, HutongEndpoint
 from engine.config.secret import secret
 from engine.config.tls import endpoint_context, listener_context
 from engine.store.database import connect_pool
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from adapters.objects.s3 import S3ObjectStore
     from pacs_gateway.gateway import Gateway
     from pacs_gateway.location import Objects
@@ -49,7 +51,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             listener_context(channel.tls, folder) if channel.tls else None,
             store,
             community.dicom_endpoints,
-            {e.name: endpoint_context(e.tls, folder) for e in community.dicom_endpoints.values() if e.tls},
+            _calling_contexts(community, channel),
         )
         for channel in community.dicom_channels
     ]
@@ -79,6 +81,13 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             store.close()
         await intake.close()
         await pool.close()
+
+
+def _calling_contexts(community: Community, channel: DicomChannel) -> dict[str, SSLContext]:
+    """What a gateway's own connections are protected with, by destination. Raises ConfigurationError."""
+    protected = {name: endpoint.tls for name, endpoint in community.dicom_endpoints.items() if endpoint.tls}
+    protected |= {channel.destination_of(entry): entry.tls for entry in channel.ae_entries if entry.tls}
+    return {name: endpoint_context(tls, community.folder) for name, tls in protected.items()}
 
 
 def _imaging_couriers(

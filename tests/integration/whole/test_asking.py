@@ -19,6 +19,7 @@ from engine.errors import DeliveryError
 from engine.store.announcements import Announced
 from engine.store.wholeness import State
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.scu.entities import called_of
 from pacs_gateway.scu.peer import Peer
 from pacs_gateway.whole.asking import QueryableSender, senders_of
 from pacs_gateway.whole.watching import Watcher
@@ -116,7 +117,8 @@ class _NoIntake:
 async def test_a_gateway_of_ours_is_asked_too(scene: Scene, archive: Gateway) -> None:
     await scene.store(1, 2)
     entry = AeEntry(ae_title="CT", facility="baishi", address="127.0.0.1", port=archive.port, queryable=True)
-    (sender,) = senders_of(CHANNEL.model_copy(update={"ae_entries": (entry,)})).values()
+    channel = CHANNEL.model_copy(update={"ae_entries": (entry,)})
+    (sender,) = senders_of(channel, called_of(channel, {})).values()
     assert await sender.holds(STUDY) == [*named(1, 2), COUNTED]
     watcher = Watcher(scene.pool, CHANNEL, {("CT", "baishi"): sender}, lambda: scene.now)
     scene.after(60)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import load
+from engine.config import DicomChannel, load
 from engine.config.gaps import gaps
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
@@ -78,3 +78,18 @@ def test_a_route_that_names_no_facility_takes_the_orders_of_all(county: Path) ->
     routes.write_text(text.replace("      from_facilities: [baishi, qingxi, liushu]\n", "", 1), encoding="utf-8")
     (county / "endpoints/shimen-his.yaml").write_text(ENDPOINT, encoding="utf-8")
     assert list(gaps(load(county))) == []
+
+
+def test_who_is_called_in_plain_text_on_a_channel_with_tls_is_named() -> None:
+    example = load(EXAMPLE)
+    where = {"facility": "baishi", "address": "ws", "port": 104}
+    entries = [
+        {"ae_title": "OPEN", **where},
+        {"ae_title": "PROTECTED", **where, "tls": {}},
+        {"ae_title": "CALLS_ONLY", "facility": "baishi"},
+    ]
+    protected = {"certificate": "hub.pem", "key": "hub.key"}
+    settings = {"type": "dicom", "name": "secure", "ae_title": "HUTONG", "ae_entries": entries, "tls": protected}
+    channels = {**example.channels, "secure": DicomChannel.model_validate(settings)}
+    (told,) = gaps(example.model_copy(update={"channels": channels}))
+    assert told.startswith("OPEN is called in plain text although channel secure has tls")
