@@ -26,32 +26,23 @@ class Audience:
 
 
 def audience_of(
-    channel: DicomChannel, endpoints: Mapping[str, DicomEndpoint], contexts: Mapping[str, ssl.SSLContext]
+    channel: DicomChannel,
+    entities: Mapping[str, Peer],
+    endpoints: Mapping[str, DicomEndpoint],
+    contexts: Mapping[str, ssl.SSLContext],
 ) -> Audience:
-    """The entities of a channel, where they listen, and every endpoint; `contexts` are of the endpoints with TLS."""
-    callers = {
-        channel.destination_of(entry): Destination(
-            Peer(entry.ae_title, entry.address, entry.port, channel.stall_timeout_secs), channel.ae_title, Retry()
+    """The entities of a channel that we call, and every endpoint; `contexts` has those of the endpoints with TLS."""
+    callers = {name: Destination(peer, channel.ae_title, Retry()) for name, peer in entities.items()}
+    called = {
+        name: Destination(
+            Peer.at(endpoint, contexts[name] if endpoint.tls is not None else None),
+            endpoint.calling_ae_title,
+            endpoint.retry,
         )
-        for entry in channel.ae_entries
-        if entry.address is not None and entry.port is not None
+        for name, endpoint in endpoints.items()
     }
-    called = {name: _destination(endpoint, contexts.get(name)) for name, endpoint in endpoints.items()}
     return Audience(
         callers | called,
         {name: endpoint.performed_steps_of for name, endpoint in endpoints.items() if endpoint.performed_steps_of},
         {name: endpoint.availability_of for name, endpoint in endpoints.items() if endpoint.availability_of},
     )
-
-
-def _destination(endpoint: DicomEndpoint, context: ssl.SSLContext | None) -> Destination:
-    peer = Peer(
-        endpoint.ae_title,
-        endpoint.host,
-        endpoint.port,
-        endpoint.answer_timeout_secs,
-        endpoint.connect_timeout_secs,
-        context,
-        endpoint.tls.server_name if endpoint.tls else None,
-    )
-    return Destination(peer, endpoint.calling_ae_title, endpoint.retry)

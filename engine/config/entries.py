@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from engine.config.model import Model
 from engine.config.problems import written
-from engine.config.transport import CertificateName, host_address
+from engine.config.transport import CertificateName, EndpointTls, host_address
 from engine.config.values import AeTitle, Name, Text
 
 
@@ -29,6 +29,8 @@ class AeEntry(Model):
     """True: it may store objects of classes that its maker has invented."""
     queryable: bool = False
     """True: it answers C-FIND at its address and port, and is asked what it has of each study that it sent."""
+    tls: EndpointTls | None = None
+    """What it is called with, at its address and port; None calls it in plain text, however it calls us."""
 
     @model_validator(mode="after")
     def _a_port_needs_its_host(self) -> AeEntry:
@@ -36,6 +38,8 @@ class AeEntry(Model):
             raise ValueError("expected address beside port: the host on which it listens")
         if self.queryable and self.port is None:
             raise ValueError("expected address and port beside queryable: where it is asked")
+        if self.tls is not None and self.port is None:
+            raise ValueError("expected address and port beside tls: where it is called")
         return self
 
 

@@ -1,4 +1,4 @@
-"""What was perhaps forgotten? A configuration that may be used, in which orders or reports have no way, or an open one."""
+"""What was perhaps forgotten? A configuration that may be used, where orders or reports have no way, or an open one."""
 
 from __future__ import annotations
 

@@ -164,19 +164,24 @@ class _Reading:
         built = (self._build(Route, ROUTES, ("routes", position), raw) for position, raw in enumerate(listed))
         return tuple(route for route in built if route is not None)
 
-    def _tls_contexts(self, community: Community) -> dict[str, Callable[[], SSLContext]]:
+    def _tls_contexts(self, community: Community) -> dict[tuple[str, Place], Callable[[], SSLContext]]:
+        """By file and place."""
         channels: tuple[MllpChannel | DicomChannel, ...] = (*community.mllp_channels, *community.dicom_channels)
-        listeners = {
-            f"{CHANNELS}/{channel.name}.yaml": partial(listener_context, channel.tls, self.folder)
-            for channel in channels
-            if channel.tls is not None
-        }
-        endpoints = {
-            f"{ENDPOINTS}/{endpoint.name}.yaml": partial(endpoint_context, endpoint.tls, self.folder)
-            for endpoint in community.endpoints.values()
-            if endpoint.tls is not None
-        }
-        return {**listeners, **endpoints}
+        contexts: dict[tuple[str, Place], Callable[[], SSLContext]] = {}
+        for channel in channels:
+            if channel.tls is not None:
+                place = f"{CHANNELS}/{channel.name}.yaml", ("tls",)
+                contexts[place] = partial(listener_context, channel.tls, self.folder)
+        for endpoint in community.endpoints.values():
+            if endpoint.tls is not None:
+                place = f"{ENDPOINTS}/{endpoint.name}.yaml", ("tls",)
+                contexts[place] = partial(endpoint_context, endpoint.tls, self.folder)
+        for called in community.dicom_channels:
+            for at, entry in enumerate(called.ae_entries):
+                if entry.tls is not None:
+                    within = f"{CHANNELS}/{called.name}.yaml", ("ae_entries", at, "tls")
+                    contexts[within] = partial(endpoint_context, entry.tls, self.folder)
+        return contexts
 
     # -- files
 

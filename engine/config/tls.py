@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.config.document import Document
-from engine.config.problems import Problem
+from engine.config.document import Document, Place
+from engine.config.problems import Problem, written
 from engine.config.transport import EndpointTls, HttpTls, ListenerTls
 from engine.errors import ConfigurationError
 
@@ -75,16 +75,18 @@ def endpoint_context(tls: EndpointTls, folder: Path) -> ssl.SSLContext:
 
 
 def check_tls(
-    contexts: Mapping[str, Callable[[], ssl.SSLContext]], documents: Mapping[str, Document], problems: list[Problem]
+    contexts: Mapping[tuple[str, Place], Callable[[], ssl.SSLContext]],
+    documents: Mapping[str, Document],
+    problems: list[Problem],
 ) -> None:
-    """Adds a problem for every file of the configuration, by its path, whose context cannot be built."""
-    for file, build in contexts.items():
+    """Adds a problem for every TLS setting, by the file and the place it stands in, whose context cannot be built."""
+    for (file, place), build in contexts.items():
         try:
             build()
         except ConfigurationError as error:
-            key = error.location or "tls"
-            line = documents[file].line(("tls", key)) if file in documents else 0
-            problems.append(Problem(file, line, f"tls.{key}", error.message))
+            key: Place = (*place, error.location or "ca")
+            line = documents[file].line(key) if file in documents else 0
+            problems.append(Problem(file, line, written(key), error.message))
 
 
 def _load_chain(context: ssl.SSLContext, folder: Path, certificate: str, key: str) -> None:

@@ -107,6 +107,34 @@ def test_an_entry_can_ask_for_a_certificate_only_where_one_is_shown(folder: Path
     assert UNPROTECTED[written] in told
 
 
+CALLED = "ae_entries:\n  - {ae_title: CT, facility: baishi}\n  - {ae_title: WS, facility: baishi, "
+WHERE = "address: ws, port: 104, "
+
+
+def test_an_entry_may_be_called_with_the_keys_of_an_endpoint(folder: Path) -> None:
+    imaging(folder, CALLED + WHERE + "tls: {ca: ../ca.pem, certificate: ../hub.pem, key: ../hub.key}}")
+    (channel,) = load(folder).dicom_channels
+    assert [entry.tls.ca if entry.tls is not None else None for entry in channel.ae_entries] == [None, "../ca.pem"]
+
+
+# what stands in the entry of whom we call → what is said of it
+WRONGLY_CALLED = {
+    "tls: {ca: ../ca.pem}": "expected address and port beside tls: where it is called",
+    WHERE + "tls: {certificate: ../hub.pem}": "tls: expected certificate and key together",
+    WHERE + "tls: {certificate: ../hub.pem, key: ../other.key}": "tls.key: expected the key of the certificate",
+    WHERE + "tls: {ca: ../absent.pem}": "tls.ca: expected a file that can be read: ",
+    WHERE + "tls: {client_ca: ../ca.pem}": "tls.client_ca: unknown key",
+}
+
+
+@pytest.mark.parametrize("written", WRONGLY_CALLED)
+def test_an_entry_that_cannot_be_called_so_is_told_with_its_line(folder: Path, written: str) -> None:
+    imaging(folder, CALLED + written + "}")
+    told = problem(folder)
+    assert told.startswith("channels/imaging.yaml:5: ae_entries[2]")
+    assert WRONGLY_CALLED[written] in told
+
+
 def test_an_endpoint_s_certificate_comes_with_its_key(folder: Path) -> None:
     endpoint(folder, "tls: {certificate: ../hub.pem}")
     assert problem(folder) == "endpoints/his.yaml:4: tls: expected certificate and key together"
