@@ -120,6 +120,21 @@ async def refused(connection: Connection, due: Due, code: str, detail: str, at: 
     await _attempted(connection, due.id, at, code, detail)
 
 
+async def attempts_with(connection: Connection, delivery: UUID, outcome: str) -> int:
+    """How many attempts ended so, since a person had it sent again."""
+    count: int = await connection.fetchval(
+        """
+        select count(*) from delivery_attempt
+        where delivery = $1 and outcome = $2 and at > coalesce(
+            (select max(at) from audit where subject = $3 and action = 'retry-delivery'), '-infinity')
+        """,
+        delivery,
+        outcome,
+        f"Delivery/{delivery}",
+    )
+    return count
+
+
 async def _attempted(connection: Connection, delivery: UUID, at: datetime, outcome: str, detail: str) -> None:
     await connection.execute(
         "insert into delivery_attempt (delivery, at, outcome, detail) values ($1, $2, $3, $4)",

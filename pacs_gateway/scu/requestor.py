@@ -108,6 +108,10 @@ class Requestor:
                 self._contexts.setdefault((sop_class, transfer_syntax), number)
                 self._classes[number] = sop_class
 
+    def wait_longer(self, timeout_secs: float) -> None:
+        """For each answer from now on; some services say nothing until all is done."""
+        self._timeout_secs = max(self._timeout_secs, timeout_secs)
+
     def takes(self, sop_class: str, transfer_syntax: str) -> bool:
         return (sop_class, transfer_syntax) in self._contexts
 

@@ -149,7 +149,8 @@ class Courier:
 def _refused(due: PrioritisedDue, why: str) -> Raised:
     finding = Finding(
         "delivery-refused",
-        f"{due.endpoint} did not take all of delivery {due.id}: {why}. Mend the cause there, then send it again.",
+        f"Not all of delivery {due.id} to {due.endpoint} could be done: {why}. Mend the cause there, then send it "
+        "again.",
         Severity.ERROR,
     )
     return Raised(finding, about=f"Delivery/{due.id}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pydicom.dataset import Dataset
@@ -13,17 +12,15 @@ from engine.clock import CHINA, Clock
 from engine.config import DicomEndpoint
 from engine.errors import DeliveryError, Disposition, HutongError, ParseError
 from engine.finding import Finding, Severity
-from engine.store import imaging_outbox
+from engine.store import outbox
 from engine.store.findings import Raised
 from engine.store.imaging_outbox import PriorsOwed
 from engine.store.outbox import Due
 from pacs_gateway.query.models import STUDY_ROOT
-from pacs_gateway.query.values import text_of
 from pacs_gateway.scp.reception import Reception
 from pacs_gateway.scu.find import find
 from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.scu.requestor import Requestor, opened
-from pacs_gateway.scu.retrieve import get, get_proposals, move
 from pacs_gateway.sending.candidates import (
     Candidate,
     Judged,
@@ -34,24 +31,36 @@ from pacs_gateway.sending.candidates import (
     newest_first,
     question_for,
 )
+from pacs_gateway.sending.fetching import MOST_INSTANCES, Fetching, below
 from pacs_gateway.sending.outcome import Outcome, Turns
-from pacs_gateway.sending.taking import KeepingTaker
 
 MOST_STUDIES = 500
 """Of one patient number. A number with more is nobody's."""
 MOST_DESCRIBED = 50
-MOST_INSTANCES = 20_000
-_UIDS_AT_ONCE = 500
-"""In one request: a list of UIDs has at most 64 KB."""
-RETRIEVE_TIMEOUT_SECS = 600.0
-"""Between two answers of a retrieval: some archives say nothing until all of it was moved."""
+REFUSALS = 8
+"""Rounds in which a study did not come before it is given up; an archive that is away is asked for ever."""
+_NOT_FETCHED = "priors-not-fetched"
+_AWAY = frozenset({"unreachable", "rejected"})
+_OF_THE_ARCHIVE = _AWAY | {"no-answer", "destination-unknown", "sop-class-not-taken", "no-channel"}
+"""Codes of errors that the next study would meet too."""
 
 
 @dataclass(slots=True)
 class _Tally:
+    """What came of the studies of one round.
+
+    short    those of which not everything came, although the archive says so
+    failing  why each of the others did not come, and may come later
+    refused  why it never will
+    away     why the archive cannot be asked for anything now
+    """
+
     fetched: int = 0
     already_here: int = 0
+    short: list[str] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    away: DeliveryError | None = None
 
 
 class PriorsErrand:
@@ -63,32 +72,56 @@ class PriorsErrand:
     def __init__(self, endpoint: DicomEndpoint, peer: Peer, reception: Reception | None, clock: Clock) -> None:
         self._endpoint = endpoint
         self._peer = peer
-        self._reception = reception
+        self._fetching = Fetching(endpoint, peer, reception)
         self._clock = clock
 
     async def perform(self, due: Due, owed: PriorsOwed, turns: Turns) -> Outcome:
         """One attempt. Raises what the database raises; everything else is in the outcome."""
         tally = _Tally()
         judged = Judged([], {}, 0)
-        again: DeliveryError | None = None
         try:
             judged = await self._asked(owed)
-            for candidate in chosen(judged.candidates, owed, self._endpoint.priors.most):
-                await self._fetch(candidate, turns, tally)
         except HutongError as error:
-            again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
-            if again.disposition is not Disposition.RETRY:
-                tally.refused.append(again.message)
-                again = None
+            _note(tally, error)
+        wanted = chosen(judged.candidates, owed, self._endpoint.priors.most)
+        await self._fetch(_another_first(wanted, due.attempts), turns, tally)
+        again = await self._again(due, turns, tally)
         return Outcome(
             said=json.dumps(
                 {"studies": len(judged.candidates), "fetched": tally.fetched, "already_here": tally.already_here}
             ),
-            refused="; ".join(tally.refused),
+            refused="; ".join([*tally.refused, *tally.failing]),
             again=again,
             progress=tally.fetched > 0,
-            raised=[] if again is not None else list(_findings(self._endpoint.name, judged, due)),
+            raised=[] if again is not None else list(_findings(self._endpoint.name, judged, tally.short, due)),
         )
+
+    async def _fetch(self, candidates: Sequence[Candidate], turns: Turns, tally: _Tally) -> None:
+        """What is wrong with one study keeps no other from coming; what is wrong with the archive does, for now."""
+        for candidate in candidates:
+            try:
+                came = await self._fetching.fetch(candidate, turns)
+            except HutongError as error:
+                _note(tally, error, candidate.study_uid)
+                if error.code in _OF_THE_ARCHIVE:
+                    return
+                continue
+            if not came.wanted:
+                tally.already_here += 1
+            elif came.arrived < came.wanted:
+                tally.short.append(f"{candidate.study_uid} ({came.arrived} of {came.wanted} objects)")
+            else:
+                tally.fetched += 1
+
+    async def _again(self, due: Due, turns: Turns, tally: _Tally) -> DeliveryError | None:
+        """Why another round is needed; None once nothing is left that may come, or after so many in vain."""
+        if tally.away is not None or not tally.failing:
+            return tally.away
+        async with turns.transaction() as connection:
+            before = await outbox.attempts_with(connection, due.id, _NOT_FETCHED)
+        if before + 1 >= REFUSALS:
+            return None
+        return DeliveryError("; ".join(tally.failing), code=_NOT_FETCHED)
 
     async def _asked(self, owed: PriorsOwed) -> Judged:
         today = self._clock().astimezone(CHINA).date()
@@ -109,96 +142,43 @@ class PriorsErrand:
                     f"an answer cannot be read: {error.message}", disposition=Disposition.HOLD, code="unreadable"
                 ) from error
 
-    async def _fetch(self, candidate: Candidate, turns: Turns, tally: _Tally) -> None:
-        async with turns.transaction() as connection:
-            held = await imaging_outbox.held(connection, candidate.study_uid)
-        if held and len(held) >= candidate.instances > 0:
-            tally.already_here += 1
-            return
-        wanted = [_whole(candidate)]
-        if held:
-            missing = [one for one in await self._instances(candidate) if one[1] not in held]
-            if not missing:
-                tally.already_here += 1
-                return
-            wanted = list(_single(candidate, missing))
-        async with self._retrieving(candidate) as requestor:
-            for identifier in wanted:
-                await self._retrieve(requestor, identifier)
-        tally.fetched += 1
-
-    @asynccontextmanager
-    async def _retrieving(self, candidate: Candidate) -> AsyncIterator[Requestor]:
-        gets = self._endpoint.priors.retrieve == "get"
-        proposals = get_proposals(STUDY_ROOT.get, candidate.classes) if gets else [Proposal(STUDY_ROOT.move)]
-        patient = replace(self._peer, answer_timeout_secs=max(self._peer.answer_timeout_secs, RETRIEVE_TIMEOUT_SECS))
-        async with opened(patient, self._endpoint.calling_ae_title, proposals) as requestor:
-            yield requestor
-
-    async def _retrieve(self, requestor: Requestor, identifier: Dataset) -> None:
-        if self._endpoint.priors.retrieve == "move":
-            await move(requestor, STUDY_ROOT.move, identifier, self._endpoint.calling_ae_title)
-            return
-        if self._reception is None:
-            raise DeliveryError(
-                "nothing here keeps objects: a DICOM channel is needed", disposition=Disposition.HOLD, code="no-channel"
-            )
-        await get(requestor, STUDY_ROOT.get, identifier, KeepingTaker(self._reception, self._endpoint))
-
-    async def _instances(self, candidate: Candidate) -> list[tuple[str, str]]:
-        """Series and SOP Instance UID of everything that the archive has of a study."""
-        proposals = [Proposal(STUDY_ROOT.find)]
-        async with opened(self._peer, self._endpoint.calling_ae_title, proposals) as requestor:
-            series = await find(requestor, STUDY_ROOT.find, _below(candidate, "SERIES"), MOST_INSTANCES)
-            found = []
-            for uid in [text_of(one, "SeriesInstanceUID") for one in series]:
-                images = await find(requestor, STUDY_ROOT.find, _below(candidate, "IMAGE", uid), MOST_INSTANCES)
-                found += [(uid, text_of(one, "SOPInstanceUID")) for one in images]
-        return found
-
 
 async def _described(requestor: Requestor, candidates: Sequence[Candidate]) -> list[Candidate]:
     """What the series of the newest say: of a study itself many archives tell neither modality nor part of the body."""
     described_ones = []
     for candidate in newest_first(candidates)[:MOST_DESCRIBED]:
-        question = _below(candidate, "SERIES")
+        question = below(candidate, "SERIES")
         question.Modality = question.BodyPartExamined = ""
         described_ones.append(described(candidate, await find(requestor, STUDY_ROOT.find, question, MOST_INSTANCES)))
     return described_ones
 
 
-def _whole(candidate: Candidate) -> Dataset:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY"
-    identifier.StudyInstanceUID = candidate.study_uid
-    return identifier
+def _note(tally: _Tally, error: HutongError, study_uid: str = "") -> None:
+    """Why a study did not come, or why no question was answered."""
+    retried = error.disposition is Disposition.RETRY or not isinstance(error, DeliveryError)
+    why = f"the earlier study {study_uid} did not come: {error.message}" if study_uid else error.message
+    if not retried:
+        tally.refused.append(why)
+    elif error.code == "query-refused" or (study_uid and error.code not in _AWAY):
+        tally.failing.append(why)
+    else:
+        tally.away = DeliveryError(why, code=error.code)
 
 
-def _below(candidate: Candidate, level: str, series_uid: str = "") -> Dataset:
-    identifier = _whole(candidate)
-    identifier.QueryRetrieveLevel = level
-    identifier.SeriesInstanceUID = series_uid
-    if level == "IMAGE":
-        identifier.SOPInstanceUID = ""
-    return identifier
+def _another_first(candidates: Sequence[Candidate], attempts: int) -> list[Candidate]:
+    """Every round begins with another one: after what an archive does not answer nothing else is asked for."""
+    first = attempts % len(candidates) if candidates else 0
+    return [*candidates[first:], *candidates[:first]]
 
 
-def _single(candidate: Candidate, missing: Sequence[tuple[str, str]]) -> list[Dataset]:
-    """Requests for these objects, by series."""
-    by_series: dict[str, list[str]] = {}
-    for series_uid, sop_uid in missing:
-        by_series.setdefault(series_uid, []).append(sop_uid)
-    requests = []
-    for series_uid, uids in by_series.items():
-        for at in range(0, len(uids), _UIDS_AT_ONCE):
-            identifier = _below(candidate, "IMAGE", series_uid)
-            identifier.SOPInstanceUID = uids[at : at + _UIDS_AT_ONCE]
-            requests.append(identifier)
-    return requests
-
-
-def _findings(endpoint: str, judged: Judged, due: Due) -> list[Raised]:
+def _findings(endpoint: str, judged: Judged, short: Sequence[str], due: Due) -> list[Raised]:
     raised = []
+    if short:
+        text = (
+            f"{endpoint} says that it has sent earlier studies of which not everything is here: {', '.join(short)}. "
+            "Look there whether all of it can still be read, and whether it sends to us."
+        )
+        raised.append(Raised(Finding("prior-incomplete", text, Severity.WARNING), about=due.about))
     if judged.others:
         by = ", ".join(f"{number} by {what}" for what, number in sorted(judged.others.items()))
         text = (

@@ -125,6 +125,7 @@ const meanings = {
   "parent-document-unrelated": "所接续的文书与此无关",
   "pointer-relative": "指向文件的地址不完整，按文字保留",
   "prescription-without-medicine": "处方没有药品",
+  "prior-incomplete": "归档系统称已发出的既往检查未到齐",
   "prior-name-differs": "归档系统的既往检查姓名不同，请核对",
   "prior-of-another-patient": "归档系统的既往检查属于其他患者，未采用",
   "recognition-off": "检查项目没有互认编码，其结果不会提示给他人",
