@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, time
 from typing import TypeAlias, TypeVar
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -20,6 +22,7 @@ from engine.codecs.text import codec_of
 from engine.errors import ParseError
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
+from pacs_gateway.query.values import items_of, texts_of
 
 UNICODE = "ISO_IR 192"
 CHINESE = "GB18030"
@@ -48,25 +51,41 @@ def charset_of(identifier: Dataset) -> str:
 
 
 def query_of(identifier: Dataset) -> StepQuery:
-    """The matching keys of a query. Raises ParseError `query-malformed` for a date or time that is none."""
-    steps = identifier.get("ScheduledProcedureStepSequence") or [Dataset()]
-    step = steps[0]
-    from_on, to_on = _range(_text(step, "ScheduledProcedureStepStartDate"), _date)
-    from_at, to_at = _range(_text(step, "ScheduledProcedureStepStartTime"), _time)
-    procedures = identifier.get("RequestedProcedureCodeSequence") or [Dataset()]
+    """The matching keys of a query, its text read as it must have been meant.
+
+    Raises ParseError `query-malformed` for what cannot be read, and for a date or time that is none.
+    """
+    asked = _Keys(texts_of(identifier))
+    step = _Keys(next(iter(items_of(identifier, "ScheduledProcedureStepSequence")), {}))
+    procedure = _Keys(next(iter(items_of(identifier, "RequestedProcedureCodeSequence")), {}))
+    from_on, to_on = _range(step.text("ScheduledProcedureStepStartDate"), _date)
+    from_at, to_at = _range(step.text("ScheduledProcedureStepStartTime"), _time)
+    numbers = asked.text("AccessionNumber"), asked.text("RequestedProcedureID"), step.text("ScheduledProcedureStepID")
     return StepQuery(
-        patient_name=_name_pattern(_text(identifier, "PatientName")),
-        patient_id=_text(identifier, "PatientID"),
-        accession=_text(identifier, "AccessionNumber") or _text(identifier, "RequestedProcedureID"),
-        study_uids=tuple(uid for uid in _text(identifier, "StudyInstanceUID").split("\\") if uid),
-        modality=_text(step, "Modality"),
-        station_ae=_text(step, "ScheduledStationAETitle"),
-        procedure_code=_text(procedures[0], "CodeValue"),
+        patient_name=_name_pattern(asked.text("PatientName")),
+        patient_id=asked.text("PatientID"),
+        numbers=tuple(number for number in numbers if number),
+        study_uids=tuple(uid for uid in asked.text("StudyInstanceUID").split("\\") if uid),
+        modality=step.text("Modality"),
+        station_ae=step.text("ScheduledStationAETitle"),
+        physician=_name_pattern(step.text("ScheduledPerformingPhysicianName")),
+        procedure_code=procedure.text("CodeValue"),
         from_on=from_on,
         to_on=to_on,
         from_at=from_at,
         to_at=to_at.replace(microsecond=999_999) if to_at else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    texts: Mapping[int, str]
+
+    def text(self, keyword: str) -> str:
+        """Empty where the key is absent."""
+        tag = tag_for_keyword(keyword)
+        assert tag is not None, keyword
+        return self.texts.get(tag, "")
 
 
 def answer(identifier: Dataset, step: Step, calling_ae: str) -> Dataset:

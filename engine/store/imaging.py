@@ -46,14 +46,19 @@ class StepQuery:
 
     Texts are DICOM matching patterns: `*` any run of characters, `?` exactly one (PS3.4 C.2.2.2.4).
     Dates and times are those of a clock in China.
+
+    numbers    all of them must match the one number of a step: its accession number, which the worklist gives as
+               identifier of the procedure and of the step too
+    physician  who is to perform it, which no order says yet: only `*` matches
     """
 
     patient_name: str = ""
     patient_id: str = ""
-    accession: str = ""
+    numbers: tuple[str, ...] = ()
     study_uids: tuple[str, ...] = ()
     modality: str = ""
     station_ae: str = ""
+    physician: str = ""
     procedure_code: str = ""
     from_on: date | None = None
     to_on: date | None = None
@@ -256,19 +261,20 @@ async def scheduled_steps(
         where state = 'scheduled' and performing = '' and facility = $1
           and (station_ae = '' or station_ae like $2)
           and ($3 = '%' or patient_name ilike $3 or patient_name_latin ilike $3)
-          and patient_id like $4 and accession like $5 and modality like $6 and procedure_code like $7
+          and patient_id like $4 and accession like all($5::text[]) and modality like $6 and procedure_code like $7
           and (cardinality($8::text[]) = 0 or study_uid = any ($8))
           and ($9::date is null or (scheduled_at at time zone interval '8 hours')::date >= $9)
           and ($10::date is null or (scheduled_at at time zone interval '8 hours')::date <= $10)
           and ($11::time is null or (scheduled_at at time zone interval '8 hours')::time >= $11)
           and ($12::time is null or (scheduled_at at time zone interval '8 hours')::time <= $12)
-        order by scheduled_at, accession limit $13
+          and '' like $13
+        order by scheduled_at, accession limit $14
         """,
         facility,
         like(query.station_ae) if query.station_ae else like(calling_ae),
         like(query.patient_name),
         like(query.patient_id),
-        like(query.accession),
+        [like(number) for number in query.numbers],
         like(query.modality),
         like(query.procedure_code),
         list(query.study_uids),
@@ -276,6 +282,7 @@ async def scheduled_steps(
         query.to_on,
         query.from_at,
         query.to_at,
+        like(query.physician),
         limit,
     )
     return [Step(**row) for row in rows]

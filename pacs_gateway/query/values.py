@@ -28,12 +28,15 @@ def tags_of(dataset: Dataset) -> list[int]:
     return sorted(map(int, dataset.keys()))
 
 
-def texts_of(identifier: Dataset) -> dict[int, str]:
+def texts_of(identifier: Dataset, inherited: bytes = b"") -> dict[int, str]:
     """The top-level values of an identifier as texts, by tag; those of a sequence or of bytes left out.
 
-    Text is read as it must have been meant: many clients send a name in GB18030 or UTF-8 and do not say so.
+    inherited  the Specific Character Set of what the identifier is an item of (PS3.3 C.12.1.1.2)
+
+    Text is read as it must have been meant: many clients send a name in GB18030 or UTF-8 and do not say so. Raises
+    ParseError `query-malformed`.
     """
-    declared = b""
+    declared = inherited
     raw: dict[str, bytes] = {}
     found: dict[int, str] = {}
     try:
@@ -54,6 +57,22 @@ def texts_of(identifier: Dataset) -> dict[int, str]:
         if not text.isprintable():
             raise malformed(f"({number >> 16:04X},{number & 0xFFFF:04X}) holds control characters")
     return found
+
+
+def items_of(identifier: Dataset, keyword: str) -> list[dict[int, str]]:
+    """The items of a sequence as `texts_of` reads them. Raises ParseError `query-malformed`."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword
+    declared = identifier.get_item(0x00080005)
+    if isinstance(declared, RawDataElement):
+        inherited = declared.value or b""
+    else:
+        inherited = text_of(identifier, "SpecificCharacterSet").encode("ascii", "replace")
+    try:
+        items = identifier[tag].value if tag in identifier and identifier[tag].VR == "SQ" else ()
+    except UNREADABLE as error:
+        raise malformed() from error
+    return [texts_of(item, inherited) for item in items or ()]
 
 
 def text_of(identifier: Dataset, keyword: str) -> str:

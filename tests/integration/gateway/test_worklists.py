@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -101,6 +103,11 @@ FOUND: list[tuple[dict[str, str], list[str]]] = [
     ({"PatientID": "P0001"}, ["A0001"]),
     ({"PatientID": "P00*"}, ["A0001", "A0002", "A0003"]),
     ({"AccessionNumber": "A0002"}, ["A0002"]),
+    ({"AccessionNumber": "A0002", "RequestedProcedureID": "A0002"}, ["A0002"]),
+    ({"AccessionNumber": "A0002", "RequestedProcedureID": "A0001"}, []),
+    ({"ScheduledProcedureStepID": "A0003"}, ["A0003"]),
+    ({"ScheduledPerformingPhysicianName": "*"}, ["A0001", "A0002", "A0003"]),
+    ({"ScheduledPerformingPhysicianName": "WANG*"}, []),
     ({"StudyInstanceUID": "1.2.3.3"}, ["A0003"]),
     ({"PatientName": "ZHANG*"}, ["A0001"]),
     ({"PatientName": "zhang^zhihong"}, ["A0001"]),
@@ -159,6 +166,17 @@ async def test_findscu_of_dcmtk_reads_the_worklist(gateway: Gateway, dcmtk: Run,
     assert "[1.2.3.1\0]" in said.output
     assert "[DR_BAISHI ]" in said.output
     assert "A0002" not in said.output
+
+
+@pytest.mark.parametrize("codec", ["gb18030", "utf-8"])
+async def test_a_chinese_name_without_a_label_finds_its_step(
+    gateway: Gateway, dcmtk: Run, scheduled: None, codec: str
+) -> None:
+    name = os.fsdecode("PatientName=张*".encode(codec))
+    said = await dcmtk("findscu", "-W", "-aet", "DR_BAISHI", "127.0.0.1", gateway.port,
+                       "-k", name, "-k", "AccessionNumber")  # fmt: skip
+    assert said.code == 0, said.output
+    assert re.findall(r"\[(A\d+)", said.output) == ["A0001"]
 
 
 async def test_a_date_that_is_none_is_refused(gateway: Gateway, scheduled: None) -> None:

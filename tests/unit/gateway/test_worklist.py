@@ -11,6 +11,8 @@ from pydicom.sequence import Sequence
 from engine.errors import ParseError
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
+from pacs_gateway.query.identifier import decoded, encoded
+from pacs_gateway.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN
 from pacs_gateway.worklist import answer, query_of
 
 STEP = Step(
@@ -122,8 +124,11 @@ def test_a_name_cannot_break_out_of_its_value(name: str) -> None:
         ({"PatientName": "ZHANG^SAN^^^"}, StepQuery(patient_name="ZHANG?SAN")),
         ({"PatientName": "ZHANG*"}, StepQuery(patient_name="ZHANG*")),
         ({"PatientName": "=张*"}, StepQuery(patient_name="张*")),
-        ({"AccessionNumber": "A1"}, StepQuery(accession="A1")),
-        ({"RequestedProcedureID": "A1"}, StepQuery(accession="A1")),
+        ({"AccessionNumber": "A1"}, StepQuery(numbers=("A1",))),
+        ({"RequestedProcedureID": "A1"}, StepQuery(numbers=("A1",))),
+        ({"AccessionNumber": "A1", "RequestedProcedureID": "R*"}, StepQuery(numbers=("A1", "R*"))),
+        ({"ScheduledProcedureStepID": "A1"}, StepQuery(numbers=("A1",))),
+        ({"ScheduledPerformingPhysicianName": "LI^SI"}, StepQuery(physician="LI?SI")),
         ({"StudyInstanceUID": "1.2\\1.3"}, StepQuery(study_uids=("1.2", "1.3"))),
         ({"Modality": "DX"}, StepQuery(modality="DX")),
         ({"ScheduledProcedureStepStartDate": "20260102"}, StepQuery(from_on=date(2026, 1, 2), to_on=date(2026, 1, 2))),
@@ -157,6 +162,28 @@ def test_matching_keys_become_a_query(keys: dict[str, str], expected: StepQuery)
 def test_a_date_that_is_none_is_refused(keys: dict[str, str]) -> None:
     with pytest.raises(ParseError) as raised:
         query_of(query(**keys))
+    assert raised.value.code == "query-malformed"
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [(None, "gb18030"), (None, "utf-8"), ("ISO_IR 100", "utf-8"), ("ISO_IR 192", "gb18030"), ("GB18030", "utf-8")],
+)
+def test_a_name_is_read_as_it_was_meant_whatever_its_label_says(label: str | None, codec: str) -> None:
+    identifier = query(PatientName="ZHANG*", ScheduledPerformingPhysicianName="LI****")
+    if label is not None:
+        identifier.SpecificCharacterSet = label
+    sent = encoded(identifier, IMPLICIT_VR_LITTLE_ENDIAN)
+    name, physician = "张*".encode(codec), "李*".encode(codec)
+    sent = sent.replace(b"ZHANG*", name.ljust(6, b" ")).replace(b"LI****", physician.ljust(6, b" "))
+    asked = query_of(decoded(sent, IMPLICIT_VR_LITTLE_ENDIAN))
+    assert (asked.patient_name, asked.physician) == ("张*", "李*")
+
+
+def test_keys_that_cannot_be_read_are_refused() -> None:
+    identifier = query(PatientName="x\x07y")
+    with pytest.raises(ParseError) as raised:
+        query_of(decoded(encoded(identifier, IMPLICIT_VR_LITTLE_ENDIAN), IMPLICIT_VR_LITTLE_ENDIAN))
     assert raised.value.code == "query-malformed"
 
 
