@@ -16,9 +16,11 @@ from engine.store.instances import Instance
 from engine.store.transfers import Direction, Transfer
 from pacs_gateway.location import Objects
 from pacs_gateway.sending.outcome import Outcome, Turns
+from pacs_gateway.sending.study import NOT_OFFERED
 from pacs_gateway.status import PROCESSING_FAILURE, SUCCESS
 from pacs_gateway.transfer.contents import Contents, name_of
-from pacs_gateway.transfer.outgoing import Outgoing, Sent, Stream
+from pacs_gateway.transfer.outgoing import Outgoing
+from pacs_gateway.transfer.stream import Stream, UnreadableError
 
 TOLD_EVERY_SECS = 1.0
 """Progress is written no oftener: it is looked at by people."""
@@ -46,6 +48,7 @@ class Attempt:
         self._turns = turns
         self._decided = 0
         self._instances: list[Instance] = []
+        self._lost: dict[str, str] = {}
         self._remembered = False
         self._told_at: float | None = None
         self._done_bytes: int | None = None
@@ -57,16 +60,18 @@ class Attempt:
         async with self._turns.transaction() as connection:
             self._decided = await transfers.decided(connection, study.study_uid, study.facility)
             self._instances = await imaging_outbox.whole(connection, self._endpoint, study)
-        if not self._instances:
-            return Outcome(said=json.dumps({"objects": 0}))
-        stream = Stream(self._objects, self._instances)
-        try:
-            contents = await asyncio.to_thread(stream.contents, study.study_uid)
-            return await self._send(contents, stream, may_go_on)
-        except HutongError as error:
-            return self._failed(error)
-        finally:
-            await asyncio.to_thread(stream.close)
+        while there := [one for one in self._instances if one.sop_uid not in self._lost]:
+            stream = Stream(self._objects, there)
+            try:
+                contents = await asyncio.to_thread(stream.contents, study.study_uid)
+                return await self._send(contents, stream, may_go_on)
+            except UnreadableError as error:
+                await self._leave_out({there[index].sop_uid: why for index, why in error.why.items()})
+            except HutongError as error:
+                return self._failed(error)
+            finally:
+                await asyncio.to_thread(stream.close)
+        return self._done({}, 0)
 
     async def _send(self, contents: Contents, stream: Stream, may_go_on: Callable[[], bool]) -> Outcome:
         async def progress(name: str, done: int, total: int) -> None:
@@ -80,10 +85,18 @@ class Attempt:
         async with self._turns.transaction() as connection:
             name, at = name_of(contents.written()), self._clock()
             refused = {contents.objects[index].sop_uid: why for index, why in sent.refused.items()}
-            await self._refused(connection, refused)
-            await transfers.ended(connection, name, Direction.OUT, self._endpoint, whole=sent.whole, at=at)
+            await self._not_taken(connection, PROCESSING_FAILURE, refused)
+            whole = sent.whole and not self._lost
+            await transfers.ended(connection, name, Direction.OUT, self._endpoint, whole=whole, at=at)
             await transfers.forget(connection, at - transfers.KEPT)
-        return _done(contents, sent)
+        return self._done(refused, sent.moved_bytes)
+
+    async def _leave_out(self, lost: Mapping[str, str]) -> None:
+        """What cannot be read, by SOP Instance UID; the rest is announced without it."""
+        self._lost |= lost
+        if self._remembered:  # the hub asked for it, so it has not got it
+            async with self._turns.transaction() as connection:
+                await self._not_taken(connection, NOT_OFFERED, lost)
 
     async def _progress(self, contents: Contents, name: str, done: int, total: int) -> None:
         if not self._remembered:
@@ -105,16 +118,16 @@ class Attempt:
         async with self._turns.transaction() as connection:
             if await transfers.decided(connection, study.study_uid, study.facility) != self._decided:
                 raise DeliveryError("something was decided of the study meanwhile", code="study-changed")
-            there = [Answer(one.sop_uid, one.sha256, SUCCESS, taken=True, note="") for one in self._instances]
-            await self._answered(connection, there)
+            there = [one for one in self._instances if one.sop_uid not in self._lost]
+            answers = [Answer(one.sop_uid, one.sha256, SUCCESS, taken=True, note="") for one in there]
+            await self._answered(connection, answers)
         self._remembered = True
 
-    async def _refused(self, connection: Connection, refused: Mapping[str, str]) -> None:
-        """Why the hub does not take objects, by their SOP Instance UIDs."""
+    async def _not_taken(self, connection: Connection, status: int, why: Mapping[str, str]) -> None:
         answers = [
-            Answer(one.sop_uid, one.sha256, PROCESSING_FAILURE, taken=False, note=refused[one.sop_uid])
+            Answer(one.sop_uid, one.sha256, status, taken=False, note=why[one.sop_uid])
             for one in self._instances
-            if one.sop_uid in refused
+            if one.sop_uid in why
         ]
         await self._answered(connection, answers)
 
@@ -143,13 +156,11 @@ class Attempt:
             return Outcome(said="", again=error, progress=self._moved)
         return Outcome(said="", refused=f"{error.message} ({error.code})")
 
-
-def _done(contents: Contents, sent: Sent) -> Outcome:
-    objects = len(contents.objects)
-    refused = sorted(sent.refused.values())
-    why = ", ".join(dict.fromkeys(refused))
-    return Outcome(
-        said=json.dumps({"objects": objects, "arrived": objects - len(refused), "bytes": sent.moved_bytes}),
-        refused=f"{len(refused)} of {objects} objects are refused: {why}" if refused else "",
-        progress=sent.moved_bytes > 0,
-    )
+    def _done(self, refused: Mapping[str, str], moved_bytes: int) -> Outcome:
+        objects, not_there = len(self._instances), [*self._lost.values(), *refused.values()]
+        why = ", ".join(sorted(set(not_there)))
+        return Outcome(
+            said=json.dumps({"objects": objects, "arrived": objects - len(not_there), "bytes": moved_bytes}),
+            refused=f"{len(not_there)} of {objects} objects are refused: {why}" if not_there else "",
+            progress=moved_bytes > 0,
+        )

@@ -10,22 +10,18 @@ import random
 import re
 import ssl
 import zlib
-from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
 
-from engine.errors import DeliveryError, Disposition, StorageError
-from engine.store.imaging import Instance
-from pacs_gateway import part10
-from pacs_gateway.location import Objects, open_object
+from engine.errors import DeliveryError, Disposition
 from pacs_gateway.sending.line import Line
 from pacs_gateway.transfer import chunks
-from pacs_gateway.transfer.contents import Content, Contents, name_of, starts_of
+from pacs_gateway.transfer.contents import Contents, name_of, starts_of
+from pacs_gateway.transfer.stream import Stream
 
 FIRST_CHUNK_BYTES = 256 * 1024
 SMALLEST_CHUNK_BYTES = 16 * 1024
@@ -35,10 +31,6 @@ TRIES = 6
 """Of one request, before the attempt ends and the courier waits."""
 FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS = 0.1, 5.0
 ROUNDS = 8
-_HEAD_BYTES = 4096
-_RESTATED = "!"
-"""In a location: what is served is not what the index has the hash of."""
-_PIECE_BYTES = 1024 * 1024
 _WRONG = frozenset({400, 406, 413, 415, 422})
 """Answers that say that the same request will never be taken."""
 
@@ -84,61 +76,6 @@ class Sent:
     paused: bool = False
 
 
-class Stream:
-    """The data sets of a study, one behind the other, to be read at any place. Its methods block."""
-
-    def __init__(self, objects: Objects, instances: Sequence[Instance]) -> None:
-        self._objects = objects
-        self._instances = instances
-        self._opened: tuple[int, BinaryIO, int] | None = None
-
-    def contents(self, study_uid: str) -> Contents:
-        """Raises NotFoundError and StorageError when an object cannot be read."""
-        return Contents(study_uid, [self._content(index) for index in range(len(self._instances))])
-
-    def read(self, needed: Sequence[int], starts: Sequence[int], offset: int, count: int) -> bytes:
-        """So many bytes of the stream that consists of these objects. Raises as `contents` does."""
-        gathered = bytearray()
-        while count and offset < starts[-1]:
-            place = bisect_right(starts, offset) - 1
-            file, data_at = self._open(needed[place])
-            file.seek(data_at + offset - starts[place])
-            piece = file.read(min(count, starts[place + 1] - offset))
-            if not piece:
-                raise StorageError("an object is shorter than it was", code="object-changed")
-            gathered += piece
-            offset, count = offset + len(piece), count - len(piece)
-        return bytes(gathered)
-
-    def close(self) -> None:
-        if self._opened is not None:
-            self._opened[1].close()
-            self._opened = None
-
-    def _content(self, index: int) -> Content:
-        one = self._instances[index]
-        size, digest = one.bytes, one.sha256.hex()
-        if _RESTATED in one.location:
-            size, digest = self._measured(index)
-        return Content(one.sop_uid, one.series_uid, one.sop_class, one.transfer_syntax, size, digest)
-
-    def _measured(self, index: int) -> tuple[int, str]:
-        file, data_at = self._open(index)
-        file.seek(data_at)
-        size, digest = 0, sha256()
-        while piece := file.read(_PIECE_BYTES):
-            size += len(piece)
-            digest.update(piece)
-        return size, digest.hexdigest()
-
-    def _open(self, index: int) -> tuple[BinaryIO, int]:
-        if self._opened is None or self._opened[0] != index:
-            self.close()
-            file = open_object(self._objects, self._instances[index].location)
-            self._opened = (index, file, part10.data_set_offset(file.read(_HEAD_BYTES)))
-        return self._opened[1], self._opened[2]
-
-
 class Outgoing:
     """Sends studies to one hub.
 
@@ -173,7 +110,8 @@ class Outgoing:
     ) -> Sent:
         """One attempt.
 
-        Raises DeliveryError: RETRY when line or hub fail for longer than a moment, HOLD when the hub never takes it.
+        Raises DeliveryError: RETRY when line or hub fail for longer than a moment, HOLD when the hub never takes it;
+        and as `Stream.read` does.
         """
         written = study.written()
         attempt = _Attempt(name_of(written), written, study, stream, may_go_on, progress)

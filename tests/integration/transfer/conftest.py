@@ -34,8 +34,9 @@ from pacs_gateway.scp.reception import Announced
 from pacs_gateway.transfer import chunks, outgoing
 from pacs_gateway.transfer.contents import Contents
 from pacs_gateway.transfer.incoming import Incoming
-from pacs_gateway.transfer.outgoing import Outgoing, Sent, Stream
+from pacs_gateway.transfer.outgoing import Outgoing, Sent
 from pacs_gateway.transfer.routes import router
+from pacs_gateway.transfer.stream import Stream
 from tests.integration.gateway.sending import data_set_of
 
 CHANNEL = DicomChannel(type="dicom", name="imaging", ae_title="HUTONG", quiet_secs=0.1)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import zlib
-from dataclasses import replace
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
 
-from engine.errors import DeliveryError, Disposition, NotFoundError
+from engine.errors import DeliveryError, Disposition
 from pacs_gateway.transfer import chunks, contents, incoming
 from pacs_gateway.transfer.contents import Content, Contents, name_of
-from pacs_gateway.transfer.outgoing import Outgoing, Stream
+from pacs_gateway.transfer.outgoing import Outgoing
+from pacs_gateway.transfer.stream import Stream
 from tests.integration.transfer.conftest import Archive, BadLine, Hub, Township, application, digests, hash_of
 
 DATA = b"x" * 1000
@@ -202,11 +202,3 @@ async def test_only_who_may_store_may_transfer(hub: Hub, caller: type[Township] 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client:
         answer = await client.put(f"/api/transfers/{'0' * 64}", content=b"{}")
     assert answer.status_code == status
-
-
-async def test_an_archive_whose_object_is_gone_says_so(hub: Hub, archive: Archive) -> None:
-    lost = archive.instances[5]
-    archive.instances[5] = replace(lost, location=lost.location.replace(lost.sha256.hex(), "0" * 64))
-    with pytest.raises(NotFoundError):
-        await archive.send(BadLine(hub))
-    assert await hub.rows() == []
