@@ -17,6 +17,8 @@ from engine.store.patterns import is_wild, literal_beginning, matches
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _DECISIONS_LOOKED_AT = 2_000
 """The newest ones: an archive that was taken out of service leaves many decisions, and a UID finds each of them."""
+_OBJECTS_LOOKED_AT = 100
+"""Of each: where two patients are in one study, both are found."""
 _WITHIN = 3
 """Letters by which a name is found from within; fewer would be in nearly every name."""
 
@@ -150,27 +152,27 @@ async def _as_they_were_sent(connection: Connection, number: str, name: str, fac
     """Of studies about which something was decided lately, by what their objects said themselves."""
     rows = await connection.fetch(
         """
-        select told.facility, told.uid, sent.tags from (
+        select distinct told.last, told.facility, told.uid, sent.* from (
             select facility, uid, max(id) as last from (
                 select id, facility, unnest(studies) as uid from study_statement
                 where $1::text is null or facility = $1 order by id desc limit $2
             ) newest group by facility, uid
         ) told
-        join lateral (
-            select jsonb_build_array(a.tags -> 'patient_name', a.tags -> 'patient_id', a.tags -> 'accession') as tags
-            from instance_as_sent a where a.study_uid = told.uid and a.facility = told.facility
-            order by a.stored_at, a.sop_uid limit 1
-        ) sent on true
-        order by told.last desc
+        cross join lateral (
+            select coalesce(tags ->> 'patient_name', '') as name, coalesce(tags ->> 'patient_id', '') as patient_id,
+                   coalesce(tags ->> 'accession', '') as accession
+            from instance_as_sent a
+            where a.facility = told.facility and (a.study_uid = told.uid or a.served_study_uid = told.uid) limit $3
+        ) sent
+        order by told.last desc, told.facility, told.uid
         """,
         facility,
         _DECISIONS_LOOKED_AT,
+        _OBJECTS_LOOKED_AT,
     )
-    found = []
-    for row in rows:
-        called, *numbers = json.loads(row["tags"])
-        if (number and any(matches(number, one or "") for one in numbers)) or (
-            name and name_matches(name, called or "")
-        ):
-            found.append(Key(row["facility"], row["uid"]))
-    return found
+    return [
+        Key(row["facility"], row["uid"])
+        for row in rows
+        if (number and any(matches(number, row[of]) for of in ("patient_id", "accession")))
+        or (name and name_matches(name, row["name"]))
+    ]

@@ -105,6 +105,18 @@ async def test_a_part_that_was_split_off_is_found_by_the_patient_of_both(admin: 
     assert len(both) == 2
 
 
+async def test_a_part_of_another_patient_is_found_by_that_patient_also_when_it_was_rejected(
+    admin: Admin, pool: asyncpg.Pool
+) -> None:
+    mine = of_study(SHI, 3, patient_id="BS0009", patient_name="Zhao^Yan=赵^燕", accession="ACC9")
+    async with pool.acquire() as connection, connection.transaction():
+        await imaging.record(connection, "imaging", [mine])
+    await decide(admin, SHI, "split", instances=[mine.sop_uid])
+    await decide(admin, SHI, "reject", title="worklist")
+    for said in ("赵燕", "BS0009", "ACC9"):
+        assert {one["objects"] for one in await found(admin, said)} == {0, 1}
+
+
 async def test_what_was_decided_last_comes_first_page_by_page(admin: Admin) -> None:
     await decide(admin, SHI, "reject", title="quality")
     await decide(admin, WANG, "reject", title="quality")

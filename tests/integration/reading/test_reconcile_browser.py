@@ -85,7 +85,7 @@ async def opened(sign_in: SignIn) -> Page:
 
 
 async def answered(page: Page, reason: str) -> None:
-    await page.get_by_role("dialog").get_by_role("textbox").fill(reason)
+    await page.get_by_role("dialog").locator("textarea").fill(reason)
     await page.get_by_role("dialog").locator("button.primary").click()
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -126,6 +126,75 @@ async def test_a_series_is_split_off_and_another_content_is_kept(sign_in: SignIn
     await expect(page.locator(".said")).to_have_count(2)
     kinds = await pool.fetch("select kind from study_statement order by id")
     assert [row["kind"] for row in kinds] == ["keep", "split"]
+
+
+@pytest.mark.usefixtures("queue")
+async def test_single_images_are_rejected_for_a_reason_that_is_chosen_and_come_back_after_a_reload_and_a_search(
+    sign_in: SignIn, pool: asyncpg.Pool
+) -> None:
+    page = await opened(sign_in)
+    await page.locator(".series", has_text=HOSTILE).get_by_role("button", name="展开").click()
+    await expect(page.locator(".tile img")).to_have_count(1)
+    await page.get_by_label("选择第 1 幅").check()
+    await expect(page.locator(".chosen-count")).to_have_text("已选 1 个影像")
+    await page.get_by_role("button", name="作废所选").click()
+    await page.get_by_role("dialog").locator("textarea").fill("左右标反")
+    await page.get_by_role("dialog").locator("button.primary").click()
+    await expect(page.get_by_text("请选择为什么作废")).to_be_visible()
+    await page.get_by_label("患者安全").check()
+    await answered(page, "左右标反")
+    await expect(page.locator(".said")).to_contain_text("左右标反")
+    said = await pool.fetchrow("select kind, said ->> 'code', said -> 'instances' from study_statement")
+    assert (said[0], said[1], json.loads(said[2])) == ("reject", "113037", ["1.2.3.1"])
+
+    await page.reload()
+    await expect(page.locator(".said")).to_contain_text("左右标反")
+    await page.get_by_role("link", name="投递", exact=True).click()
+    await page.get_by_role("link", name="影像核对", exact=True).click()
+    await page.get_by_role("searchbox").fill("9.9.9")
+    await page.get_by_role("searchbox").press("Enter")
+    await expect(page.locator(".case-list .empty")).to_contain_text("没有找到")
+    await page.get_by_role("searchbox").fill("1.2.3")
+    await page.get_by_role("searchbox").press("Enter")
+    await expect(page.locator(".said")).to_contain_text("患者安全")
+    await page.get_by_role("button", name="撤销").click()
+    await answered(page, "标记是对的")
+    await expect(page.locator(".said.undone")).to_contain_text("标记是对的")
+    await page.get_by_role("tab", name="近期决定").click()
+    await expect(page.locator(".case")).to_contain_text(HOSTILE)
+    assert await page.evaluate("window.broken") is None
+
+
+@pytest.mark.usefixtures("queue")
+async def test_a_study_that_does_not_wait_is_found_by_name_split_and_rejected_whole(
+    sign_in: SignIn, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("delete from reconcile_case")
+    page = await sign_in("admin")
+    await page.get_by_role("link", name="影像核对", exact=True).click()
+    await expect(page.locator(".case-list .empty")).to_contain_text("没有需要核对的影像检查")
+    await page.keyboard.press("/")
+    await page.keyboard.type("wangfang")
+    await page.keyboard.press("Enter")
+    await page.locator(".series", has_text="王^芳").get_by_role("button", name="展开").click()
+    await page.get_by_label("选择第 2 幅").check()
+    await page.get_by_role("button", name="拆成新的检查").click()
+    await page.get_by_label("属于哪个检查号").fill("ACC1")
+    await answered(page, "另一位患者")
+    await expect(page.locator(".series")).to_have_count(1)
+    said = await pool.fetchrow("select kind, said -> 'instances', said ->> 'order' from study_statement")
+    assert (said[0], json.loads(said[1]), said[2]) == ("split", ["1.2.3.2"], "order-1")
+
+    await page.get_by_role("button", name="作废整个检查").click()
+    await page.get_by_label("图像质量不合格").check()
+    await answered(page, "全部重拍")
+    await expect(page.locator(".banner.bad")).to_contain_text("没有影像可查可取")
+    await expect(page.locator(".case").first).to_contain_text("已全部作废")
+    undo = page.get_by_role("button", name="撤销")
+    await expect(undo.first).to_be_disabled()
+    await undo.last.click()
+    await answered(page, "没有重拍")
+    await expect(page.locator(".series")).to_have_count(1)
 
 
 @pytest.mark.usefixtures("queue")

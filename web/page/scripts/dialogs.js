@@ -22,7 +22,8 @@ export async function inform(heading, ...content) {
   await ask(heading, content, null, () => null);
 }
 
-function ask(heading, content, action, answerOf) {
+/** What `answerOf` reads of the content once it is not null, or null when cancelled. */
+export function ask(heading, content, action, answerOf) {
   return new Promise((resolve) => {
     let answer = null;
     const proceed = () => {
@@ -47,6 +48,6 @@ function ask(heading, content, action, answerOf) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    dialog.querySelector("textarea")?.focus();
+    dialog.querySelector("input, textarea")?.focus();
   });
 }

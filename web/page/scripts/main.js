@@ -15,7 +15,9 @@ import { tracePage } from "./trace.js";
 import { currentLanguage, switchLanguage, t } from "./words.js";
 import { worklistPage } from "./worklist.js";
 
-const PAGES = { "#/alerts": alertsPage, "#/findings": findingsPage, "#/held": heldPage, "#/reconcile": reconcilePage, "#/deliveries": deliveriesPage };
+const PAGES = { "#/alerts": alertsPage, "#/findings": findingsPage, "#/held": heldPage, "#/deliveries": deliveriesPage };
+/** Pages that show one of their things at once when the address goes on behind a slash. */
+const PLACED = { "#/reconcile": reconcilePage, "#/trace": (_, word) => tracePage(word) };
 const RUNS_THE_HUB = ["admin", "integrator"];
 
 const page = document.getElementById("page");
@@ -43,8 +45,8 @@ async function show() {
 function viewOf(hash) {
   const request = /^#\/requests\/([\w-]+)$/.exec(hash);
   if (request) return casePage(request[1], me);
-  const traced = /^#\/trace(?:\/(.*))?$/.exec(hash);
-  if (traced) return tracePage(decoded(traced[1] ?? ""));
+  const [, page, place] = /^(#\/[a-z]+)(?:\/(.*))?$/.exec(hash) ?? [];
+  if (page in PLACED) return PLACED[page](me, decoded(place ?? ""));
   return (PAGES[hash] ?? worklistPage)(me);
 }
 
@@ -78,7 +80,7 @@ function runsTheHub() {
 
 function isUnder(hash) {
   if (hash !== "#/") return location.hash === hash || location.hash.startsWith(`${hash}/`);
-  return !location.hash.startsWith("#/trace") && !(location.hash in PAGES);
+  return ![...Object.keys(PAGES), ...Object.keys(PLACED)].some(isUnder);
 }
 
 function signOut() {
