@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.store.imaging_names import conditions_of
-from engine.store.imaging_query import ATTRIBUTES, ImagingQuery, Level
+from engine.store.imaging_query import ATTRIBUTES, ImagingQuery, Level, Range
 from engine.store.patterns import is_wild, like, literal_beginning
 
 _COLUMNS = {"patient_id": "s.patient_id", "accession": "s.accession"}
@@ -47,6 +47,8 @@ def condition(query: ImagingQuery) -> tuple[str, list[Any], bool]:
         selective |= _add_name(where, query.patient_name)
     for name, patterns in query.texts.items():
         selective |= _add_text(where, name, patterns)
+    for name, wanted in query.ranges.items():
+        _add_range(where, name, wanted)
     _add_modalities(where, query)
     _add_dates(where, query)
     return " and ".join(where.clauses), where.arguments, selective
@@ -83,6 +85,18 @@ def _add_text(where: _Clauses, name: str, patterns: Sequence[str]) -> bool:
         return False
     where.add(f"{column} >= {{}} and {column} < {{}}", min(beginnings), max(beginnings) + _HIGHEST)
     return True
+
+
+def _add_range(where: _Clauses, name: str, wanted: Range) -> None:
+    """What has no value, or none that is a date, is in no range."""
+    if not wanted:
+        return
+    said = f"translate({_TABLES[ATTRIBUTES[name]]}.tags ->> {{}}, '.:', '')"
+    where.add(f"{said} ~ '^[0-9]{{{{4}}}}'", name)
+    if wanted.first:
+        where.add(f"{said} >= {{}}", name, wanted.first)
+    if wanted.last:
+        where.add(f"left({said}, {len(wanted.last):d}) <= {{}}", name, wanted.last)
 
 
 def _add_modalities(where: _Clauses, query: ImagingQuery) -> None:

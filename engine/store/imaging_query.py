@@ -44,6 +44,8 @@ class ImagingQuery:
     together      date and time are one range from first to last, not one for each (C.2.2.2.5.3)
     modalities    patterns, of which the study at PATIENT and STUDY, the series below, has at least one
     texts         patterns by attribute of `ATTRIBUTES`, of its level or one above; one pattern of each must match
+    ranges        of other dates and times, by attribute likewise, in digits as DICOM writes them; an end that says less
+                  than a value means all of what it says
     """
 
     level: Level
@@ -58,6 +60,7 @@ class ImagingQuery:
     together: bool = False
     modalities: tuple[str, ...] = ()
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

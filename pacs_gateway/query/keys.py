@@ -9,11 +9,11 @@ from typing import Any
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from engine.store.imaging_query import ATTRIBUTES, LEVELS, ImagingQuery, Level
+from engine.store.imaging_query import ATTRIBUTES, LEVELS, ImagingQuery, Level, Range
 from pacs_gateway.identify import TEXTS
 from pacs_gateway.query.identifier import malformed
 from pacs_gateway.query.models import UNIQUE_KEYS
-from pacs_gateway.query.values import VALUE_LIMIT, date_range, tags_of, texts_of, time_range
+from pacs_gateway.query.values import VALUE_LIMIT, date_range, date_time_range, tags_of, texts_of, time_range
 
 
 def _tag(keyword: str) -> int:
@@ -60,8 +60,23 @@ _UIDS = {
 }
 _PATIENT_NAME, _STUDY_DATE, _STUDY_TIME = _tag("PatientName"), _tag("StudyDate"), _tag("StudyTime")
 _MODALITIES = frozenset((_tag("Modality"), _tag("ModalitiesInStudy")))
-_LATER = frozenset(map(_tag, ("PatientBirthDate", "ReferringPhysicianName", "AcquisitionDateTime")))
-"""Indexed, but matched as a name or a range, which the index does for the patient's name and the study's date only."""
+_RANGES = {_tag("PatientBirthDate"): date_range, _tag("AcquisitionDateTime"): date_time_range}
+"""Other dates and times of the index, and how they are read."""
+_REFERRING = _tag("ReferringPhysicianName")
+"""Indexed, but matched as a name, which the index does for the patient's only."""
+NOT_SUPPORTED = frozenset(
+    map(
+        _tag,
+        (
+            "SOPClassesInStudy",
+            "AnatomicRegionsInStudyCodeSequence",
+            "AlternateRepresentationSequence",
+            "AvailableTransferSyntaxUID",
+            "StudyUpdateDateTime",
+        ),
+    )
+)
+"""Keys that no object has and that we do not make: like private ones they match everything (PS3.4 C.2.2.1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +92,10 @@ def asked_by(identifier: Dataset, level: Level, facility: str | None) -> Asked:
     written = texts_of(identifier)
     values: dict[str, Any] = {}
     texts: dict[str, tuple[str, ...]] = {}
+    ranges: dict[str, Range] = {}
     rest = Dataset()
     for tag in tags_of(identifier):
-        if tag in NEVER_MATCHED or tag & 0xFFFF == 0 or _is_below(tag, level):
+        if not _is_supported(tag) or _is_below(tag, level):
             continue
         value = written.get(tag, "")
         if tag in _UIDS:
@@ -95,11 +111,13 @@ def asked_by(identifier: Dataset, level: Level, facility: str | None) -> Asked:
             values["dates"] = date_range(value)
         elif tag == _STUDY_TIME:
             values["times"] = time_range(value)
-        elif tag in INDEXED and not (tag in _LATER and value.strip("*")):
+        elif tag in _RANGES:
+            ranges[INDEXED[tag]] = _RANGES[tag](value)
+        elif tag in INDEXED and not (tag == _REFERRING and value.strip("*")):
             texts[INDEXED[tag]] = _patterns(value)
         elif tag not in LEVEL_OF or tag in INDEXED:
             _add_rest(rest, identifier, tag, value)
-    return Asked(ImagingQuery(level, facility, texts=texts, **values), rest)
+    return Asked(ImagingQuery(level, facility, texts=texts, ranges=ranges, **values), rest)
 
 
 def retrieved_by(identifier: Dataset, level: Level, facility: str | None) -> ImagingQuery:
@@ -124,6 +142,10 @@ def retrieved_by(identifier: Dataset, level: Level, facility: str | None) -> Ima
         else:
             texts["patient_id"] = named
     return ImagingQuery(Level.IMAGE, facility, texts=texts, **values)
+
+
+def _is_supported(tag: int) -> bool:
+    return not (tag in NEVER_MATCHED or tag in NOT_SUPPORTED or tag & 0xFFFF == 0 or tag >> 16 & 1)
 
 
 def _is_below(tag: int, level: Level) -> bool:

@@ -16,6 +16,7 @@ DEPTH_LIMIT = 10
 """Sequences within sequences of a key: real ones have two."""
 
 _RANGES = frozenset(("DA", "TM", "DT"))
+_SEPARATORS = str.maketrans("", "", ".:")
 _PATTERNS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"))
 
 
@@ -58,13 +59,18 @@ def _matches_sequence(known: Dataset, key: DataElement, depth: int) -> bool:
 def _matches_value(vr: str, pattern: str, value: str) -> bool:
     if vr == "PN":
         return name_matches(pattern, value)
-    if vr in _RANGES and "-" in pattern:
-        first, _, last = pattern.partition("-")
-        first, value, last = (part.strip().replace(":", "") for part in (first, value, last))
-        return first <= value and (not last or value[: len(last)] <= last)
+    if vr in _RANGES:
+        return _is_within(pattern, value)
     if vr in _PATTERNS:
         return matches(pattern, value)
     return pattern == value
+
+
+def _is_within(pattern: str, value: str) -> bool:
+    """One value is a range too: an hour, or a minute, means all of it. Points and colons stand in old ones."""
+    first, dash, last = pattern.partition("-")
+    first, last, value = (part.strip().translate(_SEPARATORS) for part in (first, last if dash else first, value))
+    return value[:1].isdigit() and first <= value and (not last or value[: len(last)] <= last)
 
 
 def _items(known: Dataset, key: DataElement) -> Iterable[Dataset]:

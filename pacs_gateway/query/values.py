@@ -20,6 +20,7 @@ VALUE_LIMIT = 1024
 
 _TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _DATE = re.compile(r"\d{8}")
+_DATE_TIME = re.compile(r"(\d{4}(?:\d{2}){0,5})(?:\.(\d{1,6}))?(?:\+\d{4})?")
 _TIME = re.compile(r"(\d{2}(?:\d{2}){0,2})(?:\.\d{1,6})?")
 
 
@@ -95,6 +96,14 @@ def time_range(text: str) -> Range:
     return _range(text, lambda part: _time(part, "000000"), lambda part: _time(part, "995959"))
 
 
+def date_time_range(text: str) -> Range:
+    """Two DT values, with either end open, or one; their offsets from UTC do not count.
+
+    Raises ParseError `query-malformed`.
+    """
+    return _range(text, _date_time, _date_time)
+
+
 def _is_foreign(value: bytes) -> bool:
     return not value.isascii() or b"\x1b" in value
 
@@ -132,6 +141,13 @@ def _date(text: str) -> str:
     if not _DATE.fullmatch(text):
         raise malformed("a date of the query is none")
     return text
+
+
+def _date_time(text: str) -> str:
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        raise malformed("a date and time of the query is none")
+    return match.group(1) + (match.group(2) or "")
 
 
 def _time(text: str, filling: str) -> str:

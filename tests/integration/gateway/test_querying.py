@@ -102,6 +102,10 @@ BY_KEYS: list[tuple[dict[str, Any], list[str]]] = [
     ({"ModalitiesInStudy": ["SR", "DX"]}, ["1.2.1", "1.2.2"]),
     ({"StudyDescription": "*正位", "SpecificCharacterSet": "ISO_IR 192"}, ["1.2.1"]),
     ({"PatientBirthDate": "19800101-19801231"}, ["1.2.2"]),
+    ({"PatientBirthDate": "-19800228"}, ["1.2.1", "1.2.3"]),
+    ({"PatientBirthDate": "1980.02.29"}, ["1.2.2"]),
+    ({"PatientBirthDate": "19800301-"}, []),
+    ({"SOPClassesInStudy": "1.2.840.10008.5.1.4.1.1.2"}, ["1.2.1", "1.2.2", "1.2.3"]),
     ({"ReferringPhysicianName": "wang*"}, ["1.2.3"]),
     ({"ProtocolName": "CHEST*"}, ["1.2.1"]),
     ({"SeriesNumber": "7"}, ["1.2.1", "1.2.2", "1.2.3"]),
@@ -114,6 +118,41 @@ async def test_studies_are_found_by_what_is_asked(archive: Gateway) -> None:
         for keys, _ in BY_KEYS
     ]
     assert answers == BY_KEYS
+
+
+async def test_a_private_key_matches_everything(archive: Gateway) -> None:
+    asked = identifier("STUDY", PatientName="zhang*")
+    asked.add_new(0x00290010, "LO", "SOMEBODY")
+    asked.add_new(0x00291001, "LO", "X1")
+    told = await found(archive, asked)
+    assert sorted(one.StudyInstanceUID for one in told) == ["1.2.1", "1.2.2"]
+
+
+async def test_other_dates_and_times_match_by_ranges(
+    archive: Gateway, radiograph: Write, pool: asyncpg.Pool, objects: Path
+) -> None:
+    below = {"StudyInstanceUID": "1.2.9", "SeriesInstanceUID": "1.2.9.1"}
+    files = [
+        radiograph(**below, SOPInstanceUID="1.2.9.1.1", AcquisitionDateTime="20260102101500.25", ContentTime="101500"),
+        radiograph(**below, SOPInstanceUID="1.2.9.1.2", AcquisitionDateTime="20260103", ContentTime="111500.5"),
+        radiograph(**below, SOPInstanceUID="1.2.9.1.3"),
+    ]
+    assert set(await asyncio.to_thread(send_raw, archive.port, files)) == {SUCCESS}
+    await stored(pool, objects)
+    asked: list[tuple[dict[str, str], list[str]]] = [
+        ({"AcquisitionDateTime": "20260102-20260103"}, ["1.2.9.1.1", "1.2.9.1.2"]),
+        ({"AcquisitionDateTime": "20260102"}, ["1.2.9.1.1"]),
+        ({"AcquisitionDateTime": "202601021015-202601021016+0800"}, ["1.2.9.1.1"]),
+        ({"AcquisitionDateTime": "20260102101500.3-"}, ["1.2.9.1.2"]),
+        ({"AcquisitionDateTime": "*"}, ["1.2.9.1.1", "1.2.9.1.2", "1.2.9.1.3"]),
+        ({"ContentTime": "1000-1100"}, ["1.2.9.1.1"]),
+        ({"ContentTime": "1115"}, ["1.2.9.1.2"]),
+    ]
+    told = [
+        (keys, [one.SOPInstanceUID for one in await found(archive, identifier("IMAGE", **below, **keys))])
+        for keys, _ in asked
+    ]
+    assert told == asked
 
 
 async def test_a_sequence_matches_by_the_keys_of_its_item(archive: Gateway) -> None:
@@ -181,6 +220,7 @@ REFUSED: list[tuple[Dataset, str]] = [
     (identifier("STUDY", StudyDate="yesterday"), STUDY_ROOT.find),
     (identifier("STUDY", StudyDate="-"), STUDY_ROOT.find),
     (identifier("STUDY", StudyTime="noon"), STUDY_ROOT.find),
+    (identifier("STUDY", PatientBirthDate="young"), STUDY_ROOT.find),
     (identifier("STUDY", PatientName="x" * 2000), STUDY_ROOT.find),
 ]
 
