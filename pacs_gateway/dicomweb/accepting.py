@@ -1,7 +1,8 @@
 """Which representation does a client take? Accept headers with the types and transfer syntaxes that PS3.18 puts there.
 
-A client that names no transfer syntax gets objects as they are stored: PS3.18 §8.7.3.5.2 makes Explicit VR Little
-Endian the default, and nothing here is encoded anew.
+A client that names no transfer syntax gets objects, and frames as images, as they are stored, though PS3.18 §8.7.3.5.2
+makes Explicit VR Little Endian the default: nothing is encoded anew for who did not ask for it. Octets without one are
+pixels (§8.7.3.3): who asks for them reads them as such.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+
 MULTIPART = "multipart/related"
 ANYTHING = "*/*"
+OCTET_STREAM = "application/octet-stream"
 
 _LONGEST = 4096
 _REMEMBERED = 256
@@ -40,7 +44,9 @@ class Range:
         family, _, member = media_type.partition("/")
         if wanted not in ("*", family) or kind not in ("*", member):
             return False
-        return not transfer_syntax or self.transfer_syntax in ("", "*", transfer_syntax)
+        pixels = media_type == OCTET_STREAM and self.media_type != ANYTHING
+        named = self.transfer_syntax or (EXPLICIT_VR_LITTLE_ENDIAN if pixels else "*")
+        return not transfer_syntax or named in ("*", transfer_syntax)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from hashlib import sha256
+from io import BytesIO
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import NotFoundError, ParseError
 from engine.store.imaging_reading import Held
+from pacs_gateway.apart import Apart
 from pacs_gateway.dicomweb import sending
-from pacs_gateway.dicomweb.accepting import Accepted
+from pacs_gateway.dicomweb.accepting import OCTET_STREAM, Accepted
 from pacs_gateway.dicomweb.asking import caller_of
 from pacs_gateway.dicomweb.data_set import PIXEL_DATA, DataSet, Element
+from pacs_gateway.dicomweb.decoding import Decoding
 from pacs_gateway.dicomweb.instances import accept_of
 from pacs_gateway.dicomweb.looking import Looking, Wanted
-from pacs_gateway.dicomweb.pixels import OCTET_STREAM, Frames, frames_of
-from pacs_gateway.dicomweb.sending import Part
+from pacs_gateway.dicomweb.pixels import Frames, frames_of
+from pacs_gateway.dicomweb.sending import Made, Part
 from pacs_gateway.dicomweb.unchanged import unless_had
-from pacs_gateway.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN
+from pacs_gateway.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+)
 
 MOST_FRAMES = 10_000
 """Of one request."""
@@ -32,10 +40,11 @@ By the content of a data set and what is served otherwise of it: places within t
 
 
 class Values:
-    """Frames and bulk data."""
+    """Frames and bulk data. `apart` decodes the pixels of who does not take them compressed."""
 
-    def __init__(self, looking: Looking) -> None:
+    def __init__(self, looking: Looking, apart: Apart) -> None:
         self._looking = looking
+        self._decoding = Decoding(looking, apart)
         self._remembered = lru_cache(_REMEMBERED)(self._look_for_frames)
 
     async def frames(self, wanted: Wanted, numbers: str, request: Request, base: str) -> Response:
@@ -49,8 +58,7 @@ class Values:
         if any(number > len(frames.places) for number in asked):
             raise NotFoundError("the object has no such frame")
         root = base + wanted.path
-        parts = [self._frame(held, frames, number, root) for number in asked]
-        return await _answer(held, frames, parts, accept_of(request))
+        return await self._told(held, frames, asked, root, accept_of(request))
 
     async def bulk_data(self, wanted: Wanted, path: str, request: Request, base: str) -> Response:
         """A value that metadata name by address; encapsulated pixels frame by frame."""
@@ -61,8 +69,7 @@ class Values:
         place = await asyncio.to_thread(self._place, held, path)
         root = f"{base}{wanted.path}"
         if isinstance(place, Frames):
-            parts = [self._frame(held, place, number, root) for number in range(1, len(place.places) + 1)]
-            return await _answer(held, place, parts, accept_of(request))
+            return await self._told(held, place, range(1, len(place.places) + 1), root, accept_of(request))
         part = Part(OCTET_STREAM, f"{root}/bulkdata/{path}", partial(self._looking.open, held), (place,))
         takes = accept_of(request)
         if takes.single(OCTET_STREAM):
@@ -71,13 +78,31 @@ class Values:
             raise ParseError("bulk data are application/octet-stream", code="not-acceptable")
         return await sending.multipart(OCTET_STREAM, [part], _boundary(held))
 
-    def _frame(self, held: Held, frames: Frames, number: int, root: str) -> Part:
-        return Part(
-            content_type=f"{frames.media_type}; transfer-syntax={frames.transfer_syntax}",
-            location=f"{root}/frames/{number}",
-            opened=partial(self._looking.open, held),
-            stretches=frames.places[number - 1],
+    async def _told(self, held: Held, frames: Frames, numbers: Sequence[int], root: str, takes: Accepted) -> Response:
+        """Frames as they are kept, as images or octets, to who takes them so; else, of compressed ones, the pixels."""
+        for kind in dict.fromkeys((frames.media_type, OCTET_STREAM)):
+            alone = len(numbers) == 1 and takes.single(kind, frames.transfer_syntax)
+            if not alone and not takes.parts(kind, frames.transfer_syntax):
+                continue
+            content_type = f"{kind}; transfer-syntax={frames.transfer_syntax}"
+            opened = partial(self._looking.open, held)
+            parts = [Part(content_type, _frame(root, one), opened, frames.places[one - 1]) for one in numbers]
+            return await (sending.single(parts[0]) if alone else sending.multipart(kind, parts, _boundary(held)))
+        alone = len(numbers) == 1 and takes.single(OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN)
+        if not alone and not takes.parts(OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN):
+            raise ParseError("the frames are kept in another transfer syntax", code="not-acceptable")
+        return await self._pixels(held, numbers, root, alone=alone)
+
+    async def _pixels(self, held: Held, numbers: Sequence[int], root: str, *, alone: bool) -> Response:
+        """The first frame is decoded before anything is answered: one that cannot be is mostly not the only one."""
+        content_type = f"{OCTET_STREAM}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN}"
+        first = Part(
+            content_type, _frame(root, numbers[0]), partial(BytesIO, await self._decoding.pixels(held, numbers[0]))
         )
+        if alone:
+            return await sending.single(first)
+        rest = [Made(content_type, _frame(root, one), partial(self._decoding.pixels, held, one)) for one in numbers[1:]]
+        return await sending.multipart(OCTET_STREAM, [first, *rest], _boundary(held))
 
     def _frames(self, held: Held) -> Frames:
         try:
@@ -104,19 +129,8 @@ class Values:
         return element.at - data_set.start, element.length
 
 
-async def _answer(held: Held, frames: Frames, parts: list[Part], takes: Accepted) -> Response:
-    kinds = dict.fromkeys((frames.media_type, OCTET_STREAM))
-    for kind in kinds:
-        if takes.parts(kind, frames.transfer_syntax):
-            told = [_said_to_be(part, kind, frames) for part in parts]
-            return await sending.multipart(kind, told, _boundary(held))
-        if len(parts) == 1 and takes.single(kind, frames.transfer_syntax):
-            return await sending.single(_said_to_be(parts[0], kind, frames))
-    raise ParseError("the frames are kept in another transfer syntax, and are not encoded anew", code="not-acceptable")
-
-
-def _said_to_be(part: Part, kind: str, frames: Frames) -> Part:
-    return Part(f"{kind}; transfer-syntax={frames.transfer_syntax}", part.location, part.opened, part.stretches)
+def _frame(root: str, number: int) -> str:
+    return f"{root}/frames/{number}"
 
 
 def _numbers(text: str) -> list[int]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from engine.errors import ParseError
+from pacs_gateway.dicomweb.accepting import OCTET_STREAM
 from pacs_gateway.dicomweb.data_set import PIXEL_DATA, DataSet, Element
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, UNCOMPRESSED
 
-OCTET_STREAM = "application/octet-stream"
 FRAMES_LIMIT = 100_000
 
 _ROWS, _COLUMNS, _SAMPLES, _BITS = 0x00280010, 0x00280011, 0x00280002, 0x00280100

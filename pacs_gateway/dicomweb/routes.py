@@ -61,8 +61,8 @@ class DicomWeb:
         self._looking = Looking(pool, objects, now)
         self._documents = Documents(self._looking, objects.folder)
         self._preparing = Preparing(pool, self._documents)
-        self._values = Values(self._looking)
         self._apart = Apart()
+        self._values = Values(self._looking, self._apart)
         self._anew = Anew(self._looking, self._apart)
         self._pictures = Pictures(self._looking, objects.folder, self._apart)
         self._storing = Storing(posted, self._looking) if posted is not None else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -39,6 +39,15 @@ class Part:
     opened: Callable[[], BinaryIO]
     stretches: Sequence[tuple[int, int]] = ()
     path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One part of an answer that is made when its turn comes, so that no two are in memory."""
+
+    content_type: str
+    location: str
+    made: Callable[[], Awaitable[bytes]]
 
 
 class Whole(Response):
@@ -86,16 +95,15 @@ async def single(part: Part) -> Response:
     return StreamingResponse(_contents(part), media_type=part.content_type, headers=headers)
 
 
-async def multipart(kind: str, parts: Sequence[Part], boundary: str, status: int = 200) -> Response:
+async def multipart(kind: str, parts: Sequence[Part | Made], boundary: str, status: int = 200) -> Response:
     """multipart/related (RFC 2387); `kind` is the media type of the parts, `boundary` nothing that is in one."""
     media_type = f'multipart/related; type="{kind}"; boundary={boundary}'
-    if len(parts) == 1 and (path := parts[0].path):
-        near = at_hand(path, _head(parts[0], boundary), _tail(boundary))
-        if near is not None:
+    if len(parts) == 1 and isinstance(one := parts[0], Part):
+        head, tail = _head(one, boundary), _tail(boundary)
+        if one.path and (near := at_hand(one.path, head, tail)) is not None:
             return Whole(near, media_type, status)
-    if len(parts) == 1 and (whole := await asyncio.to_thread(_whole_if_small, parts[0])) is not None:
-        body = b"".join((_head(parts[0], boundary), whole, _tail(boundary)))
-        return Response(body, status, media_type=media_type, headers=HEADERS)
+        if (whole := await asyncio.to_thread(_whole_if_small, one)) is not None:
+            return Response(b"".join((head, whole, tail)), status, media_type=media_type, headers=HEADERS)
     return StreamingResponse(_body(parts, boundary), status, media_type=media_type, headers=HEADERS)
 
 
@@ -124,17 +132,20 @@ def at_hand(path: str, before: bytes = b"", after: bytes = b"") -> bytearray | N
         os.close(descriptor)
 
 
-async def _body(parts: Sequence[Part], boundary: str) -> AsyncIterator[bytes]:
+async def _body(parts: Sequence[Part | Made], boundary: str) -> AsyncIterator[bytes]:
     between = b""
     for part in parts:
         yield between + _head(part, boundary)
-        async for piece in _contents(part):
-            yield piece
+        if isinstance(part, Made):
+            yield await part.made()
+        else:
+            async for piece in _contents(part):
+                yield piece
         between = b"\r\n"
     yield _tail(boundary)
 
 
-def _head(part: Part, boundary: str) -> bytes:
+def _head(part: Part | Made, boundary: str) -> bytes:
     lines = (f"--{boundary}", f"Content-Type: {part.content_type}", f"Content-Location: {part.location}", "", "")
     return "\r\n".join(lines).encode()
 

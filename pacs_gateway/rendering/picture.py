@@ -22,6 +22,17 @@ PIXELS_LIMIT = 64 * 1024 * 1024
 _PNG_EFFORT = 1
 """A radiograph is compressed in 0.2 s; the highest effort takes ten times as long to save a tenth."""
 
+_UNDECODABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    OSError,
+    struct.error,
+)
+
 Pixels = NDArray[Any]
 
 
@@ -54,16 +65,22 @@ def drawn(file: BinaryIO, frame: int = 0, window: Window | None = None) -> Image
         _refuse_unreasonable(header, frame)
         shown = _shown(header, _decoded(file, header, frame), frame, window)
         return _with_square_pixels(Image.fromarray(shown), header, frame)
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RuntimeError,
-        ArithmeticError,
-        OSError,
-        struct.error,
-    ) as e:
+    except _UNDECODABLE as e:
+        raise ParseError("the pixels cannot be decoded", code="not-renderable") from e
+
+
+def octets(file: BinaryIO, frame: int) -> bytes:
+    """The stored values of one frame, counted from 0, in little endian; colours by pixel, as RGB.
+
+    Raises as `drawn`.
+    """
+    try:
+        file.seek(0)
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        _refuse_unreasonable(header, frame)
+        pixels = _decoded(file, header, frame)
+        return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    except _UNDECODABLE as e:
         raise ParseError("the pixels cannot be decoded", code="not-renderable") from e
 
 

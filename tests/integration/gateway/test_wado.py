@@ -300,6 +300,49 @@ async def test_frames_of_real_objects_are_those_that_pydicom_finds(
     assert [body for _, body in parts_of(answer)] == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["SC_rgb_rle_2frame", "examples_jpeg2k", "SC_rgb_small_odd_jpeg", "MR_small_jpeg_ls_lossless"]
+)
+async def test_who_asks_for_plain_octets_gets_pixels(
+    gateway: Gateway, pool: asyncpg.Pool, objects: Path, name: str
+) -> None:
+    file = real(name)
+    path = await kept(gateway, objects, file)
+    dataset = pydicom.dcmread(file)
+    count = int(dataset.get("NumberOfFrames", 1))
+    pixels = dataset.pixel_array if count > 1 else [dataset.pixel_array]
+    stored = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    octets = 'multipart/related; type="application/octet-stream"'
+    app = application(pool, objects, Somebody())
+    async with client_of(app) as viewer:
+        for address in (f"{path}/frames/{','.join(map(str, range(1, count + 1)))}", f"{path}/bulkdata/7FE00010"):
+            for accept in (octets, f"{octets}; transfer-syntax=1.2.840.10008.1.2.1"):
+                told = parts_of(await viewer.get(address, headers={"accept": accept}))
+                assert {kind for kind, _ in told} == {"application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"}
+                assert [body for _, body in told] == [frame.tobytes() for frame in pixels]
+        alone = await viewer.get(f"{path}/frames/{count}", headers={"accept": "application/octet-stream"})
+        assert alone.content == pixels[-1].tobytes()
+        for accept in (
+            f"{octets}; transfer-syntax=*",
+            f"{octets}; transfer-syntax={dataset.file_meta.TransferSyntaxUID}",
+        ):
+            told = parts_of(await viewer.get(f"{path}/frames/{count}", headers={"accept": accept}))
+            assert [body for _, body in told] == stored[-1:]
+    await app.state.imaging.close()
+
+
+async def test_octets_of_a_frame_that_nobody_can_decode_are_refused(
+    gateway: Gateway, pool: asyncpg.Pool, radiograph: Write, objects: Path
+) -> None:
+    path = await kept(gateway, objects, with_frames(radiograph(), RLELossless, encapsulate([b"\1\0" * 40]), 1))
+    app = application(pool, objects, Somebody())
+    async with client_of(app) as viewer:
+        refused = await viewer.get(f"{path}/frames/1", headers={"accept": "application/octet-stream"})
+        assert refused.status_code == 406
+        assert (await viewer.get(f"{path}/frames/1")).status_code == 200
+    await app.state.imaging.close()
+
+
 async def test_a_large_object_is_not_held_in_memory(
     gateway: Gateway, radiograph: Write, objects: Path, pool: asyncpg.Pool
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacs_gateway.dicomweb.accepting import accepted
+from pacs_gateway.dicomweb.accepting import OCTET_STREAM, accepted
 
 DICOM = "application/dicom"
 EXPLICIT, JPEG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"
@@ -37,6 +37,24 @@ RELATED = f'multipart/related; type="{DICOM}"'
 def test_parts_and_single_objects_are_told_apart(header: str | None, parts: bool, single: bool) -> None:
     takes = accepted(header)
     assert (takes.parts(DICOM, JPEG), takes.single(DICOM, JPEG)) == (parts, single)
+
+
+@pytest.mark.parametrize(
+    ("header", "compressed", "pixels"),
+    [
+        (None, True, True),
+        ("*/*", True, True),
+        ("multipart/related", True, True),
+        ('multipart/related; type="application/octet-stream"', False, True),
+        ('multipart/related; type="application/octet-stream"; transfer-syntax=*', True, True),
+        (f'multipart/related; type="application/octet-stream"; transfer-syntax={JPEG}', True, False),
+        (f'multipart/related; type="application/octet-stream"; transfer-syntax={EXPLICIT}', False, True),
+        ('multipart/related; type="application/*"', False, True),
+    ],
+)
+def test_octets_of_no_named_transfer_syntax_are_pixels(header: str | None, compressed: bool, pixels: bool) -> None:
+    takes = accepted(header)
+    assert (takes.parts(OCTET_STREAM, JPEG), takes.parts(OCTET_STREAM, EXPLICIT)) == (compressed, pixels)
 
 
 def test_the_client_prefers_before_we_do() -> None:
