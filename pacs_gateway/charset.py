@@ -57,7 +57,7 @@ class Decoded:
 
 def decode(declared: bytes, values: Mapping[str, bytes]) -> Decoded:
     """Decodes the one-line texts of a data set together: many values betray a wrong label where one alone would not."""
-    label = declared.strip(_PADDING).decode("ascii", "replace")
+    label = declared.strip(_PADDING).decode("ascii", "replace").replace("\0", "\ufffd")
     lines = [value.strip(_PADDING).replace(_BETWEEN, b" ") for value in values.values()]
     body = _BETWEEN.join(lines)
     if _ESCAPE in body and (switched := _switched(label, lines)) is not None:

@@ -51,8 +51,8 @@ RETRY_SECS = 5.0
 
 _log = logging.getLogger(__name__)
 
-Settled = Callable[[], Awaitable[None]]
-"""Returns when what was answered until now is in the index, or cannot be for now."""
+Settled = Callable[[], Awaitable[bool]]
+"""Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""
 
 
 class Committer:
@@ -113,16 +113,17 @@ class Committer:
             except (*FAILED, HutongError) as error:
                 end_if_cancelled()
                 _log.warning("channel %s: a commitment waits: %s", self._channel, type(error).__name__)
-            line = None
             await asyncio.sleep(RETRY_SECS)
 
     async def _settle(self, number: int, line: Line | None) -> None:
-        await self._settled()
+        settled = await self._settled()
         async with self._pool.acquire() as connection:
             commitment = await commitments.find(connection, number)
             rows = await imaging.instances_named(
                 connection, commitment.facility, [one.sop_uid for one in commitment.instances]
             )
+        if not settled and {one.sop_uid for one in commitment.instances} - {row.sop_uid for row in rows}:
+            raise StorageError("what is to be committed may still be on its way into the index")
         outcomes = await self._outcomes(commitment, rows)
         kind, report = result_of(commitment, outcomes)
         message = Notification(

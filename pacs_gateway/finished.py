@@ -14,7 +14,7 @@ from engine.errors import ParseError
 from engine.ports import Finished
 from engine.store.statements import as_sent
 from pacs_gateway import part10
-from pacs_gateway.indexing import Indexed
+from pacs_gateway.rows import Indexed
 
 _BEGINNING_BYTES = 256
 """As much of a file as tells where its data set begins."""

@@ -8,27 +8,21 @@ without one is found in the spool by the next.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 
 from engine.clock import Clock
-from engine.codecs.text import UTF_8
 from engine.errors import StorageError
 from engine.store import imaging, object_troubles
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.imaging import Instance
-from engine.store.statements import location_of
-from pacs_gateway.charset import UNICODE
+from pacs_gateway.background import Background
 from pacs_gateway.hashing import Hashing
-from pacs_gateway.identify import identity_of
-from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
+from pacs_gateway.rows import Indexed, tell_of, with_rows
 from pacs_gateway.segments.record import Head
 
 BATCH_LIMIT = 256
@@ -51,15 +45,14 @@ SETTLE_SECS = 30.0
 CLOSE_SECS = 5.0
 """Waited for rows when the gateway ends; what has none then gets it at the next start."""
 
+_OF_A_ROW = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+"""What the database says of what is to be written, whoever asks it and whenever."""
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """An object and its row."""
-
-    kept: Kept
-    row: Instance
 
 
 class Index:
@@ -80,6 +73,8 @@ class Index:
         self._on_committed = on_committed
         self._waiting: list[Kept] = []
         self._damaged: list[Head] = []
+        self._unindexed: list[Head] = []
+        """Both were answered and wait for no row any more; a person has not been told of them yet."""
         self._done = 0
         self._failures = 0
         self._arrived = asyncio.Event()
@@ -87,11 +82,17 @@ class Index:
         """Somebody waits for rows."""
         self._tried = asyncio.Condition()
         """Of every commit, whatever came of it."""
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"dicom index {channel}")
+        self._runs = False
 
     @property
     def is_behind(self) -> bool:
         return len(self._waiting) >= WAITING_LIMIT
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether every object has its row, or a person has been told that it has none."""
+        return not (self._waiting or self._damaged or self._unindexed)
 
     @property
     def _added(self) -> int:
@@ -102,32 +103,34 @@ class Index:
         return sum(kept.head.length for kept in self._waiting)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"dicom index {self._channel}")
+        self._runs = True
+        self._background.start(self._run)
 
     async def close(self) -> None:
         """Commits what is queued within a grace period, then stops."""
-        if self._task is None:
+        if not self._runs:
             return
         try:
             async with asyncio.timeout(CLOSE_SECS), self._tried:
-                await self._tried.wait_for(lambda: not self._waiting)
+                await self._tried.wait_for(lambda: self._is_idle)
         except TimeoutError:
             _log.warning("channel %s: objects wait in the spool for their index rows", self._channel)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+        await self._background.close()
+        self._runs = False
         await self._tell()
 
-    async def settled(self) -> None:
-        """Waits for the rows of what was added until now, and no longer for a database that is away."""
+    async def settled(self) -> bool:
+        """Waits for the rows of what was added until now, and no longer for a database that is away.
+
+        Whether they are there; but one that gets no row at all is not waited for.
+        """
         added, failures = self._added, self._failures
         if self._waiting:
             self._asked_for.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECS), self._tried:
-                await self._tried.wait_for(
-                    lambda: self._done >= added or self._failures > failures or self._task is None
-                )
+                await self._tried.wait_for(lambda: self._done >= added or self._failures > failures or not self._runs)
+        return self._done >= added
 
     def add(self, kept: Kept) -> None:
         """Queues an object's row, which is made when it is written: a sender waits meanwhile."""
@@ -144,30 +147,30 @@ class Index:
             raise StorageError(f"the index cannot be read: {type(error).__name__}") from error
         return {(row.sop_uid, row.facility, row.sha256): row for row in rows}
 
-    async def commit(self, found: Sequence[Indexed]) -> list[Indexed]:
-        """Adds rows of objects that an earlier process left; those that have one now. Raises StorageError."""
+    async def commit(self, found: Sequence[Kept], damaged: Sequence[Head]) -> list[Indexed]:
+        """Adds rows of objects that an earlier process left; those that have one now. Raises StorageError.
+
+        A person hears of those that get none, and of damaged ones: they were answered, and are not what they were.
+        """
+        self._damaged += damaged
         try:
-            return await self._record(found)
+            committed = await self._record_all(found)
+            await self._raise_troubles()
+            if committed:
+                await self._settle_troubles(committed)
         except FAILED as error:
             end_if_cancelled()
             raise StorageError(f"the index cannot be completed: {type(error).__name__}") from error
-
-    async def tell_damaged(self, heads: Sequence[Head]) -> None:
-        """A person hears of objects that were answered and are not what they were. Raises StorageError."""
-        try:
-            await self._raise_damaged(heads)
-        except FAILED as error:
-            end_if_cancelled()
-            raise StorageError(f"damaged objects cannot be told of: {type(error).__name__}") from error
+        return committed
 
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
             await self._until_lull()
             due = self._added
-            while self._done < due:
+            while self._done < due or self._damaged or self._unindexed:
                 await self._commit_next()
-            if not self._waiting:
+            if self._is_idle:
                 self._arrived.clear()
 
     async def _until_lull(self) -> None:
@@ -188,12 +191,11 @@ class Index:
         self._asked_for.clear()
 
     async def _commit_next(self) -> None:
-        """Commits rows of the oldest that wait; when the database says no, they wait on."""
-        batch = [Indexed(kept, row_of(kept)) for kept in await self._next()]
+        """Commits rows of the oldest that wait, and tells of what has none; when the database says no, they wait on."""
+        batch = await self._next()
         try:
-            await self._raise_damaged(self._damaged)
-            self._damaged.clear()
-            committed = await self._record(batch)
+            await self._raise_troubles()
+            committed = await self._record_all(batch)
         except FAILED as error:
             end_if_cancelled()
             _log.warning("channel %s: objects wait for the index: %s", self._channel, type(error).__name__)
@@ -203,7 +205,8 @@ class Index:
             return
         del self._waiting[: len(batch)]
         self._done += len(batch)
-        self._on_committed(committed)
+        if committed:
+            self._on_committed(committed)
         await self._tell()
 
     async def _next(self) -> list[Kept]:
@@ -215,69 +218,71 @@ class Index:
                 break
             count += 1
         batch = await self._hashing.hashed(self._waiting[:count])
-        there = {(kept.segment, kept.head.place) for kept in batch}
-        self._damaged += [kept.head for kept in self._waiting[:count] if (kept.segment, kept.head.place) not in there]
+        self._damaged += _heads_without(self._waiting[:count], batch)
         self._waiting[:count] = batch
         self._done += count - len(batch)
         return batch
 
-    async def _raise_damaged(self, heads: Sequence[Head]) -> None:
-        if not heads:
-            return
+    async def _raise_troubles(self) -> None:
+        for heads, code in ((self._damaged, object_troubles.DAMAGED), (self._unindexed, object_troubles.UNINDEXED)):
+            if heads:
+                async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
+                    uids = [head.sop_uid for head in heads]
+                    await object_troubles.objects_are(connection, code, self._channel, uids, self._clock())
+                heads.clear()
+
+    async def _settle_troubles(self, committed: Sequence[Indexed]) -> None:
         async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
-            uids = [head.sop_uid for head in heads]
-            await object_troubles.objects_are_damaged(connection, self._channel, uids, self._clock())
+            uids = [one.row.sop_uid for one in committed]
+            await object_troubles.objects_are_indexed(connection, uids, self._clock())
 
     async def _tell(self) -> None:
         async with self._tried:
             self._tried.notify_all()
 
+    async def _record_all(self, batch: Sequence[Kept]) -> list[Indexed]:
+        """Those that have a row now; the others never get one from this process."""
+        rows, impossible = with_rows(batch)
+        committed = await self._record(rows)
+        refused = _heads_without([one.kept for one in rows], [one.kept for one in committed])
+        self._unindexed += impossible + refused
+        return committed
+
     async def _record(self, batch: Sequence[Indexed]) -> list[Indexed]:
         """Commits rows together, or, when one of them cannot be written at all, without that one."""
+        if not batch:
+            return []
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_SECS):
                 await self._commit(batch)
-        except (asyncpg.DataError, ValueError) as error:  # ValueError: it cannot even be sent
-            if len(batch) == 1:
-                _log.error("an object stays in the spool, its row cannot be written: %s", type(error).__name__)
-                return []
-            half = len(batch) // 2
-            return await self._record(batch[:half]) + await self._record(batch[half:])
+        except _OF_A_ROW as error:
+            return await self._record_apart(batch, error)
+        except FAILED:
+            raise
+        except Exception as error:  # noqa: BLE001 - a text that nobody foresaw; it is looked for among the others
+            return await self._record_apart(batch, error)
         return list(batch)
 
+    async def _record_apart(self, batch: Sequence[Indexed], error: Exception) -> list[Indexed]:
+        if len(batch) == 1:
+            tell_of(error)
+            return []
+        half = len(batch) // 2
+        return await self._record(batch[:half]) + await self._record(batch[half:])
+
     async def _commit(self, batch: Sequence[Indexed]) -> None:
+        rows = [indexed.row for indexed in batch]
+        try:
+            await self._write(rows)
+        except asyncpg.UniqueViolationError:  # another process has just written one of them, and it is known by now
+            await self._write(rows)
+
+    async def _write(self, rows: Sequence[Instance]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
-            await imaging.record(connection, self._channel, [indexed.row for indexed in batch])
+            await imaging.record(connection, self._channel, rows)
 
 
-def row_of(kept: Kept) -> Instance:
-    """The index row of an object."""
-    head, identity = kept.head, identity_of(kept.raw)
-    found = identity.charset
-    said: dict[str, Any] = {"declared": found.declared, "used": found.used}
-    charset = {
-        **said,
-        "doubtful": found.doubtful,
-        "findings": {finding.code: finding.text for finding in identity.findings},
-    }
-    key = location(head.facility, identity.study_uid, head.sha256)
-    if found.repair:
-        charset |= {"declared": UNICODE, "used": UTF_8, "sent": said}
-        key = location_of(key, {}, UTF_8, read_as=found.used)
-    return Instance(
-        sop_uid=identity.sop_uid,
-        facility=head.facility,
-        sha256=head.sha256,
-        study_uid=identity.study_uid,
-        series_uid=identity.series_uid,
-        sop_class=identity.sop_class,
-        transfer_syntax=head.transfer_syntax,
-        modality=identity.modality,
-        number=identity.number,
-        bytes=head.length,
-        location=key,
-        tags=json.dumps(identity.tags, ensure_ascii=False),
-        charset=json.dumps(charset, ensure_ascii=False),
-        peer=head.peer,
-        stored_at=kept.received_at,
-    )
+def _heads_without(all_of_them: Sequence[Kept], some: Sequence[Kept]) -> list[Head]:
+    """Of those that are not among some of them."""
+    there = {(kept.segment, kept.head.place) for kept in some}
+    return [kept.head for kept in all_of_them if (kept.segment, kept.head.place) not in there]

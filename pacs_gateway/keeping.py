@@ -12,9 +12,10 @@ from engine.clock import Clock
 from engine.ports import ObjectStore
 from pacs_gateway.flushing import Flushing
 from pacs_gateway.hashing import Hashing
-from pacs_gateway.indexing import Index, Indexed
+from pacs_gateway.indexing import Index
 from pacs_gateway.receiving import SpoolReception
 from pacs_gateway.recovery import complete_index
+from pacs_gateway.rows import Indexed
 from pacs_gateway.segments.spool import Draw, Spool
 from pacs_gateway.shelf import Shelf
 from pacs_gateway.shelving import Shelver
@@ -60,9 +61,9 @@ class Keeping:
         self._shelver.start(self._store or Shelf(self._folder, f"{self._channel}-{self._spool.number}"))
         self._index.start()
 
-    async def settled(self) -> None:
-        """Returns when what was answered until now is in the index, or cannot be for now."""
-        await self._index.settled()
+    async def settled(self) -> bool:
+        """Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""
+        return await self._index.settled()
 
     async def close(self) -> None:
         """After the last object was answered. What is not done yet is left to the next start."""

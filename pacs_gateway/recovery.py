@@ -14,8 +14,9 @@ import xxhash
 
 from engine.errors import ParseError
 from pacs_gateway.identify import identifying
-from pacs_gateway.indexing import Index, Indexed, row_of
+from pacs_gateway.indexing import Index
 from pacs_gateway.receiving import Kept
+from pacs_gateway.rows import Indexed
 from pacs_gateway.segments.record import NOT_KNOWN, Head, NoRecordError
 from pacs_gateway.segments.segment import Segment
 from pacs_gateway.segments.spool import Spool
@@ -44,8 +45,7 @@ async def complete_index(spool: Spool, index: Index) -> list[Indexed]:
         there = {one: rows[name] for one, name in names.items() if name in rows}
         indexed += [Indexed(Kept(segment, head, {}), row) for (segment, head), row in there.items()]
         whole, torn, damaged = await asyncio.to_thread(_read_again, [one for one in batch if one not in there])
-        await index.tell_damaged(damaged)
-        indexed += await index.commit(whole)
+        indexed += await index.commit(whole, damaged)
         for segment in torn:
             spool.release(segment)
     return indexed
@@ -62,18 +62,17 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
     return names
 
 
-def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment], list[Head]]:
-    """Objects that are whole, with their rows; the segments of those that never were, once for each; and the damaged.
+def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[Head]]:
+    """Objects that are whole; the segments of those that never were, once for each; and the damaged.
 
     An object has a name only once it was flushed: if it is not whole then, somebody has to know.
     """
-    whole: list[Indexed] = []
+    whole: list[Kept] = []
     torn: list[Segment] = []
     damaged: list[Head] = []
     for segment, head in left:
         try:
             kept = _whole(segment, head)
-            whole.append(Indexed(kept, row_of(kept)))
         except (NoRecordError, ParseError):
             if _was_flushed(segment, head):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
@@ -83,6 +82,7 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Indexed], list[Segment], li
                 torn.append(segment)
         else:
             segment.name(kept.head)
+            whole.append(kept)
     return whole, torn, damaged
 
 

@@ -14,7 +14,7 @@ from engine.errors import HutongError
 from engine.ports import Finished, ObjectStore
 from pacs_gateway.background import Background
 from pacs_gateway.finished import finished
-from pacs_gateway.indexing import Indexed
+from pacs_gateway.rows import Indexed
 from pacs_gateway.segments.spool import Spool
 from pacs_gateway.waiting import Waiting
 

@@ -7,11 +7,19 @@ from datetime import datetime
 
 from engine.finding import Severity
 from engine.store import findings
+from engine.store.audit import SYSTEM
 from engine.store.database import Connection
 
 NOT_MOVED = "objects-not-moved"
 MISSING = "object-missing"
 DAMAGED = "object-damaged"
+UNINDEXED = "object-unindexed"
+_SAID = {
+    DAMAGED: "the disk does not give back an object as it was flushed and answered; it stays in the spool, in no "
+    "study: have it sent again, and look after the disk",
+    UNINDEXED: "an object that was flushed and answered cannot be entered into the index; it stays in the spool, in no "
+    "study, and is tried again at every start: report what the log says of it",
+}
 
 
 async def objects_wait(connection: Connection, channel: str, why: str, at: datetime) -> None:
@@ -69,8 +77,8 @@ async def object_is_missing(connection: Connection, location: str, at: datetime)
             return
 
 
-async def objects_are_damaged(connection: Connection, channel: str, sop_uids: Sequence[str], at: datetime) -> None:
-    """What was flushed and answered cannot be read back as it was; each is told once until somebody settles it."""
+async def objects_are(connection: Connection, code: str, channel: str, sop_uids: Sequence[str], at: datetime) -> None:
+    """What was flushed and answered is DAMAGED or UNINDEXED; each is told once until somebody settles it."""
     await connection.execute(
         """
         insert into finding (id, code, severity, text, location, channel, about, found_at)
@@ -78,13 +86,26 @@ async def objects_are_damaged(connection: Connection, channel: str, sop_uids: Se
         from unnest($5::text[]) as said (instance)
         where not exists (select from finding where code = $1 and about = said.instance and settled_at is null)
         """,
-        DAMAGED,
+        code,
         str(Severity.ERROR),
-        "the disk does not give back an object as it was flushed and answered; it stays in the spool, in no study: "
-        "have it sent again, and look after the disk",
+        _SAID[code],
         channel,
         [f"Instance/{uid}" for uid in dict.fromkeys(sop_uids)],
         at,
+    )
+
+
+async def objects_are_indexed(connection: Connection, sop_uids: Sequence[str], at: datetime) -> None:
+    """What was UNINDEXED has its row now."""
+    await connection.execute(
+        """
+        update finding set settled_at = $3, settled_by = $4, settlement = 'it has been entered into the index'
+        where code = $1 and about = any($2::text[]) and settled_at is null
+        """,
+        UNINDEXED,
+        [f"Instance/{uid}" for uid in sop_uids],
+        at,
+        SYSTEM,
     )
 
 

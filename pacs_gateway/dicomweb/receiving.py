@@ -59,10 +59,9 @@ class Posted:
         """Raises ConfigurationError and StorageError as the keeping of a channel does when it starts."""
         return (await self._kept()).reception
 
-    async def settled(self) -> None:
-        """Returns when what was answered until now is in the index, or cannot be for now."""
-        if self._keeping is not None:
-            await self._keeping.settled()
+    async def settled(self) -> bool:
+        """Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""
+        return self._keeping is None or await self._keeping.settled()
 
     async def close(self) -> None:
         """What is not done yet is left to the next start."""

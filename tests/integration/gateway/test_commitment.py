@@ -20,9 +20,9 @@ from pynetdicom.association import Association
 from engine import clock
 from engine.config import AeEntry
 from engine.identifiers import ae_destination
-from engine.store import commitments
+from engine.store import commitments, imaging
 from engine.store.commitments import Named
-from pacs_gateway import committing, notifying
+from pacs_gateway import committing, indexing, notifying
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway import gateway_process
 from tests.integration.gateway.conftest import Start, Write
@@ -175,6 +175,30 @@ async def test_what_is_asked_right_after_it_was_sent_on_the_same_association_is_
         await has_come(modality.on_own)
         assert (await asyncio.to_thread(association.send_c_store, made[0])).Status == 0
     assert modality.on_own[0][0] == 1
+
+
+async def test_what_a_deadlock_kept_out_of_the_index_for_a_moment_is_committed_all_the_same(
+    gateway: Gateway, modality: Modality, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, tries = imaging.record, 0
+
+    async def deadlocked_once(connection: asyncpg.Connection, channel: str, batch: list[imaging.Instance]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise asyncpg.DeadlockDetectedError
+        await record(connection, channel, batch)
+
+    monkeypatch.setattr(imaging, "record", deadlocked_once)
+    monkeypatch.setattr(indexing, "LULL_SECS", 3600)  # rows are written when somebody asks for them
+    monkeypatch.setattr(indexing, "SENDERS_FIRST_SECS", 3600)
+    monkeypatch.setattr(indexing, "RETRY_SECS", 0.05)
+    uids = await stored(gateway, radiograph, 2)
+    async with over(modality, gateway.port) as association:
+        assert await asyncio.to_thread(ask, association, asked([(uid, CR) for uid in uids])) == 0
+        await has_come(modality.on_own)
+    ((kind, report),) = modality.on_own
+    assert (kind, kept(report), tries) == (1, uids, 2)
 
 
 async def test_each_instance_that_is_not_kept_has_its_reason(

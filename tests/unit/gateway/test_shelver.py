@@ -16,8 +16,8 @@ from engine.errors import NotFoundError, StorageError
 from engine.ports import Finished
 from engine.store.imaging import Instance
 from pacs_gateway import part10, shelving
-from pacs_gateway.indexing import Indexed
 from pacs_gateway.receiving import Kept
+from pacs_gateway.rows import Indexed
 from pacs_gateway.segments.record import Head
 from pacs_gateway.segments.spool import Spool
 from pacs_gateway.shelving import Shelver
