@@ -133,6 +133,30 @@ async def ended(
     )
 
 
+async def stopped(
+    connection: Connection, direction: Direction, peer: str, facility: str, study_uid: str, *, apart_from: str = ""
+) -> None:
+    """What moved of a study does not any more: it goes under another name now, `apart_from`, or not at all."""
+    await connection.execute(
+        """
+        delete from study_transfer
+        where direction = $1 and peer = $2 and facility = $3 and study_uid = $4 and name <> $5 and state = 'moving'
+        """,
+        direction,
+        peer,
+        facility,
+        study_uid,
+        apart_from,
+    )
+
+
+async def dropped(connection: Connection, name: str, direction: Direction, peer: str) -> None:
+    """Nobody goes on with one."""
+    await connection.execute(
+        "delete from study_transfer where name = $1 and direction = $2 and peer = $3", name, direction, peer
+    )
+
+
 async def facility_of(connection: Connection, name: str, direction: Direction, peer: str) -> str:
     """Raises NotFoundError."""
     facility: str | None = await connection.fetchval(
@@ -156,4 +180,5 @@ async def listed(connection: Connection, limit: int) -> list[TransferLine]:
 
 
 async def forget(connection: Connection, before: datetime) -> None:
-    await connection.execute("delete from study_transfer where state <> 'moving' and updated_at < $1", before)
+    """Also what neither side has gone on with since."""
+    await connection.execute("delete from study_transfer where updated_at < $1", before)

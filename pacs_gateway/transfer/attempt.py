@@ -68,9 +68,11 @@ class Attempt:
             except UnreadableError as error:
                 await self._leave_out({there[index].sop_uid: why for index, why in error.why.items()})
             except HutongError as error:
-                return self._failed(error)
+                return await self._failed(error)
             finally:
                 await asyncio.to_thread(stream.close)
+        async with self._turns.transaction() as connection:
+            await self._stopped(connection)
         return self._done({}, 0)
 
     async def _send(self, contents: Contents, stream: Stream, may_go_on: Callable[[], bool]) -> Outcome:
@@ -86,6 +88,7 @@ class Attempt:
             name, at = name_of(contents.written()), self._clock()
             refused = {contents.objects[index].sop_uid: why for index, why in sent.refused.items()}
             await self._not_taken(connection, PROCESSING_FAILURE, refused)
+            await self._stopped(connection, apart_from=name)
             whole = sent.whole and not self._lost
             await transfers.ended(connection, name, Direction.OUT, self._endpoint, whole=whole, at=at)
             await transfers.forget(connection, at - transfers.KEPT)
@@ -147,13 +150,23 @@ class Attempt:
             done,
         )
         async with self._turns.transaction() as connection:
+            await self._stopped(connection, apart_from=name)
             await transfers.begun(connection, transfer, self._clock())
 
-    def _failed(self, error: HutongError) -> Outcome:
+    async def _stopped(self, connection: Connection, *, apart_from: str = "") -> None:
+        """The study has changed since another attempt, or is not sent any more."""
+        study = self._study
+        await transfers.stopped(
+            connection, Direction.OUT, self._endpoint, study.facility, study.study_uid, apart_from=apart_from
+        )
+
+    async def _failed(self, error: HutongError) -> Outcome:
         if not isinstance(error, DeliveryError):
             error = DeliveryError(error.message, code=error.code)
         if error.disposition is Disposition.RETRY:
             return Outcome(said="", again=error, progress=self._moved)
+        async with self._turns.transaction() as connection:
+            await self._stopped(connection)
         return Outcome(said="", refused=f"{error.message} ({error.code})")
 
     def _done(self, refused: Mapping[str, str], moved_bytes: int) -> Outcome:

@@ -90,7 +90,13 @@ class Incoming:
                     said=[Announced(one.sop_uid, one.series_uid, announced.study_uid) for one in announced.objects],
                     at=self._clock(),
                 )
-                await self._tell(connection, sender, name, announced, needed, 0)
+                await transfers.stopped(
+                    connection, Direction.IN, sender.name, sender.facility, announced.study_uid, apart_from=name
+                )
+                if needed:
+                    await self._tell(connection, sender, name, announced, needed)
+                else:
+                    await transfers.ended(connection, name, Direction.IN, sender.name, whole=True, at=self._clock())
             if not needed:
                 return Stands(whole=True)
             await asyncio.to_thread(self._make_room, folder, announced, needed)
@@ -225,7 +231,6 @@ class Incoming:
         name: str,
         announced: Contents,
         needed: Sequence[int],
-        done_bytes: int,
     ) -> None:
         await transfers.begun(
             connection,
@@ -237,7 +242,7 @@ class Incoming:
                 study_uid=announced.study_uid,
                 objects=len(announced.objects),
                 total_bytes=sum(announced.objects[index].size for index in needed),
-                done_bytes=done_bytes,
+                done_bytes=0,
             ),
             self._clock(),
         )
@@ -307,13 +312,19 @@ class Incoming:
             silent = at - staging.changed_at
             if silent < SILENCE.total_seconds():
                 return
-            here = len(staging.objects_here())
-            if here > self._stored_early.get(folder, 0):
-                facility = await self._facility_of(folder)
-                await self._take_over(Sender(folder.parent.name, facility), staging)
-                self._stored_early[folder] = here
+            await self._store_early(folder, staging)
             if silent > FORGOTTEN.total_seconds():
                 await self._forget(staging)
+                async with self._pool.acquire() as connection:
+                    await transfers.dropped(connection, folder.name, Direction.IN, folder.parent.name)
+
+    async def _store_early(self, folder: Path, staging: Staging) -> None:
+        here = len(staging.objects_here())
+        if here > self._stored_early.get(folder, 0):
+            with suppress(NotFoundError):  # another transfer of the study has taken its place
+                facility = await self._facility_of(folder)
+                await self._take_over(Sender(folder.parent.name, facility), staging)
+            self._stored_early[folder] = here
 
     async def _facility_of(self, folder: Path) -> str:
         """Whose study it is, as it was when the transfer began. Raises NotFoundError."""

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from engine import clock
-from engine.store.imaging_outbox import StudyOwed, payload_of
-from engine.store.outbox import Due
 from engine.store.statements import location_of
 from pacs_gateway.location import open_object
-from pacs_gateway.sending.outcome import Outcome, Turns
-from pacs_gateway.transfer.errands import TransferErrands
-from pacs_gateway.transfer.outgoing import Outgoing
 from tests.integration.gateway.sending import settled
-from tests.integration.transfer.conftest import SENDS, Archive, BadLine, Hub, digests
-
-
-async def performed(pool: asyncpg.Pool, archive: Archive, line: BadLine) -> Outcome:
-    """One attempt at the delivery, as the courier makes it."""
-    errands = TransferErrands(
-        "county", Outgoing("http://hub", "token", 20.0, transport=line), archive.objects, clock.now
-    )
-    what = StudyOwed(SENDS, archive.instances[0].study_uid)
-    due = Due(uuid4(), "county", what.study_uid, payload_of(what), None, 0, clock.now())
-    async with pool.acquire() as connection:
-        return await errands.perform(due, what, Turns(connection), urgent=False, may_go_on=lambda: True)
+from tests.integration.transfer.conftest import Archive, BadLine, Hub, digests, performed
 
 
 async def lose(archive: Archive, *numbers: int) -> set[str]:
