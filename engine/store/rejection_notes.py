@@ -95,6 +95,20 @@ async def studies_with(connection: Connection, facility: str, sop_uids: Sequence
     return [row["study_uid"] for row in rows]
 
 
+async def shows(connection: Connection, facility: str, sop_uids: Sequence[str]) -> bool:
+    """Whether one of these instances is served, under the UID that it has now or came with."""
+    shown: bool = await connection.fetchval(
+        """
+        select exists (select from instance where facility = $1 and sop_uid = any($2) and not conflict)
+            or exists (select from instance_as_sent
+                       where facility = $1 and sop_uid = any($2) and hidden = '' and not conflict)
+        """,
+        facility,
+        list(sop_uids),
+    )
+    return shown
+
+
 async def owed(connection: Connection, channel: str, limit: int, *, apart_from: Collection[int] = ()) -> list[OwedNote]:
     """The notes that are to be made for studies of a channel, in the order of what they tell of.
 

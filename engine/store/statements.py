@@ -73,6 +73,7 @@ class Statement:
 
     study_uid  the study as it was served when this was said
     undone     it was taken back, but others had been told by then to forget numbers: new ones are all that stays of it
+    instances  those that it names; a rejection may name a hundred thousand, and each object is looked up among them
     """
 
     id: int
@@ -80,6 +81,10 @@ class Statement:
     study_uid: str
     said: Said
     undone: bool = False
+    instances: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instances", frozenset(self.said.instances))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +223,15 @@ def _after(statement: Statement, sent: Sent, now: Served) -> Served:
     if said.renumber and sent.sop_uid in (note_uid(statement.id), note_uid(statement.id, undone=True)):
         return replace(now, hidden=REJECTION_NOTE)
     if statement.kind in OF_A_CONTENT:
-        return _content_chosen(statement, sent, now) if sent.sop_uid in said.instances else now
+        return _content_chosen(statement, sent, now) if sent.sop_uid in statement.instances else now
     if statement.kind is Kind.REJECT:
-        named = now.sop_uid in said.instances or (not sent.conflict and sent.sop_uid in said.instances)
+        named = now.sop_uid in statement.instances or (not sent.conflict and sent.sop_uid in statement.instances)
         if not named:
             return now
         return _renumbered(statement, now) if statement.undone else replace(now, hidden=said.code)
     if now.study_uid != statement.study_uid:
         return now
-    if statement.kind is Kind.SPLIT and not (now.series_uid in said.series or now.sop_uid in said.instances):
+    if statement.kind is Kind.SPLIT and not (now.series_uid in said.series or now.sop_uid in statement.instances):
         return now
     if statement.undone:
         return _renumbered(statement, now)

@@ -139,19 +139,27 @@ class Noting:
         self._on_said()
 
     async def _say(self, connection: Connection, arrived: Arrived, note: Note) -> None:
-        """A facility's note concerns what that facility has stored, and nothing else."""
+        """A facility's note concerns what that facility has stored, and nothing else.
+
+        Whoever has taken something of it is told by a note of ours, whatever its code: it names what it rejects as
+        those know it. One that rejects only what nobody is shown any more says nothing new, and ends here.
+        """
         instance = arrived.served
         named = {one.sop_uid for one in note.rejected if one.sop_uid}
+        rejects = sorted(named)
         if note.code != SHOWN:
             named.add(arrived.sop_uid)
         found = await rejection_notes.studies_with(connection, instance.facility, sorted(named))
         told = sorted({one.study_uid for one in note.rejected if one.study_uid})[:STUDIES_LIMIT]
         studies = sorted({instance.study_uid, *found, *told})
         await restating.lock(connection, instance.facility, studies)
-        said = Said(instances=tuple(sorted(named)), code=note.code)
+        tells = await rejection_notes.shows(connection, instance.facility, rejects) and await as_sent.was_sent(
+            connection, instance.facility, studies
+        )
+        said = Said(instances=tuple(sorted(named)), code=note.code, renumber=tells)
         actor, at = ae_title(instance.peer), self._clock()
         why = f"rejection note {arrived.sop_uid}"
-        new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why)
+        new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why, owes_note=tells)
         number = await stating.state(connection, new, at)
         detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "code": note.code}
         act = audit.Audited(actor, "reconcile-reject", f"ImagingStudy/{instance.study_uid}", detail)

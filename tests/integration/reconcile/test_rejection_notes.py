@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -77,6 +78,47 @@ async def test_a_note_for_quality_stays_to_be_seen(desk: Desk, radiograph: Write
     await desk.store(note_file(tmp_path, "113001", ["1.2.3.1.1"]))
     await carried_out(desk)
     assert {sop for _, sop in await desk.uids("1.2.3")} == {"1.2.3.1.2", "1.2.3.9.1"}
+
+
+@pytest.mark.parametrize("code", ["113001", "113037", "113038", "113039"])
+async def test_who_had_what_a_note_rejects_is_sent_one_too(
+    desk: Desk, radiograph: Write, tmp_path: Path, code: str
+) -> None:
+    await desk.store(radiograph("1.2.3.1.1"), radiograph("1.2.3.1.2", InstanceNumber=2))
+    await taken(desk, "1.2.3")
+    await desk.store(note_file(tmp_path, code, ["1.2.3.1.1"]))
+    await made(desk, "made")
+    endpoints = await desk.pool.fetch("select endpoint, route from delivery where route = 'rejection-note'")
+    assert [row["endpoint"] for row in endpoints] == ["county-pacs"]
+    async with desk.pool.acquire() as connection:
+        offered = await imaging_outbox.unsent(connection, "county-pacs", StudyOwed("baishi", "1.2.3"))
+    (ours,) = (one.content for one in offered if one.rejects)
+    told = note_in(read_object(desk, ours.location))
+    assert told is not None
+    assert (told.code, "1.2.3.1.1" in {one.sop_uid for one in told.rejected}) == (code, True)
+
+    # Taken back, what they were told to forget comes under a number of its own.
+    await taken(desk, "1.2.3")
+    (line,) = (await desk.study("1.2.3"))["decisions"]
+    await desk.undo(line["number"])
+    async with desk.pool.acquire() as connection:
+        again = await imaging_outbox.unsent(connection, "county-pacs", StudyOwed("baishi", "1.2.3"))
+    images = [one.content.sop_uid for one in again if one.content.sop_class == DX]
+    assert len(images) == 1
+    assert not {"1.2.3.1.1", "1.2.3.1.2"} & set(images)
+
+
+async def test_what_a_note_rejects_that_is_rejected_already_is_told_no_further(
+    desk: Desk, radiograph: Write, tmp_path: Path
+) -> None:
+    await desk.store(radiograph("1.2.3.1.1"), radiograph("1.2.3.1.2", InstanceNumber=2))
+    await taken(desk, "1.2.3")
+    await desk.store(note_file(tmp_path, "113037", ["1.2.3.1.1"]))
+    await made(desk, "made")
+    await desk.store(note_file(tmp_path, "113037", ["1.2.3.1.1"], own="1.2.3.9.2"))
+    await carried_out(desk, 2)
+    rows = await desk.pool.fetch("select note from study_statement order by id")
+    assert [row["note"] for row in rows] == ["made", "none"]
 
 
 async def test_a_note_that_comes_first_and_one_of_another_facility(
@@ -194,6 +236,9 @@ async def unsent(desk: Desk) -> tuple[Dataset, list[dict[str, Any]]]:
         found = await imaging_outbox.unsent(connection, "county-pacs", StudyOwed("baishi", "1.2.3"))
     (note,) = (one.content for one in found if one.content.sop_class == KEY_OBJECT_SELECTION)
     rest = [one.content for one in found if one.content.sop_class != KEY_OBJECT_SELECTION]
-    with open_object(Objects(desk.objects), note.location) as file:
-        content = file.read()
-    return pydicom.dcmread(BytesIO(content)), [{"sop_uid": one.sop_uid} for one in rest]
+    return read_object(desk, note.location), [{"sop_uid": one.sop_uid} for one in rest]
+
+
+def read_object(desk: Desk, location: str) -> Dataset:
+    with open_object(Objects(desk.objects), location) as file:
+        return pydicom.dcmread(BytesIO(file.read()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,29 @@ def test_our_own_note_is_kept_beside_what_is_served() -> None:
     for undone in (False, True):
         note = Sent(note_uid(9, undone=undone), "S", "S.9", b"\2" * 32, False)
         assert served(note, [statement]).hidden == REJECTION_NOTE
+
+
+class _Walked(tuple[str, ...]):
+    """Names that count how often somebody looks through all of them."""
+
+    looks = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.looks += 1
+        return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self.looks += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("kind", [Kind.REJECT, Kind.SPLIT, Kind.KEEP])
+def test_what_a_statement_names_is_looked_through_once_whatever_the_number_of_objects(kind: Kind) -> None:
+    named = _Walked(f"1.{number}" for number in range(1000))
+    statement = Statement(1, kind, "S", Said(instances=named, to_study="T", code="113037", sha256="ab"))
+    for number in range(200):
+        served(Sent(f"2.{number}", "S", "S.1", b"\1" * 32, False), [statement])
+    assert named.looks <= 1
 
 
 @pytest.mark.parametrize(
