@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.config import Community, DicomChannel, DicomEndpoint
+from engine.config import AeEntry, Community, DicomChannel
 from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, MOST_RESULTS
 from pacs_gateway.dicomweb.capabilities import TRANSACTIONS
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from pacs_gateway.query.models import STUDY_ROOT
-from pacs_gateway.scp.find import MATCH_LIMIT
+from pacs_gateway.statement.behaviour import behaviour, limits
+from pacs_gateway.statement.calling import calling
 from pacs_gateway.statement.document import Block, Heading, Paragraph, Table, table
+from pacs_gateway.statement.keys import query_keys, worklist_keys
 from pacs_gateway.statement.provided import SERVICES, STORAGE, Class
+from pacs_gateway.statement.statuses import statuses
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES, UNCOMPRESSED
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH
 
@@ -31,7 +33,7 @@ def statement(community: Community) -> list[Block]:
         *_overview(community),
         *(block for channel in community.dicom_channels for block in _listener(channel)),
         *_syntaxes(),
-        *_callers(community),
+        *calling(community),
         *_web(),
         *_characters(),
         *_security(community),
@@ -43,9 +45,11 @@ def _overview(community: Community) -> Iterator[Block]:
     asked = [entry for channel in community.dicom_channels for entry in channel.ae_entries if entry.queryable]
     moved_to = [entry for channel in community.dicom_channels for entry in channel.ae_entries if entry.port]
     used: dict[str, Sequence[object]] = {
+        "Verification": endpoints,
         "Storage": [*endpoints, *moved_to],
         "Query/Retrieve": [*endpoints, *asked],
         "Modality Performed Procedure Step": [one for one in endpoints if one.performed_steps_of],
+        "Basic Worklist Management": endpoints,
         "Storage Commitment": [one for one in endpoints if one.commits],
         "Instance Availability": [one for one in endpoints if one.availability_of],
     }
@@ -90,7 +94,7 @@ def _listener(channel: DicomChannel) -> Iterator[Block]:
         [
             (
                 entry.ae_title,
-                entry.address or "any address",
+                _from(entry),
                 entry.facility,
                 f"{entry.address}:{entry.port}" if entry.port else "no",
                 "yes" if entry.private_classes else "no",
@@ -98,6 +102,10 @@ def _listener(channel: DicomChannel) -> Iterator[Block]:
             for entry in channel.ae_entries
         ]
         + ([("any other", "any address", channel.default_facility, "no", "no")] if channel.default_facility else []),
+    )
+    yield Paragraph(
+        "Of entries with one AE title the first counts whose address and certificate are the caller's. Whoever has the "
+        "AE title of an entry and fits none is refused."
     )
     if channel.default_facility is None:
         yield Paragraph("Every other calling AE title is refused (calling AE title not recognised).")
@@ -111,7 +119,16 @@ def _listener(channel: DicomChannel) -> Iterator[Block]:
     yield _classes((*SERVICES, *STORAGE))
     if any(entry.private_classes for entry in channel.ae_entries):
         yield Paragraph("Callers with private storage classes (2.2) may store objects of any class of their maker.")
-    yield from _behaviour()
+    yield from behaviour("2.4")
+    yield from query_keys("2.5")
+    yield from worklist_keys("2.6")
+    yield from statuses("2.7")
+    yield from limits("2.8")
+
+
+def _from(entry: AeEntry) -> str:
+    certificate = f", with a certificate of {' or '.join(entry.client_names)}" if entry.client_names else ""
+    return f"{entry.address or 'any address'}{certificate}"
 
 
 def _classes(classes: Sequence[Class]) -> Table:
@@ -121,88 +138,12 @@ def _classes(classes: Sequence[Class]) -> Table:
     )
 
 
-def _behaviour() -> Iterator[Block]:
-    yield Heading(3, "2.4 Behaviour")
-    yield table(
-        ("Service", "Behaviour"),
-        [
-            (
-                "Storage",
-                "Level 2 (full): every element is kept, as it was sent, in the transfer syntax it came in. 0000 is "
-                "answered when the object has been flushed to disk. The same bytes again are a repeat; other bytes "
-                "under a used SOP Instance UID are kept apart and answered 0000. A700: no room. A900: the data set "
-                "is not the announced one. Cxxx: it cannot be understood.",
-            ),
-            (
-                "Query",
-                "Hierarchical, without relational queries. Keys of the index and, where others are asked for, of the "
-                "objects themselves, sequences included. Wildcards, lists of UIDs, ranges; names also by pinyin and "
-                f"initials. At most {MATCH_LIMIT} matches, then A700. Answers are in ISO_IR 192.",
-            ),
-            (
-                "Retrieve",
-                "Only the unique keys of a level count. Objects go out as they are stored to whoever takes them so, "
-                "else in Explicit or Implicit VR Little Endian. C-MOVE goes to the AE "
-                "titles of 2.2 alone; a caller is given what its facility stored.",
-            ),
-            (
-                "Performed steps",
-                "N-GET answers with everything that was said of a step of the caller's facility, in ISO_IR 192: of the "
-                "last N-SET, but of whom and when it was created. 0001: it has not all that was asked for; 0107: "
-                "something asked for is no attribute, named in the answer; 0112: the facility has no such step. "
-                "Modality Performed Procedure Step Notification is not supported.",
-            ),
-            (
-                "Worklist",
-                "Scheduled steps of the caller's facility. Answered in ISO_IR 192 or GB18030 where it is asked for, "
-                "else names are in pinyin.",
-            ),
-        ],
-    )
-
-
 def _syntaxes() -> Iterator[Block]:
     yield Heading(2, "3 Transfer syntaxes")
     yield table(
         SYNTAX_HEADINGS,
         [(name, uid, f"{ALL}, {PLAIN}" if uid in UNCOMPRESSED else ALL) for uid, name in TRANSFER_SYNTAXES.items()],
     )
-
-
-def _callers(community: Community) -> Iterator[Block]:
-    yield Heading(2, "4 Associations that are initiated")
-    yield table(
-        ("To", "AE title", "Address", "We are", "Services (SCU)", "Pictures are sent", "Security"),
-        [
-            (
-                endpoint.name,
-                endpoint.ae_title,
-                f"{endpoint.host}:{endpoint.port}",
-                endpoint.calling_ae_title,
-                ", ".join(_used(endpoint)),
-                str(endpoint.transfer_syntax),
-                "TLS 1.2 or newer" if endpoint.tls is not None else "none",
-            )
-            for endpoint in community.dicom_endpoints.values()
-        ],
-    )
-    yield Paragraph(
-        "Objects are proposed with the class and transfer syntax that they have and with the uncompressed ones; "
-        "queries and notices in Explicit and Implicit VR Little Endian."
-    )
-
-
-def _used(endpoint: DicomEndpoint) -> Iterator[str]:
-    retrieval = STUDY_ROOT.get if endpoint.priors.retrieve == "get" else STUDY_ROOT.move
-    yield "Storage"
-    yield f"Study Root FIND ({STUDY_ROOT.find})"
-    yield f"Study Root {endpoint.priors.retrieve.upper()} ({retrieval})"
-    if endpoint.performed_steps_of:
-        yield "Modality Performed Procedure Step"
-    if endpoint.availability_of:
-        yield "Instance Availability Notification"
-    if endpoint.commits:
-        yield "Storage Commitment Push Model"
 
 
 def _web() -> Iterator[Block]:
@@ -242,8 +183,10 @@ def _characters() -> Iterator[Block]:
     yield Heading(2, "6 Character sets")
     yield Paragraph(
         "Taken: the default repertoire, ISO_IR 100, 101, 109, 110, 144, 127, 126, 138, 148, 13, 166 and 192, GB18030, "
-        "GBK, and the ISO 2022 code extensions. A label that is missing, wrong or malformed is repaired in the index "
-        "and in metadata, by what the bytes bear out; the object itself keeps its bytes."
+        "GBK, and the ISO 2022 code extensions. A label that is missing, wrong or malformed is repaired by what the "
+        "bytes bear out: in the index, in metadata, and in the object itself as it goes out by C-GET, C-MOVE, C-STORE "
+        "and WADO-RS, which is then in ISO_IR 192. Text that may be read in two ways keeps its label. What lies in the "
+        "store are the bytes that came, and WADO-RS gives these with ?as-sent=true."
     )
 
 
