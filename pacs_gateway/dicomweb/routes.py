@@ -19,10 +19,11 @@ from engine import clock
 from engine.ports import ObjectStore
 from engine.store.imaging_query import Level
 from pacs_gateway.apart import Apart
-from pacs_gateway.dicomweb import instances, searching
+from pacs_gateway.dicomweb import searching
 from pacs_gateway.dicomweb.anew import Anew
 from pacs_gateway.dicomweb.capabilities import capabilities
 from pacs_gateway.dicomweb.frames import Values
+from pacs_gateway.dicomweb.instances import Instances
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.dicomweb.metadata import Documents
 from pacs_gateway.dicomweb.paths import PREFIX, Place, place_of
@@ -63,7 +64,7 @@ class DicomWeb:
         self._preparing = Preparing(pool, self._documents)
         self._apart = Apart()
         self._values = Values(self._looking, self._apart)
-        self._anew = Anew(self._looking, self._apart)
+        self._instances = Instances(self._looking, Anew(self._looking, self._apart))
         self._pictures = Pictures(self._looking, objects.folder, self._apart)
         self._storing = Storing(posted, self._looking) if posted is not None else None
         self._read: Mapping[tuple[int, tuple[str, ...]], _Transaction] = {
@@ -129,7 +130,7 @@ class DicomWeb:
         raise HTTPException(404)
 
     async def _retrieve(self, place: Place, request: Request) -> Response:
-        return await instances.retrieve(self._looking, self._anew, place.wanted, request, base_of(request))
+        return await self._instances.retrieve(place.wanted, request, base_of(request))
 
     async def _metadata(self, place: Place, request: Request) -> Response:
         return await self._documents.answer(place.wanted, request, base_of(request))

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from engine.errors import HutongError
 from pacs_gateway.part10 import DATA_SET_OFFSET_BYTES, data_set_offset
 
 PIECE_BYTES = 1024 * 1024
@@ -137,12 +138,20 @@ async def _body(parts: Sequence[Part | Made], boundary: str) -> AsyncIterator[by
     for part in parts:
         yield between + _head(part, boundary)
         if isinstance(part, Made):
-            yield await part.made()
+            yield await _in_its_turn(part)
         else:
             async for piece in _contents(part):
                 yield piece
         between = b"\r\n"
     yield _tail(boundary)
+
+
+async def _in_its_turn(part: Made) -> bytes:
+    """Raises ConnectionAbortedError: what has begun as a whole answer is not to end as one."""
+    try:
+        return await part.made()
+    except HutongError as error:
+        raise ConnectionAbortedError("a part of an answer cannot be made") from error
 
 
 def _head(part: Part | Made, boundary: str) -> bytes:
