@@ -71,14 +71,28 @@ async def announce(
         about,
     )
     waived = {(row["study_uid"], row["sop_uid"]): row for row in gone if row["waived_at"] is not None}
-    rows = {(one.study_uid, "" if one.sop_uid else one.series_uid, one.sop_uid): one for one in placed}
+    # Of a series that is counted the number is what is said; an instance that is named twice is one.
+    rows = {(one.study_uid, one.sop_uid or f"series {one.series_uid}"): one for one in placed}
     await connection.executemany(
         """
         insert into announced_instance
             (facility, source, about, said_by, said_at, study_uid, series_uid, sop_uid, count)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
-        [(facility, source, about, said_by, at, *key, None if one.sop_uid else one.count) for key, one in rows.items()],
+        [
+            (
+                facility,
+                source,
+                about,
+                said_by,
+                at,
+                study,
+                one.series_uid,
+                one.sop_uid,
+                None if one.sop_uid else one.count,
+            )
+            for (study, _), one in rows.items()
+        ],
     )
     await connection.executemany(
         """
@@ -91,7 +105,7 @@ async def announce(
             if key[1]  # a number that is said again may be another one
         ],
     )
-    studies = {one.study_uid for one in rows.values()} | {row["study_uid"] for row in gone}
+    studies = {study for study, _ in rows} | {row["study_uid"] for row in gone}
     await judge_again(connection, channel, facility, studies - {""}, at)
 
 

@@ -249,3 +249,10 @@ async def forget(connection: Connection, uid: str, facility: str) -> None:
 async def asked(connection: Connection, uid: str, facility: str, at: datetime) -> None:
     """The sender of a study has answered what it has."""
     await connection.execute("update study_state set asked_at = $3 where uid = $1 and facility = $2", uid, facility, at)
+
+
+async def ask_again(connection: Connection, uid: str, facility: str, at: datetime) -> None:
+    """What the sender of a study said it has counts no more: it is asked, and the study judged, once more."""
+    await connection.execute(
+        "update study_state set asked_at = null, look_at = $3 where uid = $1 and facility = $2", uid, facility, at
+    )

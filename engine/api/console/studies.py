@@ -5,25 +5,35 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.responses import Response
 
 from engine.api.caller import Caller, CurrentCaller, needs
 from engine.api.console.paging import Cursor, Limit
-from engine.api.services import Hub
+from engine.api.reading.seen import Answer
+from engine.api.services import Hub, Services
 from engine.config.community import Role
 from engine.errors import NotFoundError, ParseError, RequestStateError
-from engine.store import announcements, audit, study_states, wholeness
+from engine.store import announcements, audit, study_finding, study_standing, study_states, wholeness
+from engine.store.study_standing import SeriesStanding, Waived
 from engine.store.study_states import Kept, Listed, Said
+from engine.store.transfers import TransferLine
 from engine.store.wholeness import State, StudyState
 
 router = APIRouter(prefix="/api/studies", tags=["console"])
-Operator = Annotated[Caller, Depends(needs(Role.ADMIN, Role.INTEGRATOR))]
+_OPERATES = needs(Role.ADMIN, Role.INTEGRATOR)
+Operator = Annotated[Caller, Depends(_OPERATES)]
 Uid = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
+FacilityPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_MOST_MEANT = 500
+_MOST_NAMED = 1_000
+"""Missing instances that are told one by one; how many there are is always told."""
 
 
 class StudyLine(BaseModel):
-    """A study and how it stands, without its patient.
+    """A study and how it stands; its patient only where `patients` was asked for.
 
     announced     instances that it has, as the one says who says most; 0 where nothing was announced
     missing_uids  those of the missing that are known by name: the first of them in a list, all where it is asked for
@@ -44,6 +54,8 @@ class StudyLine(BaseModel):
     accession: str
     modalities: list[str]
     last_stored_at: datetime | None
+    patient_name: str = ""
+    patient_id: str = ""
 
 
 class StudyManifest(BaseModel):
@@ -55,10 +67,41 @@ class StudyManifest(BaseModel):
 
 
 class StudyPage(BaseModel):
-    """Studies; those whose state changed last come first. `next` is null on the last page."""
+    """Studies; those whose state changed last come first. `next` is null on the last page.
+
+    by_state    how many there are that are receiving, short or late, of all facilities
+    facilities  names by their codes
+    """
 
     studies: list[StudyLine]
+    by_state: dict[str, int]
+    facilities: dict[str, str]
     next: str | None
+
+
+class StudyStanding(BaseModel):
+    """One study with its patient, for somebody who wants to know what is missing and who could say more.
+
+    announced   who counted what: mpps, commitment, query, transfer
+    waived      what persons said will not come
+    asks        whether its sender can be asked what it has; asked_at: when it last answered
+    transfers   how it moves between hubs
+    """
+
+    study: StudyLine
+    facility_name: str
+    series: list[SeriesStanding]
+    announced: list[Said]
+    waived: list[Waived]
+    asks: bool
+    asked_at: datetime | None
+    transfers: list[TransferLine]
+
+
+class Asking(BaseModel):
+    """`facility` is needed where several have studies of this UID."""
+
+    facility: Annotated[str | None, Field(max_length=64)] = None
 
 
 class Waiver(BaseModel):
@@ -68,19 +111,70 @@ class Waiver(BaseModel):
     facility: Annotated[str | None, Field(max_length=64)] = None
 
 
-@router.get("")
+@router.get("", response_model=StudyPage)
 async def list_studies(
+    request: Request,
     hub: Hub,
-    _: CurrentCaller,
+    caller: CurrentCaller,
     state: State | None = None,
     facility: str | None = None,
+    said: Annotated[Words | None, Query()] = None,
+    patients: bool = False,
     after: Cursor = None,
     limit: Limit = 100,
-) -> StudyPage:
-    async with hub.pool.acquire() as connection:
-        found = await study_states.listed(connection, state=state, facility=facility, before=_place(after), limit=limit)
-    following = f"{found[-1].state.since.isoformat()}~{found[-1].state.uid}" if len(found) == limit else None
-    return StudyPage(studies=[_line(one) for one in found], next=following)
+) -> Response:
+    """With `patients` their names and numbers too, and with `said` only studies of such a name, number or UID: both for
+    those who run the hub, and audited. 304, and no audit row, when If-None-Match names what the caller has.
+    """
+    if patients or said is not None:
+        await _OPERATES(request)
+    async with hub.pool.acquire() as connection, connection.transaction():
+        among = None if said is None else await study_finding.meant(connection, said, facility, _MOST_MEANT)
+        found = await study_states.listed(
+            connection, state=state, facility=facility, before=_place(after), limit=limit, among=among
+        )
+        page = StudyPage(
+            studies=[_line(one, patient=patients) for one in found],
+            by_state=await study_states.unsettled(connection),
+            facilities={code: one.name for code, one in hub.config.facilities.items()},
+            next=f"{found[-1].state.since.isoformat()}~{found[-1].state.uid}" if len(found) == limit else None,
+        )
+        answer = Answer(page)
+        if answer.is_known_to(request):
+            return answer.unchanged()
+        if patients or said is not None:
+            act = audit.Audited(caller.name, "search", "ImagingStudy", {"found": len(found)})
+            await audit.write(connection, [act], hub.clock())
+    return answer.whole()
+
+
+@router.get("/{uid}/at/{facility}", response_model=StudyStanding)
+async def read_standing(request: Request, uid: Uid, facility: FacilityPath, hub: Hub, caller: Operator) -> Response:
+    """One study of a facility, series by series. 404 when it has none of this UID and nobody announced it.
+
+    304, and no audit row, when If-None-Match names what the caller has.
+    """
+    async with hub.pool.acquire() as connection, connection.transaction():
+        one = next((o for o in await study_states.of_study(connection, uid) if o.state.facility == facility), None)
+        if one is None:
+            raise NotFoundError("nothing is known of this study")
+        missing = (await wholeness.missing(connection, uid, facility))[:_MOST_NAMED]
+        known = hub.config.facilities.get(facility)
+        standing = StudyStanding(
+            study=_line(one, missing, patient=True),
+            facility_name=known.name if known else "",
+            series=await study_standing.series_of(connection, uid, facility, missing),
+            announced=await study_states.announcements_of(connection, uid, facility),
+            waived=await study_standing.waived_of(connection, uid, facility),
+            asks=_can_be_asked(hub, one),
+            asked_at=one.asked_at,
+            transfers=await study_standing.transfers_of(connection, uid, facility),
+        )
+        answer = Answer(standing)
+        if answer.is_known_to(request):
+            return answer.unchanged()
+        await audit.write(connection, [audit.Audited(caller.name, "read", f"Study/{uid}")], hub.clock())
+    return answer.whole()
 
 
 @router.get("/{uid}")
@@ -126,6 +220,35 @@ async def waive_missing(uid: Uid, body: Waiver, hub: Hub, caller: Operator) -> S
     return _line(found)
 
 
+@router.post("/{uid}/ask")
+async def ask_sender(uid: Uid, body: Asking, hub: Hub, caller: Operator) -> StudyLine:
+    """The sender of the study is asked by C-FIND what it has of it, whatever it said before.
+
+    409 `not-askable` when no object has come, or its sender cannot be asked (`queryable`).
+    """
+    at = hub.clock()
+    async with hub.pool.acquire() as connection, connection.transaction():
+        found = await study_states.of_study(connection, uid)
+        study = _only(found, body.facility)
+        (one,) = [one for one in found if one.state.facility == study.facility]
+        if not _can_be_asked(hub, one):
+            raise RequestStateError("the sender of this study cannot be asked", code="not-askable")
+        await wholeness.ask_again(connection, uid, study.facility, at)
+        act = audit.Audited(caller.name, "ask-sender", f"Study/{uid}", {"facility": study.facility})
+        await audit.write(connection, [act], at)
+    return _line(one)
+
+
+def _can_be_asked(hub: Services, one: Listed) -> bool:
+    title = one.peer.partition("@")[0]
+    return one.last_stored_at is not None and any(
+        entry.queryable and entry.ae_title == title
+        for channel in hub.config.dicom_channels
+        if channel.name == one.channel
+        for entry in channel.ae_entries
+    )
+
+
 def _only(found: list[Listed], facility: str | None) -> StudyState:
     """Raises NotFoundError, or ParseError where the facility has to be said."""
     states = [one.state for one in found if facility in (None, one.state.facility)]
@@ -137,7 +260,7 @@ def _only(found: list[Listed], facility: str | None) -> StudyState:
     return states[0]
 
 
-def _line(one: Listed, missing: list[str] | None = None) -> StudyLine:
+def _line(one: Listed, missing: list[str] | None = None, *, patient: bool = False) -> StudyLine:
     state = one.state
     return StudyLine(
         uid=state.uid,
@@ -154,6 +277,8 @@ def _line(one: Listed, missing: list[str] | None = None) -> StudyLine:
         accession=one.accession,
         modalities=list(one.modalities),
         last_stored_at=one.last_stored_at,
+        patient_name=one.patient_name if patient else "",
+        patient_id=one.patient_id if patient else "",
     )
 
 
