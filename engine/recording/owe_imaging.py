@@ -13,7 +13,7 @@ from engine.identifiers import facility_system
 from engine.orders import categories_of
 from engine.recording.work import Work
 from engine.store import imaging_outbox, people, records
-from engine.store.imaging_outbox import ROUTINE, URGENT, Prioritised, PriorsOwed, StudyOwed, payload_of
+from engine.store.imaging_outbox import QUESTION, ROUTINE, URGENT, Prioritised, PriorsOwed, StudyOwed, payload_of
 from engine.store.outbox import Owed
 from engine.store.worklist import Step
 from engine.studies import Manifest
@@ -92,7 +92,7 @@ async def _questions(work: Work, walk: Understood, order: Resource | None, ids: 
             envelope=walk.envelope.id,
             about=f"ServiceRequest/{order['id']}",
         )
-        questions.append(Prioritised(owed, priority_of(order, [step.modality])))
+        questions.append(Prioritised(owed, QUESTION + priority_of(order, [step.modality])))
     return questions
 
 

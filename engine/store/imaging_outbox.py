@@ -18,6 +18,12 @@ from engine.store.outbox import CHANNEL, Due, Owed
 URGENT = 0
 ROUTINE = 100
 """Of a priority, with the rank of the modality added: lower goes first, and what is below ROUTINE is urgent."""
+QUESTION = -200
+"""Added for a question for earlier studies: it is asked when it comes up, beside what is sent and at any hour."""
+QUESTIONS = range(QUESTION, URGENT)
+URGENT_STUDIES = range(URGENT, ROUTINE)
+STUDIES = range(URGENT, 10 * ROUTINE)
+"""Priorities, as `due` may be asked for them."""
 
 _LEADER_LOCK = 0x6875746F6E6A
 
@@ -138,9 +144,9 @@ async def lead(connection: Connection) -> bool:
 
 
 async def due(
-    connection: Connection, endpoint: str, at: datetime, *, apart_from: Collection[bytes], only_urgent: bool
+    connection: Connection, endpoint: str, at: datetime, *, apart_from: Collection[bytes], priorities: range
 ) -> PrioritisedDue | None:
-    """The most urgent delivery that may be tried now, the oldest of equals; what failed lets others pass meanwhile.
+    """The most urgent of them that may be tried now, the oldest of equals; what failed lets others pass meanwhile.
 
     apart_from  payloads that are under way: a study that has grown is owed again, and is not sent twice at once
     """
@@ -148,14 +154,14 @@ async def due(
         """
         select id, endpoint, control_id, payload, about, attempts, next_attempt_at, priority from delivery
         where endpoint = $1 and state = 'owed' and priority is not null
-          and next_attempt_at <= $2 and payload <> all($3::bytea[]) and (not $4 or priority < $5)
+          and next_attempt_at <= $2 and payload <> all($3::bytea[]) and priority >= $4 and priority < $5
         order by priority, id limit 1
         """,
         endpoint,
         at,
         list(apart_from),
-        only_urgent,
-        ROUTINE,
+        priorities.start,
+        priorities.stop,
     )
     return PrioritisedDue(**row) if row else None
 

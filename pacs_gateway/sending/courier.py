@@ -17,7 +17,7 @@ from engine.finding import Finding, Severity
 from engine.store import findings, imaging_outbox, outbox
 from engine.store.database import FAILED
 from engine.store.findings import Raised
-from engine.store.imaging_outbox import ROUTINE, ImagingOwed, PrioritisedDue
+from engine.store.imaging_outbox import QUESTIONS, ROUTINE, STUDIES, URGENT_STUDIES, ImagingOwed, PrioritisedDue
 from engine.store.outbox import Due
 from pacs_gateway.sending.outcome import Outcome, Turns
 
@@ -60,11 +60,14 @@ class Courier:
         self._failures = 0
         self._rests_until: datetime | None = None
 
-    async def work(self) -> None:
-        """One worker, until it is cancelled. Raises what the database raises."""
+    async def work(self, *, asks: bool = False) -> None:
+        """One worker, until it is cancelled; one that asks for earlier studies does nothing else, and at any hour.
+
+        Raises what the database raises.
+        """
         while True:
             try:
-                await self._step()
+                await self._step(asks)
             except FAILED:
                 raise  # everybody begins anew
             except Exception as error:  # noqa: BLE001 - what one system does to us must not stop the others
@@ -73,8 +76,8 @@ class Courier:
                 _log.error("courier of %s: %s\n%s", self._endpoint.name, type(error).__name__, places)
                 await asyncio.sleep(IDLE_SECS)
 
-    async def _step(self) -> None:
-        due = None if self._is_resting() else await self._next()
+    async def _step(self, asks: bool) -> None:
+        due = None if self._is_resting() else await self._next(QUESTIONS if asks else self._sendable())
         if due is None:
             await self._rest()
             return
@@ -86,14 +89,17 @@ class Courier:
     def _is_resting(self) -> bool:
         return self._rests_until is not None and self._clock() < self._rests_until
 
-    async def _next(self) -> PrioritisedDue | None:
+    def _sendable(self) -> range:
+        return STUDIES if self._window_is_open() else URGENT_STUDIES
+
+    async def _next(self, priorities: range) -> PrioritisedDue | None:
         async with self._turns.transaction() as connection:
             due = await imaging_outbox.due(
                 connection,
                 self._endpoint.name,
                 self._clock(),
                 apart_from=self._under_way,
-                only_urgent=not self._window_is_open(),
+                priorities=priorities,
             )
             if due is not None:
                 self._under_way.add(due.payload)

@@ -70,6 +70,7 @@ class ImagingCouriers:
                     courier = Courier(endpoint, self._errands[name], turns, owed, self._clock)
                     for _ in range(endpoint.max_associations if isinstance(endpoint, DicomEndpoint) else 1):
                         workers.create_task(courier.work())
+                    workers.create_task(courier.work(asks=True))
         finally:
             connection.terminate()
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import Community, DicomEndpoint, Route
 from engine.mapping import MappingSet
-from engine.store.imaging_outbox import PriorsOwed, StudyOwed, read_payload
+from engine.store.imaging_outbox import QUESTIONS, PriorsOwed, StudyOwed, read_payload
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import manifest, order, register
 
@@ -77,6 +77,7 @@ async def test_an_order_owes_the_question_to_archives_that_know_the_patient_and_
     assert isinstance(asked, PriorsOwed)
     assert (asked.facility, asked.patient_ids, asked.modality) == ("baishi", ["BS0001"], "DX")
     assert delivery["control_id"] == "ACC1"
+    assert delivery["priority"] in QUESTIONS
     assert delivery["about"].startswith("ServiceRequest/")
     assert await owed(hub.pool, "elsewhere") == []  # nobody there knows the patient by a number
     await hub.send("baishi-his", order(accession="ACC1", control_id="again"))

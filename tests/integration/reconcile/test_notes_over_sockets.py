@@ -160,7 +160,7 @@ async def test_a_note_that_was_not_offered_before_the_window_closed_has_not_arri
         encoder = Encoder(lambda content: StoredDataSet(stored, content))
         errands = Errands(to, Peer.at(to, None), encoder, None, now)
         async with owed.pool.acquire() as connection:
-            due = await imaging_outbox.due(connection, to.name, now(), apart_from=(), only_urgent=False)
+            due = await imaging_outbox.due(connection, to.name, now(), apart_from=(), priorities=imaging_outbox.STUDIES)
             assert due is not None
             what = imaging_outbox.read_payload(due.payload)
             outcome = await errands.perform(due, what, Turns(connection), urgent=False, may_go_on=lambda: False)
