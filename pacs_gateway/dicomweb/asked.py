@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,6 +9,7 @@ from urllib.parse import parse_qsl
 from engine.errors import ParseError
 from engine.store.imaging_query import ATTRIBUTES, LEVELS, ImagingQuery, Level, Range
 from pacs_gateway.dicomweb.looking import Wanted
+from pacs_gateway.query.values import date_range, date_time_range, time_range
 
 MOST_RESULTS = 1000
 """Of one answer; who wants more asks for the next with `offset`."""
@@ -72,8 +71,7 @@ _LEVEL_OF_UIDS = {
     "sop_classes": Level.IMAGE,
 }
 _MODALITIES = frozenset({"00080061", "modalitiesinstudy", "00080060", "modality"})
-_DATE = re.compile(r"\d{8}")
-_TIME = re.compile(r"(\d{2}(?:\d{2}){0,2})(?:\.\d{1,6})?")
+_RANGES = {"DA": date_range, "TM": time_range, "DT": date_time_range}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,7 @@ class Asked:
 class _Reading:
     values: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
     everything: bool = False
     ignored: bool = False
@@ -121,7 +120,7 @@ def asked_by(address_query: str, level: Level, above: Wanted) -> Asked:
             asked = reading.values.get(name, (uid,))
             reading.values[name] = (uid,) if uid in asked else ("",)  # both must hold, and nothing has an empty UID
     return Asked(
-        query=ImagingQuery(level, None, texts=reading.texts, **reading.values),
+        query=ImagingQuery(level, None, texts=reading.texts, ranges=reading.ranges, **reading.values),
         limit=min(reading.limit, MOST_RESULTS),
         offset=reading.offset,
         named=",".join(sorted({key for key, _ in pairs if key.isalnum()}))[:200],
@@ -161,9 +160,11 @@ def _match(reading: _Reading, attribute: Attribute, value: str) -> None:
         case "patient_name":
             reading.values["patient_name"] = value
         case "study_date":
-            reading.values["dates"] = _range(value, _date, _date)
+            reading.values["dates"] = date_range(value)
         case "study_time":
-            reading.values["times"] = _range(value, _first_time, _last_time)
+            reading.values["times"] = time_range(value)
+        case name if attribute.vr in _RANGES:
+            reading.ranges[name] = _RANGES[attribute.vr](value)
         case name:
             reading.texts[name] = (value,)
 
@@ -198,33 +199,3 @@ def _number(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) <= _FURTHEST):
         raise ParseError("limit and offset: expected a number from 0", code="query-malformed")
     return int(value)
-
-
-def _range(value: str, first_of: Any, last_of: Any) -> Range:
-    """One value, or two with `-` between of which one may be missing."""
-    parts: Sequence[str] = [part.strip() for part in value.split("-")]
-    if len(parts) > 2 or not any(parts):
-        raise ParseError("a range of the query is none", code="query-malformed")
-    first, last = parts[0], parts[-1]
-    return Range(first_of(first) if first else "", last_of(last) if last else "")
-
-
-def _date(value: str) -> str:
-    if not _DATE.fullmatch(value):
-        raise ParseError("a date of the query is none", code="query-malformed", location="StudyDate")
-    return value
-
-
-def _first_time(value: str) -> str:
-    return _time(value).ljust(6, "0")
-
-
-def _last_time(value: str) -> str:
-    return _time(value) + "995959"[len(_time(value)) :]
-
-
-def _time(value: str) -> str:
-    match = _TIME.fullmatch(value.replace(":", ""))
-    if match is None:
-        raise ParseError("a time of the query is none", code="query-malformed", location="StudyTime")
-    return match[1]

@@ -19,6 +19,8 @@ from tests.integration.gateway.serving import Somebody, application, client_of
 WANG = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "王^小明", "PatientID": "P1"}
 LI = {"PatientName": "Li^Lei", "PatientID": "P2", "AccessionNumber": "A7", "StudyDate": "20260305"}
 
+LATER = {"AcquisitionDateTime": "20260102101530.5"}
+
 
 @pytest.fixture
 async def county(gateway: Gateway, radiograph: Write, objects: Path) -> None:
@@ -26,7 +28,7 @@ async def county(gateway: Gateway, radiograph: Write, objects: Path) -> None:
     first = {"StudyInstanceUID": "1.2.1", "StudyDescription": "Chest, PA", **WANG}
     files = [
         radiograph(**first, SeriesInstanceUID="1.2.1.1", SOPInstanceUID="1.2.1.1.1", SeriesDescription="PA"),
-        radiograph(**first, SeriesInstanceUID="1.2.1.1", SOPInstanceUID="1.2.1.1.2", InstanceNumber=2),
+        radiograph(**first, SeriesInstanceUID="1.2.1.1", SOPInstanceUID="1.2.1.1.2", InstanceNumber=2, **LATER),
         radiograph(**first, SeriesInstanceUID="1.2.1.2", SOPInstanceUID="1.2.1.2.1", Modality="SR"),
         radiograph(**WANG, StudyInstanceUID="1.2.2", SeriesInstanceUID="1.2.2.1", StudyDate="20260201"),
         radiograph(**LI, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1", Modality="CT"),
@@ -63,6 +65,11 @@ async def found(client: httpx.AsyncClient, path: str, tag: str = "0020000D") -> 
         ("?StudyDate=-20260201", ["1.2.2", "1.2.1"]),
         ("?StudyDate=20260102&StudyTime=10-11", ["1.2.1"]),
         ("?StudyDate=20260102&StudyTime=11-", []),
+        ("?PatientBirthDate=19700101", ["1.2.3", "1.2.2", "1.2.1"]),
+        ("?PatientBirthDate=19700101-19791231", ["1.2.3", "1.2.2", "1.2.1"]),
+        ("?PatientBirthDate=-19691231", []),
+        ("?00100030=19700102-", []),
+        ("?StudyDate=*", ["1.2.3", "1.2.2", "1.2.1"]),
         ("?ModalitiesInStudy=SR", ["1.2.1"]),
         ("?ModalitiesInStudy=SR,CT", ["1.2.3", "1.2.1"]),
         ("?StudyInstanceUID=1.2.1,1.2.3", ["1.2.3", "1.2.1"]),
@@ -101,6 +108,8 @@ async def test_series_and_instances_are_found_below_what_the_path_names(
     assert await found(viewer, "/studies/1.2.1/instances", "00080018") == ["1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"]
     assert await found(viewer, "/studies/1.2.1/series/1.2.1.1/instances?limit=1&offset=1", "00080018") == ["1.2.1.1.2"]
     assert await found(viewer, "/instances?SOPInstanceUID=1.2.1.2.1", "0020000E") == ["1.2.1.2"]
+    assert await found(viewer, "/instances?AcquisitionDateTime=202601021015-20260103", "00080018") == ["1.2.1.1.2"]
+    assert await found(viewer, "/instances?AcquisitionDateTime=20260103-", "00080018") == []
     assert await found(viewer, "/studies/1.2.1/series?StudyInstanceUID=1.2.3") == []
     (below,) = (await viewer.get("/dicomweb/studies/1.2.3/series")).json()
     (beside,) = (await viewer.get("/dicomweb/series?PatientID=P2")).json()
@@ -125,6 +134,7 @@ async def test_that_there_is_more_and_what_was_not_asked_is_said(county: None, v
         "StudyDate=1-2-3",
         "StudyDate=-",
         "StudyTime=99:99:99:99",
+        "PatientBirthDate=1970",
         "PatientID=a%00b",
         "PatientName=" + "x" * 2000,
         "StudyInstanceUID=" + ",".join(["1.2"] * 1001),

@@ -129,7 +129,8 @@ async def test_what_holds_no_picture_or_cannot_be_decoded_is_not_encoded_anew(
 def of_study(file: Path, study: str, number: int, target: Path) -> Path:
     dataset = pydicom.dcmread(file)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.InstanceNumber = study, f"{study}.1", number
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.1.{number}"
+    dataset.SOPInstanceUID = f"{study}.1.{number}"
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     dataset.save_as(target)
     return target
 
