@@ -62,6 +62,7 @@ class SendAs(StrEnum):
     AS_STORED = "as-stored"
     JPEG_LS = "jpeg-ls"
     JPEG_2000 = "jpeg2000"
+    HTJ2K = "htj2k"
     RLE = "rle"
 
 

@@ -25,9 +25,10 @@ TARGETS = (
     EXPLICIT_VR_LITTLE_ENDIAN,
     "1.2.840.10008.1.2.4.80",
     "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.201",
     "1.2.840.10008.1.2.5",
 )
-"""Without loss: Explicit VR Little Endian, JPEG-LS, JPEG 2000 and RLE."""
+"""Without loss: Explicit VR Little Endian, JPEG-LS, JPEG 2000, HTJ2K and RLE."""
 LIMITS = Limits(processor_secs=120, wall_secs=300.0, memory_bytes=3 * 1024**3)
 """Somebody waits for it."""
 _AT_ONCE = 2

@@ -14,6 +14,7 @@ from pacs_gateway.transfer_syntaxes import UNCOMPRESSED
 TARGETS = {
     SendAs.JPEG_LS: "1.2.840.10008.1.2.4.80",
     SendAs.JPEG_2000: "1.2.840.10008.1.2.4.90",
+    SendAs.HTJ2K: "1.2.840.10008.1.2.4.201",
     SendAs.RLE: "1.2.840.10008.1.2.5",
 }
 """The transfer syntaxes of lossless encodings."""

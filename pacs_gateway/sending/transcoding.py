@@ -13,6 +13,7 @@ import numpy as np
 from pydicom import config as pydicom_config
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
@@ -21,6 +22,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from pacs_gateway.query.identifier import UNREADABLE, encoding
+from pacs_gateway.sending import htj2k
 from pacs_gateway.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -35,9 +37,10 @@ LARGEST_BYTES = 512 * 1024 * 1024
 _PLUGINS = {
     "1.2.840.10008.1.2.4.80": "pyjpegls",
     "1.2.840.10008.1.2.4.90": "pylibjpeg",
+    htj2k.TRANSFER_SYNTAX: "pylibjpeg",
     "1.2.840.10008.1.2.5": "pylibjpeg",
 }
-"""What encodes and decodes each target; GDCM ends the process over some pictures."""
+"""What encodes and decodes each target, and only decodes HTJ2K; GDCM ends the process over some pictures."""
 _PIXEL_DATA = 0x7FE00010
 _DESCRIBING_PIXELS = 0x0028
 
@@ -110,9 +113,23 @@ def _compress(dataset: Dataset, target: str) -> None:
         dataset.PlanarConfiguration = 0  # encoders take colours by pixel, and so does what they make
         dataset.PixelData = before.tobytes()
     plugin = _PLUGINS[target]
-    dataset.compress(target, generate_instance_uid=False, encoding_plugin=plugin)
+    if target == htj2k.TRANSFER_SYNTAX:
+        _compress_with_htj2k(dataset, before)
+    else:
+        dataset.compress(target, generate_instance_uid=False, encoding_plugin=plugin)
     if not np.array_equal(before, pixel_array(dataset, raw=True, decoding_plugin=plugin)):
         raise CannotEncode("its pixels do not come back as they were")
+
+
+def _compress_with_htj2k(dataset: Dataset, pixels: np.ndarray[Any, Any]) -> None:
+    """What pydicom does for the encodings that it knows."""
+    if pixels.itemsize > 2:
+        raise CannotEncode("HTJ2K is decoded with at most 16 bits by its readers")
+    frames = pixels if int(dataset.get("NumberOfFrames") or 1) > 1 else pixels[np.newaxis]
+    dataset.PixelData = encapsulate([htj2k.encoded(frame, dataset.BitsStored) for frame in frames])
+    dataset[_PIXEL_DATA].is_undefined_length = True
+    dataset[_PIXEL_DATA].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = UID(htj2k.TRANSFER_SYNTAX)
 
 
 def _check_is_all(pixels: np.ndarray[Any, Any], dataset: Dataset) -> None:

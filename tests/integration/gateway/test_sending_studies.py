@@ -16,7 +16,15 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from engine.store.imaging_outbox import ROUTINE, URGENT
 from engine.store.watching import endpoints_seen
@@ -398,7 +406,8 @@ async def test_what_is_stored_compressed_goes_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "syntax"), [("jpeg-ls", JPEGLSLossless), ("jpeg2000", JPEG2000Lossless), ("rle", RLELossless)]
+    ("wanted", "syntax"),
+    [("jpeg-ls", JPEGLSLossless), ("jpeg2000", JPEG2000Lossless), ("htj2k", HTJ2KLossless), ("rle", RLELossless)],
 )
 async def test_over_a_thin_line_pictures_go_smaller_and_the_same(
     wanted: str, syntax: str, study: list[str], gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path,
