@@ -325,7 +325,7 @@ class Community(Model):
     def destinations(self) -> list[str]:
         """Everybody whom something may be owed: endpoints, and whoever calls an imaging channel under a known title."""
         entries = [channel.destination_of(entry) for channel in self.dicom_channels for entry in channel.ae_entries]
-        return [*self.endpoints, *entries]
+        return list(dict.fromkeys([*self.endpoints, *entries]))
 
     @property
     def mllp_channels(self) -> tuple[MllpChannel, ...]:

@@ -86,15 +86,25 @@ def study_stored(community: Community, study: StudyFacts, moment: datetime) -> l
         for route in _applying(community, Event.STUDY, study.facility)
         if _takes_study(route, study, moment)
         for endpoint in route.to.endpoints
-        if not _is_from(community.endpoints[endpoint], study)
+        if not _is_from(community, community.endpoints[endpoint], study)
     )
 
 
-def _is_from(endpoint: Endpoint, study: StudyFacts) -> bool:
-    """Whether a study came from there: by the title that sent it, or of another hub by whose it is."""
-    if isinstance(endpoint, DicomEndpoint):
-        return endpoint.ae_title == study.ae_title
-    return endpoint.facility == study.facility
+def _is_from(community: Community, endpoint: Endpoint, study: StudyFacts) -> bool:
+    """Whether a study came from there: by the title that sent it, or by whose it is.
+
+    The facility counts for another hub, and for a title that systems of several facilities have.
+    """
+    if not isinstance(endpoint, DicomEndpoint):
+        return endpoint.facility == study.facility
+    if endpoint.ae_title != study.ae_title:
+        return False
+    return endpoint.facility == study.facility or not _is_shared(community, study.ae_title)
+
+
+def _is_shared(community: Community, ae_title: str) -> bool:
+    entries = (entry for channel in community.dicom_channels for entry in channel.ae_entries)
+    return len({entry.facility for entry in entries if entry.ae_title == ae_title}) > 1
 
 
 def priors_wanted(

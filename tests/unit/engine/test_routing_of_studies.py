@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,21 @@ import pytest
 
 from engine import routing
 from engine.clock import CHINA
-from engine.config import Community, DicomEndpoint, Facility, Http, Level, Recognition, Route, StudyTag
+from engine.config import (
+    AeEntry,
+    Community,
+    DicomChannel,
+    DicomEndpoint,
+    Facility,
+    Http,
+    Level,
+    Recognition,
+    Route,
+    StudyTag,
+)
 from engine.config.windows import DayWindow, is_open
 from engine.recording.owe_imaging import priority_of
-from engine.routing import StudyFacts
+from engine.routing import StudyFacts, Target
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=CHINA)
 STUDY = StudyFacts(
@@ -116,3 +128,21 @@ def test_a_route_may_look_only_at_what_a_study_is_known_by(tag: str) -> None:
 def test_what_is_no_window_is_refused(window: str) -> None:
     with pytest.raises(ValueError, match="between"):
         community(between=[window])
+
+
+def test_a_study_goes_to_the_namesake_of_its_sender_at_another_facility() -> None:
+    """Two archives have the title that their maker gave them."""
+    two = [AeEntry(ae_title="PACS", facility=facility, address=facility) for facility in ("east", "west")]
+    channel = DicomChannel(type="dicom", name="imaging", ae_title="HUTONG", ae_entries=tuple(two))
+    both = community().model_copy(update={"channels": {"imaging": channel}})
+    names = {
+        facility: [
+            one.endpoint for one in routing.study_stored(both, replace(STUDY, facility=facility, ae_title="PACS"), NOON)
+        ]
+        for facility in ("east", "west")
+    }
+    assert names == {"east": ["scanner"], "west": ["scanner", "pacs"]}
+    alone = both.model_copy(update={"channels": {}})
+    assert routing.study_stored(alone, replace(STUDY, facility="west", ae_title="PACS"), NOON) == [
+        Target("scanner", "r")
+    ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.config import AeEntry, DicomChannel
+from engine.config import AeEntry, DicomChannel, load
 from engine.config.transport import ListenerTls
 from engine.identifiers import ae_destination, title_of
 from pacs_gateway.scp.callers import Callers
 
+EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 TLS = ListenerTls(certificate="hub.pem", key="hub.key", client_ca="ca.pem")
 
@@ -67,3 +69,10 @@ async def test_results_for_one_that_does_not_listen_do_not_go_to_its_namesake_th
     assert first == ae_destination("imaging", "CT") == "ae:imaging/CT"
     assert second == ae_destination("imaging", "CT", "b") == "ae:imaging:b/CT"
     assert title_of(first) == title_of(second) == "CT"
+
+
+def test_one_name_stands_once_among_those_whom_something_may_be_owed() -> None:
+    community = load(EXAMPLE)
+    twins = channel(entry("a", address=A, port=104), entry("b", address=B), entry("b", address=C))
+    changed = community.model_copy(update={"channels": {"imaging": twins}, "endpoints": {}})
+    assert changed.destinations == ["ae:imaging/CT", "ae:imaging:b/CT"]
