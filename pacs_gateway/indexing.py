@@ -24,6 +24,7 @@ from pacs_gateway.hashing import Hashing
 from pacs_gateway.receiving import Kept
 from pacs_gateway.rows import Indexed, tell_of, with_rows
 from pacs_gateway.segments.record import Head
+from pacs_gateway.segments.segment import Segment
 
 BATCH_LIMIT = 256
 """Rows of one transaction."""
@@ -162,6 +163,16 @@ class Index:
             end_if_cancelled()
             raise StorageError(f"the index cannot be completed: {type(error).__name__}") from error
         return committed
+
+    async def tell_of_damaged(self, segments: Sequence[Segment]) -> None:
+        """A person hears of files in which objects are lost that were answered. Raises StorageError."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
+                names = [segment.path.name for segment in segments]
+                await object_troubles.segments_are_damaged(connection, self._channel, names, self._clock())
+        except FAILED as error:
+            end_if_cancelled()
+            raise StorageError(f"a damaged spool cannot be told of: {type(error).__name__}") from error
 
     async def _run(self) -> None:
         while True:

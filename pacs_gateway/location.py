@@ -75,8 +75,12 @@ def _opened(objects: Objects, location: str) -> BinaryIO:
             pass
         except OSError as error:  # the store is away; what it does not have yet can still be read
             refused = error
-        with suppress(FileNotFoundError):
+        try:
             return _in_spool(objects.folder, location)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            refused = error
         if objects.elsewhere is not None:
             with suppress(NotFoundError):
                 return objects.elsewhere.open(location)
@@ -88,13 +92,21 @@ def _opened(objects: Objects, location: str) -> BinaryIO:
 
 
 def _in_spool(objects: Path, location: str) -> BinaryIO:
-    """Looks through the heads of every segment: an object is there for seconds, and seldom asked for meanwhile."""
+    """Looks through the heads of every segment: an object is there for seconds, and seldom asked for meanwhile.
+
+    Raises FileNotFoundError when it is in none of them, another OSError when one of them cannot be read.
+    """
     try:
         facility, _, name = location.split("/")
         sha256 = bytes.fromhex(name.removesuffix(_SUFFIX))
     except ValueError:
         raise FileNotFoundError(location) from None
+    unread: OSError = FileNotFoundError(location)
     for segment in sorted((objects / "spool").glob(f"*/*/*{SUFFIX}")):
-        with suppress(FileNotFoundError):
+        try:
             return cast(BinaryIO, io.BufferedReader(open_named(segment, facility, sha256), _BUFFER_BYTES))
-    raise FileNotFoundError(location)
+        except FileNotFoundError:
+            continue
+        except OSError as error:  # it may be in there, or in the next
+            unread = error
+    raise unread

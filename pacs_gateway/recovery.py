@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import xxhash
 
-from engine.errors import ParseError
+from engine.errors import ParseError, StorageError
 from pacs_gateway.identify import identifying
 from pacs_gateway.indexing import Index
 from pacs_gateway.receiving import Kept
@@ -36,6 +36,9 @@ async def complete_index(spool: Spool, index: Index) -> list[Indexed]:
     database say no; then nothing may be received yet.
     """
     left = await asyncio.to_thread(list, spool.left_behind())
+    if spool.damaged:
+        _log.error("the disk has lost objects that were answered: %s", [str(one.path) for one in spool.damaged])
+        await index.tell_of_damaged(spool.damaged)
     spool.use_what_is_empty()
     indexed: list[Indexed] = []
     for start in range(0, len(left), BATCH_LIMIT):
@@ -55,7 +58,7 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
     """Instance, facility and SHA-256 of those that were hashed before their process ended."""
     names = {}
     for segment, head in left:
-        with suppress(NoRecordError):
+        with suppress(NoRecordError, OSError):
             sha256 = segment.sha256(head)
             if sha256 != NOT_KNOWN:
                 names[segment, head] = (head.sop_uid, head.facility, sha256)
@@ -65,7 +68,7 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
 def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[Head]]:
     """Objects that are whole; the segments of those that never were, once for each; and the damaged.
 
-    An object has a name only once it was flushed: if it is not whole then, somebody has to know.
+    An object has a name only once it was flushed: if it is not whole then, or cannot be read, somebody has to know.
     """
     whole: list[Kept] = []
     torn: list[Segment] = []
@@ -73,7 +76,7 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[
     for segment, head in left:
         try:
             kept = _whole(segment, head)
-        except (NoRecordError, ParseError):
+        except (NoRecordError, ParseError, OSError):
             if _was_flushed(segment, head):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
                 damaged.append(head)
@@ -81,9 +84,16 @@ def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[
                 _log.warning("an object that was never answered is dropped from the spool: it is not whole")
                 torn.append(segment)
         else:
-            segment.name(kept.head)
+            _name(kept)
             whole.append(kept)
     return whole, torn, damaged
+
+
+def _name(kept: Kept) -> None:
+    try:
+        kept.segment.name(kept.head)
+    except StorageError as error:
+        _log.error("an object cannot be read before it is in the store: %s", error.message)
 
 
 def _was_flushed(segment: Segment, head: Head) -> bool:
@@ -91,13 +101,16 @@ def _was_flushed(segment: Segment, head: Head) -> bool:
         segment.sha256(head)
     except NoRecordError:
         return False
+    except OSError:
+        return True  # nobody can tell, so somebody has to know
     return True
 
 
 def _whole(segment: Segment, head: Head) -> Kept:
     """An object and its identifying elements.
 
-    Raises NoRecordError and ParseError when its data set is not what it was when its head was written.
+    Raises NoRecordError and ParseError when its data set is not what it was when its head was written, OSError when the
+    disk does not give it back.
     """
     walk = identifying(head.transfer_syntax)
     digest, xxh3, crc = hashlib.sha256(), xxhash.xxh3_128(), 0

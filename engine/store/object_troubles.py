@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from engine.finding import Severity
+from engine.finding import Finding, Severity
 from engine.store import findings
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
+from engine.store.findings import Raised
 
 NOT_MOVED = "objects-not-moved"
 MISSING = "object-missing"
 DAMAGED = "object-damaged"
 UNINDEXED = "object-unindexed"
+SPOOL_DAMAGED = "spool-damaged"
 _SAID = {
     DAMAGED: "the disk does not give back an object as it was flushed and answered; it stays in the spool, in no "
     "study: have it sent again, and look after the disk",
@@ -93,6 +95,24 @@ async def objects_are(connection: Connection, code: str, channel: str, sop_uids:
         [f"Instance/{uid}" for uid in dict.fromkeys(sop_uids)],
         at,
     )
+
+
+async def segments_are_damaged(connection: Connection, channel: str, names: Sequence[str], at: datetime) -> None:
+    """Files of the spool hold objects that were answered, of which nobody can say which; each is told once for all."""
+    text = (
+        "the disk has lost what a segment of the spool said of at least one object that was answered; which one cannot "
+        "be told. What else is in it goes on, and the file is kept: have what was sent lately compared with what is "
+        "here, look after the disk, then move the file away while the gateway is stopped"
+    )
+    raised = [
+        Raised(
+            Finding(SPOOL_DAMAGED, text, Severity.ERROR, location=name, once=name),
+            about=f"{_spool(channel)}/{name}",
+            channel=channel,
+        )
+        for name in names
+    ]
+    await findings.raise_many(connection, raised, at)
 
 
 async def objects_are_indexed(connection: Connection, sop_uids: Sequence[str], at: datetime) -> None:

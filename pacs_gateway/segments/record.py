@@ -49,6 +49,7 @@ _HEAD_MAGICS = (_HEAD_MAGIC, _MAGIC_WITH_SHA256, _MAGIC_WITH_CRC)
 _NAME_MAGIC = b"HTNAME\0\1"
 _SEGMENT = struct.Struct("<8s16sI")
 _HEAD = struct.Struct("<8s16sQQIqHHI")
+_GENERATION_AT = 8
 _CRC_AT = 56
 _NAME = struct.Struct("<8s32sI")
 _PROOF_AT = NAME_AT + _NAME.size
@@ -189,6 +190,18 @@ def head_of(page: bytes, generation: bytes, place: int) -> Head:
     )
 
 
+def bears_generation(page: bytes, generation: bytes, place: int) -> bool:
+    """Whether a head of the segment was written at this place, even if it is none any more: nobody else knows these."""
+    return page[_GENERATION_AT : _GENERATION_AT + GENERATION_BYTES + 8] == generation + place.to_bytes(8, "little")
+
+
+def generation_by_head(page: bytes) -> bytes:
+    """The generation of a segment by its first head. Raises NoRecordError when the page is none."""
+    generation = page[_GENERATION_AT : _GENERATION_AT + GENERATION_BYTES]
+    head_of(page, generation, PAGE)
+    return generation
+
+
 def name(generation: bytes, place: int, sha256: bytes) -> bytes:
     """What is written at NAME_AT of a head that has been flushed."""
     assert len(sha256) == len(NOT_KNOWN), "a name is as long as a SHA-256"
@@ -196,7 +209,9 @@ def name(generation: bytes, place: int, sha256: bytes) -> bytes:
 
 
 def sha256_of(page: bytes, generation: bytes, place: int) -> bytes:
-    """The SHA-256 that a head is named by. Raises NoRecordError when it has no name yet."""
+    """The SHA-256 that a head is named by, NOT_KNOWN until it was hashed. Raises NoRecordError without a name."""
+    if len(page) != PAGE:
+        raise NoRecordError
     magic, sha256, crc = _NAME.unpack_from(page, NAME_AT)
     if magic != _NAME_MAGIC or crc != _name_crc(generation, place, sha256):
         raise NoRecordError

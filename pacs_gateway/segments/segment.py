@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import StorageError
+from pacs_gateway.segments.heads import Found, generation_in, heads, survey
 from pacs_gateway.segments.record import (
     NAME_AT,
     NOT_KNOWN,
@@ -17,7 +19,6 @@ from pacs_gateway.segments.record import (
     Head,
     NoRecordError,
     generation_of,
-    head_of,
     head_page,
     name,
     segment_page,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 SUFFIX = ".segment"
+DAMAGED_SUFFIX = ".damaged.segment"
+"""Of one that the disk does not give back whole: readers look behind what is lost, and a person sees which it is."""
 _MOST_PIECES = 512
 """Half of what one call of the kernel takes (IOV_MAX)."""
 
@@ -35,8 +38,9 @@ _MOST_PIECES = 512
 class Segment:
     """An open segment. One object at a time is written into it; `end` is where the next one may begin.
 
-    kept     objects in it that do not stand verified elsewhere yet
-    broken   a flush failed: what the disk has of later writes is unknown, so nothing more is written into it
+    kept        objects in it that do not stand verified elsewhere yet
+    broken      a flush failed: what the disk has of later writes is unknown, so nothing more is written into it
+    is_damaged  the disk has lost what says where an object lies for which somebody was answered
     """
 
     def __init__(self, path: Path, descriptor: int, generation: bytes) -> None:
@@ -44,6 +48,7 @@ class Segment:
         self.end = PAGE
         self.kept = 0
         self.broken = False
+        self.is_damaged = False
         self.generation = generation
         self._descriptor = descriptor
         self._name_flushed = True
@@ -69,13 +74,12 @@ class Segment:
         """A segment that an earlier process left; `otherwise` a generation for one that has none, and so no objects."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            page = os.pread(descriptor, PAGE, 0)
         except OSError as error:
             raise _refused(error) from error
-        try:
-            return Segment(path, descriptor, generation_of(page))
-        except NoRecordError:  # its process ended before the first page was on the disk: nothing in it was answered
-            return Segment(path, descriptor, otherwise)
+        generation, is_damaged = generation_in(descriptor, otherwise)
+        segment = Segment(path, descriptor, generation)
+        segment.is_damaged = is_damaged
+        return segment
 
     def write(self, pieces: Sequence[bytes | memoryview], at: int) -> int:
         """Writes all of the pieces from a place on, and returns how many bytes that was.
@@ -117,7 +121,10 @@ class Segment:
         self.write((name(self.generation, head.place, head.sha256 or NOT_KNOWN),), head.place + NAME_AT)
 
     def sha256(self, head: Head) -> bytes:
-        """What an object was named, NOT_KNOWN until it was hashed. Blocking. Raises NoRecordError without a name."""
+        """What an object was named, NOT_KNOWN until it was hashed. Blocking.
+
+        Raises NoRecordError without a name, OSError when the disk does not tell.
+        """
         return sha256_of(os.pread(self._descriptor, PAGE, head.place), self.generation, head.place)
 
     def flush(self) -> None:
@@ -141,7 +148,18 @@ class Segment:
 
     def heads(self) -> Iterator[Head]:
         """Blocking. Every head that stands in it, in order; the data sets behind them are not looked at."""
-        return (head for head, _ in _heads(self._descriptor, self.generation))
+        return (head for head, _ in heads(self._descriptor, self.generation))
+
+    def survey(self) -> list[Head]:
+        """Blocking. Every head that an earlier process left, also behind one that is lost; then it is damaged."""
+        found = survey(self._descriptor, self.generation)
+        self.is_damaged = self.is_damaged or found.is_damaged
+        if self.is_damaged and not self.path.name.endswith(DAMAGED_SUFFIX):
+            marked = self.path.with_name(self.path.name.removesuffix(SUFFIX) + DAMAGED_SUFFIX)
+            with suppress(OSError):
+                self.path.rename(marked)
+                self.path = marked
+        return [head for head, _ in found.found]
 
     def trim(self) -> None:
         """Gives the disk back what lies beyond the last object."""
@@ -220,8 +238,9 @@ def open_named(path: Path, facility: str, sha256: bytes) -> Stretch:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # from here on it is not used again
-        generation = generation_of(os.pread(descriptor, PAGE, 0))
-        for head, page in _heads(descriptor, generation):
+        is_damaged = path.name.endswith(DAMAGED_SUFFIX)
+        generation = _generation(descriptor, is_damaged)
+        for head, page in _findable(descriptor, generation, is_damaged):
             if head.facility == facility and _named(page, generation, head.place, sha256):
                 return Stretch(descriptor, head.file_at, head.file_length)
     except NoRecordError:
@@ -242,16 +261,14 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _heads(descriptor: int, generation: bytes) -> Iterator[tuple[Head, bytes]]:
-    place = PAGE
-    while True:
-        page = os.pread(descriptor, PAGE, place)
-        try:
-            head = head_of(page, generation, place)
-        except NoRecordError:
-            return
-        yield head, page
-        place = head.after
+def _generation(descriptor: int, is_damaged: bool) -> bytes:
+    if is_damaged:
+        return generation_in(descriptor, otherwise=b"")[0]
+    return generation_of(os.pread(descriptor, PAGE, 0))
+
+
+def _findable(descriptor: int, generation: bytes, is_damaged: bool) -> Iterable[Found]:
+    return survey(descriptor, generation).found if is_damaged else heads(descriptor, generation)
 
 
 def _named(page: bytes, generation: bytes, place: int, sha256: bytes) -> bool:

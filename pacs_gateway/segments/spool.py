@@ -82,12 +82,22 @@ class Spool:
             self._lock = None
 
     def left_behind(self) -> Iterator[tuple[Segment, Head]]:
-        """Blocking. Every object that an earlier process left, in order of segment and place; counted as kept."""
+        """Blocking. Every object that an earlier process left, in order of segment and place; counted as kept.
+
+        A damaged segment counts one more, for what is lost: it is not used again before a person has taken it away.
+        """
         for segment in self._segments:
-            for head in segment.heads():
+            heads = segment.survey()
+            segment.kept += segment.is_damaged
+            for head in heads:
                 segment.kept += 1
                 segment.end = head.after
                 yield segment, head
+
+    @property
+    def damaged(self) -> list[Segment]:
+        """After `left_behind`: segments of earlier processes that the disk does not give back whole."""
+        return [segment for segment in self._segments if segment.is_damaged]
 
     def use_what_is_empty(self) -> None:
         """After `left_behind`: takes empty segments of earlier processes into use."""

@@ -55,6 +55,7 @@ const meanings = {
   "several-messages": "一帧中含有多条报文",
   "shortened-for-worklist": "内容过长，仅在工作列表中截短",
   "object-damaged": "影像已应答，磁盘读回的内容却已不同，仍在暂存区：请对方重发，并检查磁盘",
+  "spool-damaged": "磁盘丢失了暂存区中某个已应答影像的头，无法得知是哪一个：请核对近期发送的影像，并检查磁盘",
   "object-unindexed": "影像已应答，却无法写入索引，仍在暂存区，每次启动时再试",
   "object-missing": "影像曾经存好，现在存储中已找不到",
   "objects-not-moved": "影像无法移入存储，仍在暂存区，没有丢失",
