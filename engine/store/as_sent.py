@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine.store.database import Connection
 from engine.store.instances import INSTANCE_COLUMNS, Instance
+from engine.store.statements import Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Stored:
     served_conflict: bool
     served_tags: str
     hidden: str
+
+    @property
+    def as_sent(self) -> Sent:
+        sent = self.sent
+        return Sent(sent.sop_uid, sent.study_uid, sent.series_uid, sent.sha256, sent.conflict)
 
 
 async def attributes_of(connection: Connection, facility: str, study_uid: str) -> dict[str, str]:

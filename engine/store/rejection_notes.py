@@ -9,7 +9,7 @@ from datetime import datetime
 from engine.store import as_sent, restating, statements, stating
 from engine.store.database import Connection
 from engine.store.instances import INSTANCE_COLUMNS, Instance
-from engine.store.statements import Sent, Served
+from engine.store.statements import Served, Statement
 from engine.store.stating import Stated
 
 
@@ -167,17 +167,35 @@ async def _owed(connection: Connection, number: int) -> OwedNote | None:
     stated = await stating.one(connection, number)
     if stated is None:
         return None
-    undone = not stated.stands
-    effective = await restating.effective(connection, stated.facility, stated.studies)
-    here = next(place for place, one in enumerate(effective) if one.id == number)
-    as_it_was = [*effective[:here], *([statements.standing(effective[here])] if undone else [])]
+    as_it_was, as_it_became = await _around(connection, stated)
     changed = []
     for one in await as_sent.stored(connection, stated.facility, stated.studies):
-        sent = one.sent
-        of = Sent(sent.sop_uid, sent.study_uid, sent.series_uid, sent.sha256, sent.conflict)
-        before, after = statements.served(of, as_it_was), statements.served(of, effective[: here + 1])
-        goes = before.sop_uid != after.sop_uid or bool(after.hidden)
-        was_there = not before.hidden and not before.conflict
-        if goes and was_there and after.hidden != statements.REJECTION_NOTE:
-            changed.append(Changed(sent, before))
-    return OwedNote(stated, undone, tuple(changed))
+        before, after = statements.served(one.as_sent, as_it_was), statements.served(one.as_sent, as_it_became)
+        goes = before.sop_uid != after.sop_uid or not after.is_shown
+        if goes and before.is_shown and after.hidden != statements.REJECTION_NOTE:
+            changed.append(Changed(one.sent, before))
+    return OwedNote(stated, not stated.stands, tuple(changed))
+
+
+async def _around(connection: Connection, stated: Stated) -> tuple[list[Statement], list[Statement]]:
+    """What took effect just before a statement was made, or taken back, and just after.
+
+    Others may have been made or taken back since, and those of them that were taken back before are still told of.
+    """
+    effective = await restating.effective(connection, stated.facility, stated.studies)
+    rows = await connection.fetch(
+        "select id, undone_at from study_statement where id = any($1::bigint[])", [one.id for one in effective]
+    )
+    undone_at = {row["id"]: row["undone_at"] for row in rows}
+    then = stated.undone_at or stated.stated_at
+    before, after = [], []
+    for one in effective:
+        undone_since = one.undone and undone_at[one.id] > then
+        if one.id == stated.id:
+            before += [statements.standing(one)] if one.undone else []
+            after.append(one)
+        elif one.id < stated.id or (one.undone and not undone_since):
+            was = statements.standing(one) if undone_since else one
+            before.append(was)
+            after.append(was)
+    return before, after

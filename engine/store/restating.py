@@ -18,7 +18,7 @@ from engine.store import imaging_index, statements
 from engine.store.as_sent import Stored, stored
 from engine.store.database import Connection
 from engine.store.instances import INSTANCE_COLUMNS, Instance, insert
-from engine.store.statements import Kind, Sent, Served, Statement
+from engine.store.statements import Kind, Served, Statement
 
 _COLUMNS = ", ".join(INSTANCE_COLUMNS)
 _TOLD_OF_UNDOING = ("undo-owed", "undo-made")
@@ -108,7 +108,7 @@ async def _standing(connection: Connection, facility: str, studies: Iterable[str
 def _change(stored: Stored, standing: Sequence[Statement]) -> _Change | None:
     """None where the object is served as it should be."""
     sent, tags = stored.sent, json.loads(stored.sent.tags)
-    of = Sent(sent.sop_uid, sent.study_uid, sent.series_uid, sent.sha256, sent.conflict)
+    of = stored.as_sent
     now = statements.served(of, standing)
     if now.hidden:
         as_it_is = stored.hidden == now.hidden

@@ -54,6 +54,7 @@ class Said:
     attributes  by their names in the index; an empty text takes the attribute away
     renumber    what it changes gets SOP Instance UIDs of its own, because others were told to forget the ones it has
     code        of a rejection
+    note        SOP Instance UID of the rejection note that said it, as it came
     order       the ServiceRequest that a study was assigned to
     """
 
@@ -64,6 +65,7 @@ class Said:
     attributes: Mapping[str, str] = field(default_factory=dict)
     renumber: bool = False
     code: str = ""
+    note: str = ""
     order: str = ""
 
 
@@ -72,7 +74,8 @@ class Statement:
     """A statement that takes effect.
 
     study_uid  the study as it was served when this was said
-    undone     it was taken back, but others had been told by then to forget numbers: new ones are all that stays of it
+    undone     it was taken back, but others had what was served by then and are told to forget its numbers: new ones
+               are all that stays of it
     instances  those that it names; a rejection may name a hundred thousand, and each object is looked up among them
     """
 
@@ -112,6 +115,11 @@ class Served:
     conflict: bool
     hidden: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_shown(self) -> bool:
+        """What is neither hidden nor the other content of another object."""
+        return not self.hidden and not self.conflict
 
 
 def served(sent: Sent, statements: Iterable[Statement]) -> Served:
@@ -220,7 +228,8 @@ def read(text: str) -> Said:
 
 def _after(statement: Statement, sent: Sent, now: Served) -> Served:
     said = statement.said
-    if said.renumber and sent.sop_uid in (note_uid(statement.id), note_uid(statement.id, undone=True)):
+    tells = said.renumber or statement.undone
+    if tells and sent.sop_uid in (note_uid(statement.id), note_uid(statement.id, undone=True)):
         return replace(now, hidden=REJECTION_NOTE)
     if statement.kind in OF_A_CONTENT:
         return _content_chosen(statement, sent, now) if sent.sop_uid in statement.instances else now
@@ -243,7 +252,8 @@ def _after(statement: Statement, sent: Sent, now: Served) -> Served:
 
 
 def _renumbered(statement: Statement, now: Served) -> Served:
-    if not statement.said.renumber:
+    """Whoever was told to forget a number is to hear of no other under it; what was undone was told of, if at all."""
+    if not (statement.said.renumber or statement.undone):
         return now
     as_it_was = "undone" if statement.undone else ""
     return replace(now, sop_uid=derived_uid("instance", str(statement.id), as_it_was, now.sop_uid))
@@ -253,7 +263,8 @@ def _content_chosen(statement: Statement, sent: Sent, now: Served) -> Served:
     """The other content is the one that the statement names; what is there under the UID besides it is the first."""
     is_other = sent.sha256.hex() == statement.said.sha256
     if statement.undone:
-        return now if is_other or now.conflict else _renumbered(statement, now)
+        comes_back = statement.kind is Kind.REPLACE and not is_other and not now.conflict
+        return _renumbered(statement, now) if comes_back else now
     if statement.kind is Kind.REPLACE and is_other:
         return replace(_renumbered(statement, now), conflict=False)
     if statement.kind is Kind.REPLACE:

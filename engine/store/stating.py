@@ -9,7 +9,7 @@ from datetime import datetime
 from asyncpg import Record
 
 from engine.errors import NotFoundError, RequestStateError
-from engine.store import statements
+from engine.store import as_sent, restating, statements
 from engine.store.database import Connection
 from engine.store.restating import lock, restate
 from engine.store.statements import Kind, Said
@@ -81,16 +81,20 @@ async def state(connection: Connection, new: New, at: datetime) -> int:
 async def take_back(connection: Connection, number: int, by: str, why: str, at: datetime) -> Stated:
     """Takes a statement back, in the caller's transaction.
 
-    Raises NotFoundError, and RequestStateError: `already-undone`, or `later-statements` where something that was said
-    afterwards of the same studies stands: that has to be taken back first, because it may rest on this.
+    Others who have taken what was served by it are owed a note, whether they were told of the statement or not.
+
+    Raises NotFoundError, and RequestStateError: `already-undone`; `later-statements` where something that was said
+    afterwards of the same studies stands: that has to be taken back first, because it may rest on this; `note-owed`
+    where others have what was served by it, and the note of the statement itself is still to be made.
     """
-    row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1 for update", number)
+    row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1", number)
     if row is None:
         raise NotFoundError("nothing was decided under this number")
+    await lock(connection, row["facility"], row["studies"])  # before the statement, as whoever sends does
+    row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1 for update", number)
     one = _stated(row)
     if not one.stands:
         raise RequestStateError("this was undone before", code="already-undone")
-    await lock(connection, one.facility, one.studies)
     later = await connection.fetchval(
         """
         select max(id) from study_statement
@@ -102,16 +106,16 @@ async def take_back(connection: Connection, number: int, by: str, why: str, at: 
     )
     if later is not None:
         raise RequestStateError(f"undo number {later} first: it was decided later", code="later-statements")
+    is_known = await _is_known(connection, one)
+    if is_known and one.note == "owed":
+        raise RequestStateError("others are being told of this decision: try again in a moment", code="note-owed")
     await connection.execute(
-        """
-        update study_statement set undone_at = $2, undone_by = $3, undone_why = $4,
-               note = case note when 'owed' then 'none' when 'made' then 'undo-owed' else note end
-        where id = $1
-        """,
+        "update study_statement set undone_at = $2, undone_by = $3, undone_why = $4, note = $5 where id = $1",
         number,
         at,
         by,
         why,
+        "undo-owed" if is_known or one.note == "made" else "none",
     )
     await connection.execute(
         "update study set statements = statements + 1 where facility = $1 and uid = any($2)",
@@ -135,6 +139,23 @@ async def about(connection: Connection, facility: str, study_uid: str) -> list[S
 async def one(connection: Connection, number: int) -> Stated | None:
     row = await connection.fetchrow(f"select {_STATED} from study_statement where id = $1", number)
     return _stated(row) if row else None
+
+
+async def _is_known(connection: Connection, one: Stated) -> bool:
+    """Whether another system has taken something as it is served by a statement, or the note that said it."""
+    effective = await restating.effective(connection, one.facility, one.studies)
+    without = [other for other in effective if other.id != one.id]
+    shown = {one.said.note} - {""}
+    for stored in await as_sent.stored(connection, one.facility, one.studies):
+        now = statements.served(stored.as_sent, effective)
+        if now.is_shown and now != statements.served(stored.as_sent, without):
+            shown.add(now.sop_uid)
+    known: bool = await connection.fetchval(
+        "select exists (select from sent_instance where facility = $1 and sop_uid = any($2) and taken)",
+        one.facility,
+        sorted(shown),
+    )
+    return known
 
 
 async def _add_studies(connection: Connection, facility: str, of: str, studies: Sequence[str], at: datetime) -> None:

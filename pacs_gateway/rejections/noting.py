@@ -48,7 +48,14 @@ LIMIT_BYTES = 64 * 1024 * 1024
 STUDIES_LIMIT = 100
 """Of one note; those that are known are found by their instances."""
 _LOCAL = "127.0.0.1:0"
-_TITLE_OF = {Kind.ASSIGN: "113038", Kind.SPLIT: "113038", Kind.MERGE: "113038", Kind.REPLACE: "113001"}
+_TITLE_OF = {
+    Kind.ASSIGN: "113038",
+    Kind.SPLIT: "113038",
+    Kind.MERGE: "113038",
+    Kind.REPLACE: "113001",
+    Kind.KEEP: "113001",
+}
+"""Of a rejection its own; other contents that are left are never served, so nobody hears of that."""
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +163,7 @@ class Noting:
         tells = await rejection_notes.shows(connection, instance.facility, rejects) and await as_sent.was_sent(
             connection, instance.facility, studies
         )
-        said = Said(instances=tuple(sorted(named)), code=note.code, renumber=tells)
+        said = Said(instances=tuple(sorted(named)), code=note.code, renumber=tells, note=arrived.sop_uid)
         actor, at = ae_title(instance.peer), self._clock()
         why = f"rejection note {arrived.sop_uid}"
         new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why, owes_note=tells)

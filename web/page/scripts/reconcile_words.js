@@ -119,6 +119,7 @@ export const reconcileWords = {
   "refused.study-receiving": ["影像还在到达，请稍后再处理。", "Objects still arrive. Wait until it is quiet."],
   "refused.later-statements": ["这之后还有别的决定，请先撤销后面的。", "Something was decided later: undo that first."],
   "refused.already-undone": ["已经撤销过了。", "It was undone before."],
+  "refused.note-owed": ["正在把这个决定通知其他系统，请稍后再撤销。", "Others are being told of this decision: undo it in a moment."],
   "refused.no-such-order": ["本机构没有这个检查号的申请。", "No order of this facility has this number."],
   "refused.no-such-patient": ["本机构没有这个患者号。", "No patient of this facility has this number."],
   "refused.several-patients": ["多位患者使用此号码，请在命令行注明发号机构。", "Several patients have this number: say its issuer on the command line."],
