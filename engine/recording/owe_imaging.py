@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from engine import routing
@@ -16,7 +16,7 @@ from engine.store import imaging_outbox, people, records
 from engine.store.imaging_outbox import QUESTION, ROUTINE, URGENT, Prioritised, PriorsOwed, StudyOwed, payload_of
 from engine.store.outbox import Owed
 from engine.store.worklist import Step
-from engine.studies import Manifest
+from engine.studies import NO_ISSUER, Manifest
 from engine.understanding import Understood
 
 Resource = dict[str, Any]
@@ -96,34 +96,37 @@ async def _questions(work: Work, walk: Understood, order: Resource | None, ids: 
     return questions
 
 
-def _question(step: Step, patient_ids: list[str]) -> PriorsOwed:
+def _question(step: Step, known: Mapping[str, Collection[str]]) -> PriorsOwed:
     return PriorsOwed(
         facility=step.facility,
-        patient_ids=patient_ids,
+        patient_ids=list(known),
         modality=step.modality,
         study_uid=step.study_uid,
         body_part=step.body_part,
         names=[name for name in (step.patient_name, step.patient_name_latin) if name],
         birth_date=f"{step.birth_on:%Y%m%d}" if step.birth_on else "",
         sex=step.sex,
+        issuers={number: sorted(issuers) for number, issuers in known.items() if issuers},
     )
 
 
-async def _identifiers_at(work: Work, facilities: Collection[str], patient: str, step: Step) -> list[str]:
-    """The numbers that facilities gave to the person of a source Patient, as far as they are known."""
-    found = {step.patient_id} - {""} if step.facility in facilities else set()
+async def _identifiers_at(work: Work, facilities: Collection[str], patient: str, step: Step) -> dict[str, set[str]]:
+    """The numbers that facilities gave to the person of a source Patient, as far as they are known, and by whom."""
+    found: dict[str, set[str]] = {}
+    if step.patient_id and step.facility in facilities:
+        found[step.patient_id] = {step.issuer}
     if elsewhere := [facility for facility in facilities if facility != step.facility]:
         source = patient.removeprefix("Patient/")
         members = {source, *await people.members(work.connection, [source])}
         stored = await records.read_many(work.connection, [f"Patient/{member}" for member in members])
-        prefixes = tuple(f"{facility_system(facility, 'patient')}:" for facility in elsewhere)
-        found |= {
-            identifier["value"]
-            for record in stored.values()
-            for identifier in record.body.get("identifier", ())
-            if identifier.get("value") and f"{identifier.get('system', '')}:".startswith(prefixes)
-        }
-    return sorted(found)[:_MOST_IDS]
+        prefixes = [f"{facility_system(facility, 'patient')}:" for facility in elsewhere]
+        for record in stored.values():
+            for identifier in record.body.get("identifier", ()):
+                number, system = identifier.get("value"), f"{identifier.get('system', '')}:"
+                for prefix in prefixes:
+                    if number and system.startswith(prefix):
+                        found.setdefault(number, set()).add(system.removeprefix(prefix).rstrip(":"))
+    return {number: found[number] - {"", NO_ISSUER} for number in sorted(found)[:_MOST_IDS]}
 
 
 def _order_of(work: Work, study: Resource) -> Resource | None:

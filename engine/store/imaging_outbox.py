@@ -51,6 +51,7 @@ class PriorsOwed(msgspec.Struct, frozen=True, tag="priors", tag_field="what"):
     patient_ids  by which he is known at the archive
     names        as they are written, and in Latin letters
     study_uid    of the order: what it asks for is no earlier study
+    issuers      of each number who gave it out, where anybody is named
     """
 
     facility: str
@@ -61,6 +62,7 @@ class PriorsOwed(msgspec.Struct, frozen=True, tag="priors", tag_field="what"):
     names: list[str] = []
     birth_date: str = ""
     sex: str = ""
+    issuers: dict[str, list[str]] = {}
 
 
 ImagingOwed = StudyOwed | PriorsOwed

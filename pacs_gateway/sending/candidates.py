@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pydicom.dataset import Dataset
 
 from engine.store.imaging_outbox import PriorsOwed
+from engine.store.spellings import folded, syllables
 from pacs_gateway.query.values import text_of
 
 _WILD = frozenset("*?\\")
@@ -50,7 +51,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """others   how many answers are of somebody else, by what differs
-    renamed  how many have another name, and all else the same
+    renamed  how many have another name, and the date of birth is the same
     """
 
     candidates: list[Candidate]
@@ -122,23 +123,35 @@ def _other(answer: Dataset, asked: str, owed: PriorsOwed) -> str:
     if text_of(answer, "PatientID") != asked:
         return "patient identifier"
     born = text_of(answer, "PatientBirthDate")
-    if owed.birth_date and re.fullmatch(r"\d{8}", born) and born != owed.birth_date:
+    born_alike = bool(owed.birth_date) and born == owed.birth_date
+    if owed.birth_date and re.fullmatch(r"\d{8}", born) and not born_alike:
         return "date of birth"
     sex = text_of(answer, "PatientSex").upper()
     if owed.sex in _SEXES and sex in _SEXES and sex != owed.sex:
         return "sex"
+    stated, known = _forms([text_of(answer, "PatientName")]), _forms(owed.names)
+    named_alike = not stated.isdisjoint(known)
+    if _has_other_issuer(answer, owed.issuers.get(asked, ())) and not (born_alike and named_alike):
+        return "issuer of the identifier"
+    if stated and known and not named_alike and not born_alike:
+        return "name"
     return ""
 
 
+def _has_other_issuer(answer: Dataset, issuers: Collection[str]) -> bool:
+    stated = folded(text_of(answer, "IssuerOfPatientID"))
+    return bool(stated and issuers) and stated not in map(folded, issuers)
+
+
 def _has_other_name(answer: Dataset, names: Collection[str]) -> bool:
-    stated = {_letters(group) for group in text_of(answer, "PatientName").split("=")} - {""}
-    known = {_letters(name) for name in names} - {""}
+    stated, known = _forms([text_of(answer, "PatientName")]), _forms(names)
     return bool(stated and known) and stated.isdisjoint(known)
 
 
-def _letters(name: str) -> str:
-    """A name for comparing: carets, blanks and case do not count."""
-    return re.sub(r"[\s^]", "", name).casefold()
+def _forms(names: Iterable[str]) -> set[str]:
+    """What of names can be compared: as they are written, width, case and blanks apart, and as they may be read."""
+    written = {folded(group) for name in names for group in name.split("=")} - {""}
+    return written | {"".join(spoken) for name in written if not name.isascii() for spoken in syllables(name)}
 
 
 def _candidate(answer: Dataset, asked: str) -> Candidate:

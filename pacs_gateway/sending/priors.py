@@ -188,8 +188,8 @@ def _findings(endpoint: str, judged: Judged, short: Sequence[str], due: Due) -> 
         raised.append(Raised(Finding("prior-of-another-patient", text, Severity.WARNING), about=due.about))
     if judged.renamed:
         text = (
-            f"{judged.renamed} earlier studies at {endpoint} have the patient's number, and another name. They were "
-            "fetched as far as they were wanted. Compare the two."
+            f"{judged.renamed} earlier studies at {endpoint} have the patient's number and date of birth, and another "
+            "name. They were fetched as far as they were wanted. Compare the two."
         )
         raised.append(Raised(Finding("prior-name-differs", text, Severity.WARNING), about=due.about))
     return raised

@@ -78,6 +78,7 @@ async def test_an_order_owes_the_question_to_archives_that_know_the_patient_and_
     assert (asked.facility, asked.patient_ids, asked.modality) == ("baishi", ["BS0001"], "DX")
     assert delivery["control_id"] == "ACC1"
     assert delivery["priority"] in QUESTIONS
+    assert asked.issuers == {"BS0001": ["BSHIS"]}
     assert delivery["about"].startswith("ServiceRequest/")
     assert await owed(hub.pool, "elsewhere") == []  # nobody there knows the patient by a number
     await hub.send("baishi-his", order(accession="ACC1", control_id="again"))

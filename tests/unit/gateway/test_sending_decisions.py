@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
+import msgspec
 import pytest
 from pydicom.dataset import Dataset
 
@@ -67,7 +69,10 @@ def test_a_study_of_more_classes_than_an_association_has_room_for_goes_over_seve
         assert {one.content.sop_class for one in members} <= {proposal.sop_class for proposal in proposals}
 
 
-OWED = PriorsOwed("baishi", ["P1"], "CT", "1.9", names=["张^三", "Zhang^San"], birth_date="19700101", sex="F")
+BORN = "19700101"
+OWED = PriorsOwed(
+    "baishi", ["P1"], "CT", "1.9", names=["张^三", "Zhang^San"], birth_date=BORN, sex="F", issuers={"P1": ["HIS"]}
+)
 
 
 def answer(uid: str = "1.1", **attributes: str) -> Dataset:
@@ -82,7 +87,19 @@ def answer(uid: str = "1.1", **attributes: str) -> Dataset:
     ("attributes", "others"),
     [
         ({}, {}),
-        ({"PatientBirthDate": "19700101", "PatientSex": "F", "PatientName": "ZHANG^SAN"}, {}),
+        ({"PatientBirthDate": BORN, "PatientSex": "F", "PatientName": "ZHANG^SAN"}, {}),
+        ({"PatientName": "Zhang San"}, {}),
+        ({"PatientName": "张三"}, {}),
+        ({"PatientName": "^^=张^三"}, {}),
+        ({"PatientName": "Ｚｈａｎｇ^San"}, {}),
+        ({"PatientName": "章^三"}, {}),  # read alike
+        ({"PatientName": "Li^Si"}, {"name": 1}),
+        ({"PatientName": "李^四", "PatientBirthDate": "1970"}, {"name": 1}),
+        ({"IssuerOfPatientID": "his "}, {}),
+        ({"IssuerOfPatientID": "LIS"}, {"issuer of the identifier": 1}),
+        ({"IssuerOfPatientID": "LIS", "PatientBirthDate": BORN}, {"issuer of the identifier": 1}),
+        ({"IssuerOfPatientID": "LIS", "PatientName": "Zhang^San"}, {"issuer of the identifier": 1}),
+        ({"IssuerOfPatientID": "LIS", "PatientBirthDate": BORN, "PatientName": "张^三"}, {}),
         ({"PatientSex": "O"}, {}),
         ({"PatientBirthDate": "1970"}, {}),
         ({"PatientID": "P2"}, {"patient identifier": 1}),
@@ -100,10 +117,33 @@ def test_an_answer_of_somebody_else_is_no_prior(attributes: dict[str, str], othe
 
 
 def test_another_name_is_told_and_what_is_ordered_is_no_prior() -> None:
-    answers = [answer(PatientName="Li^Si"), answer("1.9"), answer("1.2", PatientName="Zhang^San=张^三"), answer("1.2")]
+    answers = [
+        answer(PatientName="Li^Si", PatientBirthDate=BORN),
+        answer("1.9"),
+        answer("1.2", PatientName="Zhang^San=张^三"),
+        answer("1.2"),
+    ]
     judged = judge([("P1", one) for one in answers], OWED)
     assert [candidate.study_uid for candidate in judged.candidates] == ["1.1", "1.2"]
     assert judged.renamed == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes"),
+    [
+        ({"issuers": {}}, {"IssuerOfPatientID": "LIS"}),
+        ({"issuers": {"P2": ["HIS"]}}, {"IssuerOfPatientID": "LIS"}),
+        ({"names": []}, {"PatientName": "Li^Si"}),
+        ({"names": ["单^三"]}, {"PatientName": "Dan^San"}),
+        ({"names": ["单^三"]}, {"PatientName": "Shan^San"}),
+        ({"names": ["Zhang^San"]}, {"PatientName": "张^三"}),
+    ],
+)
+def test_what_is_not_known_or_read_in_several_ways_makes_nobody_another(
+    changes: dict[str, Any], attributes: dict[str, str]
+) -> None:
+    judged = judge([("P1", answer(**attributes))], msgspec.structs.replace(OWED, **changes))
+    assert (judged.others, judged.renamed) == ({}, 0)
 
 
 def test_the_same_kind_comes_first_then_the_newest() -> None:
