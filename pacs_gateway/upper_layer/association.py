@@ -65,6 +65,7 @@ _PDV_HEADER = struct.Struct(">IBB")
 _HEADER_BYTES = 6
 """Of both headers."""
 _FIXED_BODY_BYTES = 4
+_ABORT_HEADER = _PDU_HEADER.pack(PduType.A_ABORT, _FIXED_BODY_BYTES)
 _BETWEEN_FRAGMENTS = -1
 
 
@@ -140,13 +141,22 @@ class Association:
         Raises UpperLayerError, after which only `abort` is of use.
         """
         if self.state is State.CLOSED:
-            self._at = self._end  # PS3.8 table 9-10: what still comes is ignored
-            return None
+            return self._abort_after_the_end()
         if not self._within_data():
             event = self._next_pdu()
             if event is not None or not self._within_data():
                 return event
         return self._next_fragments()
+
+    def _abort_after_the_end(self) -> Event | None:
+        """PS3.8 table 9-10: what still comes is ignored, but the peer's abort, after which it waits for our closing."""
+        came = bytes(self._view[self._at : min(self._end, self._at + _HEADER_BYTES + _FIXED_BODY_BYTES)])
+        header, body = came[:_HEADER_BYTES], came[_HEADER_BYTES:]
+        is_abort = _ABORT_HEADER.startswith(header)
+        if is_abort and len(body) < _FIXED_BODY_BYTES:
+            return None
+        self._at = self._end
+        return Aborted(AAbort.decode(body)) if is_abort else None
 
     @property
     def within_message(self) -> bool:

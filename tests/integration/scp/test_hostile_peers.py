@@ -9,12 +9,13 @@ import pytest
 
 from engine.errors import StorageError
 from pacs_gateway.scp.acceptor import Acceptor
+from pacs_gateway.scp.limits import Limits
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 from pacs_gateway.upper_layer.errors import AbortReason
 from pacs_gateway.upper_layer.events import AssociationAccepted, AssociationRejected
 from pacs_gateway.upper_layer.items import ContextResult, PresentationContextRQ, UserInformation
 from pacs_gateway.upper_layer.pdus import AAbort, AAssociateRJ, AAssociateRQ
-from tests.integration.scp.conftest import Call, Reception, Run
+from tests.integration.scp.conftest import Call, Reception, Run, Start
 from tests.integration.scp.peer import CT_STORAGE, EXPLICIT, IMPLICIT, VERIFICATION, Peer, store_request
 
 OBJECT = bytes(range(256)) * 2000
@@ -59,6 +60,15 @@ async def test_one_that_aborts_within_an_object(acceptor: Acceptor, reception: R
     peer.say(b"".join(whole[:-1]) + AAbort(0, 0).encode())
     await reception.until(lambda reception: [one.abandoned for one in reception.arrived] == [True])
     assert reception.kept == {}
+    assert await peer.event() is None
+
+
+async def test_one_that_aborts_after_its_release_need_not_wait_for_the_end(start: Start, call: Call) -> None:
+    """As getscu of DCMTK does when objects fail: it waits until we close, for half a minute."""
+    peer = await call(await start(Limits(artim_secs=3600.0)))
+    await peer.associate()
+    await peer.release()
+    peer.say(AAbort(0, 0).encode())
     assert await peer.event() is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,6 +153,20 @@ def test_a_release_is_agreed_to() -> None:
     feed(sender, receiver.release_response())
     assert sender.next_event() == ReleaseAgreed()
     assert (sender.state, receiver.state) == (State.CLOSED, State.CLOSED)
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 10])
+def test_after_the_end_nothing_but_an_abort_is_heard(pieces: int) -> None:
+    ended = established()
+    ended.release_response()
+    feed(ended, established().release_request() + b"\7 is no abort")
+    assert ended.next_event() is None
+    abort = AAbort(2, 6).encode()
+    for at in range(0, len(abort), pieces):
+        assert ended.next_event() is None
+        feed(ended, abort[at : at + pieces])
+    assert ended.next_event() == Aborted(AAbort(2, 6))
+    assert ended.next_event() is None
 
 
 def test_both_may_ask_for_the_release_at_once() -> None:
