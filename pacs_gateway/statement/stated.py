@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.config import AeEntry, Community, DicomChannel
+from pacs_gateway.dicomweb.anew import TARGETS
 from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, MOST_RESULTS
 from pacs_gateway.dicomweb.capabilities import TRANSACTIONS
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -20,6 +21,7 @@ from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH
 CLASS_HEADINGS = ("SOP class", "UID", "Role", "Requests", "Transfer syntaxes")
 SYNTAX_HEADINGS = ("Transfer syntax", "UID", "Set")
 ALL, PLAIN = "all", "uncompressed"
+_ANEW = "; ".join(TRANSFER_SYNTAXES[uid] for uid in TARGETS)
 
 
 def statement(community: Community) -> list[Block]:
@@ -162,8 +164,8 @@ def _web() -> Iterator[Block]:
         [
             (
                 "Transfer syntaxes",
-                "as stored; one instance also in Explicit VR Little Endian, JPEG-LS, JPEG 2000 or RLE, without loss, "
-                "where it is not taken as stored; else 206 or 406",
+                f"as stored; one instance also in {_ANEW}, without loss, where it is not taken as stored; else 206 or "
+                "406",
             ),
             ("Metadata", "ISO_IR 192 whatever the object's label says; gzip; ETag"),
             ("Rendered", "image/png unless image/jpeg is asked for; an ECG as image/svg+xml"),

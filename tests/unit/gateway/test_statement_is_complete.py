@@ -12,9 +12,11 @@ from engine import config
 from engine.config import AeEntry, Community, DicomChannel, DicomEndpoint
 from engine.config.transport import EndpointTls, ListenerTls
 from pacs_gateway import indexing, status
+from pacs_gateway.dicomweb.anew import TARGETS
 from pacs_gateway.query.keys import LEVEL_OF
 from pacs_gateway.statement.document import Block, Paragraph, Table, markdown
 from pacs_gateway.statement.stated import statement
+from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 WHERE: dict[str, Any] = {"facility": "baishi", "address": "ws", "port": 104}
@@ -49,6 +51,11 @@ def test_every_status_that_is_answered_is_stated_and_no_other() -> None:
 def test_no_request_has_a_status_twice() -> None:
     stated = [(row["Request"], row["Status"]) for row in rows(with_channel(), "Status")]
     assert len(set(stated)) == len(stated)
+
+
+def test_every_encoding_that_an_instance_is_had_in_over_the_web_is_stated() -> None:
+    (stated,) = [row["Value"] for row in rows(with_channel(), "Property") if row["Property"] == "Transfer syntaxes"]
+    assert [name for uid, name in TRANSFER_SYNTAXES.items() if uid in TARGETS and name not in stated] == []
 
 
 def test_every_indexed_attribute_is_stated() -> None:
