@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from engine.store.announcements import Source
 from engine.store.database import Connection
+from engine.store.statements import REJECTION_NOTE
 
 
 class State(StrEnum):
@@ -66,7 +67,7 @@ class Facts:
     coming   whether its newest objects have not fallen quiet
     stored   when its last object came; None where none has
     said_at  when something was last announced unasked; an answer to a question says nothing of when
-    have     instances by series
+    have     instances by series, as they were sent: whatever study they are in now, and whether served or not
     absent   announced by name and not there
     before   how it was judged last
     """
@@ -158,9 +159,6 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
     )
     if row is None:
         return None
-    series = await connection.fetch(
-        "select uid, instances from series where study_uid = $1 and facility = $2", uid, facility
-    )
     said = await connection.fetch(
         """
         select source, count(*) filter (where sop_uid <> '') as named, max(said_at) as said_at,
@@ -183,7 +181,7 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
         coming=row["coming"],
         stored=row["last_stored_at"],
         said_at=max((one["said_at"] for one in said if one["source"] != Source.QUERY), default=None),
-        have={one["uid"]: one["instances"] for one in series},
+        have=await _came(connection, uid, facility),
         statements=[
             Statement(
                 one["source"],
@@ -200,6 +198,28 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
         asked_at=row["asked_at"],
         came_late=row["came_late"],
     )
+
+
+async def _came(connection: Connection, uid: str, facility: str) -> dict[str, int]:
+    """Of the study as it was sent: what is served of it, without what decisions brought, with what they took away."""
+    rows = await connection.fetch(
+        """
+        select series, sum(number)::int as number from (
+            select uid as series, instances as number from series where study_uid = $1 and facility = $2
+            union all
+            select i.series_uid, -1 from instance_as_sent a
+            join instance i on i.sop_uid = a.served_sop_uid and i.facility = a.facility and i.sha256 = a.sha256
+            where a.served_study_uid = $1 and a.facility = $2 and a.hidden = '' and not i.conflict
+            union all
+            select series_uid, 1 from instance_as_sent
+            where study_uid = $1 and facility = $2 and not conflict and hidden <> $3
+        ) one group by series
+        """,
+        uid,
+        facility,
+        REJECTION_NOTE,
+    )
+    return {row["series"]: row["number"] for row in rows}
 
 
 async def missing(connection: Connection, uid: str, facility: str) -> list[str]:

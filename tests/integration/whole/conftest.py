@@ -52,10 +52,11 @@ class Scene:
 
     async def store(self, *numbers: int, quiet: bool = True, content: str = "", study: str = STUDY) -> None:
         """Objects come, and the study falls quiet."""
+        await self.record([instance(number, self.now, content, study) for number in numbers], study, quiet=quiet)
+
+    async def record(self, instances: Sequence[Instance], study: str = STUDY, *, quiet: bool = True) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
-            await imaging.record(
-                connection, CHANNEL.name, [instance(number, self.now, content, study) for number in numbers]
-            )
+            await imaging.record(connection, CHANNEL.name, instances)
             if quiet:
                 revision = await connection.fetchval("select revision from study where uid = $1", study)
                 await imaging.mark_noticed(connection, Study(study, "baishi", CHANNEL.name, "CT@h:1", revision))
