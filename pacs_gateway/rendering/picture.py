@@ -15,6 +15,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from engine.errors import ParseError
+from pacs_gateway import jpeg_extended
 from pacs_gateway.rendering.choices import JPEG, Asked, Window
 
 PIXELS_LIMIT = 64 * 1024 * 1024
@@ -34,6 +35,8 @@ _UNDECODABLE = (
 )
 
 Pixels = NDArray[Any]
+
+jpeg_extended.install()
 
 
 def png(file: BinaryIO, frame: int = 0, window: Window | None = None) -> bytes:

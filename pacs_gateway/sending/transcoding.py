@@ -21,6 +21,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from pacs_gateway import jpeg_extended
 from pacs_gateway.query.identifier import UNREADABLE, encoding
 from pacs_gateway.sending import htj2k
 from pacs_gateway.transfer_syntaxes import (
@@ -43,6 +44,8 @@ _PLUGINS = {
 """What encodes and decodes each target, and only decodes HTJ2K; GDCM ends the process over some pictures."""
 _PIXEL_DATA = 0x7FE00010
 _DESCRIBING_PIXELS = 0x0028
+
+jpeg_extended.install()
 
 
 class CannotEncode(Exception):

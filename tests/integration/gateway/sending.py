@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pydicom
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.filereader import _read_file_meta_info, read_file_meta_info
 from pynetdicom import AE, _config, build_context
 
@@ -35,6 +36,16 @@ MANY_ASSOCIATIONS = 100
 def real(name: str) -> Path:
     """A file of pydicom or pydicom-data, by its name without `.dcm`."""
     return Path(str(get_testdata_file(f"{name}.dcm")))
+
+
+def broken_off(name: str, folder: Path) -> Path:
+    """The same compressed picture without the second half of its only frame."""
+    dataset = pydicom.dcmread(real(name))
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
+    file = folder / f"{name}-broken-off.dcm"
+    dataset.save_as(file)
+    return file
 
 
 def data_set_of(file: Path) -> bytes:

@@ -32,7 +32,7 @@ from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.identifier import decoded
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.owing import ENDPOINT, delivery_reaches, endpoint, owe_study, sending, system
-from tests.integration.gateway.sending import SUCCESS, data_set_of, real, send_raw, stored, until
+from tests.integration.gateway.sending import SUCCESS, broken_off, data_set_of, real, send_raw, stored, until
 
 STUDY = "1.2.1"
 COERCED = 0xB000
@@ -413,7 +413,7 @@ async def test_over_a_thin_line_pictures_go_smaller_and_the_same(
     wanted: str, syntax: str, study: list[str], gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path,
     free_port: int
 ) -> None:  # fmt: skip
-    small, report = await _stored_too(gateway, pool, objects, "CT_small", "reportsi")
+    small, report = await _stored_too(gateway, pool, objects, real("CT_small"), real("reportsi"))
     with system(free_port) as pacs:
         async with sending(database_url, objects, endpoint(free_port, transfer_syntax=wanted)):
             for row in (small, report):
@@ -428,9 +428,9 @@ async def test_over_a_thin_line_pictures_go_smaller_and_the_same(
 
 
 async def test_a_system_without_decoders_gets_what_it_can_read_and_is_told_of_what_it_cannot(
-    gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int
+    gateway: Gateway, pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int, tmp_path: Path
 ) -> None:
-    good, bad = await _stored_too(gateway, pool, objects, "JPEG2000", "JPEG-lossy")
+    good, bad = await _stored_too(gateway, pool, objects, real("JPEG2000"), broken_off("JPEG-lossy", tmp_path))
     with system(free_port, syntaxes=[ImplicitVRLittleEndian]) as pacs:
         async with sending(database_url, objects, endpoint(free_port)):
             await owe_study(pool, good["study_uid"])
@@ -445,9 +445,8 @@ async def test_a_system_without_decoders_gets_what_it_can_read_and_is_told_of_wh
 
 
 async def _stored_too(
-    gateway: Gateway, pool: asyncpg.Pool, objects: Path, *names: str
+    gateway: Gateway, pool: asyncpg.Pool, objects: Path, *files: Path
 ) -> tuple[asyncpg.Record, asyncpg.Record]:
-    files = [real(name) for name in names]
     assert await asyncio.to_thread(send_raw, gateway.port, files) == [SUCCESS] * len(files)
     rows = await stored(pool, objects)
     uids = [str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in files]

@@ -142,6 +142,7 @@ def test_a_real_radiograph_is_shown_with_bright_bones(name: str) -> None:
         ("SC_rgb_16bit.dcm", (100, 100, 3)),
         ("JPGLosslessP14SV1_1s_1f_8b.dcm", (768, 1024)),
         ("MR_small_jpeg_ls_lossless.dcm", (64, 64)),
+        ("JPEG-lossy.dcm", (1024, 256)),
         ("MR_small_bigendian.dcm", (64, 64)),
         ("image_dfl.dcm", (512, 512)),
         ("liver_1frame.dcm", (512, 512)),
