@@ -9,7 +9,7 @@ from engine.clock import Clock
 from engine.config import DicomEndpoint
 from engine.errors import DeliveryError, HutongError
 from engine.finding import Finding, Severity
-from engine.store import findings, imaging_outbox
+from engine.store import findings, imaging_outbox, overtaken
 from engine.store.database import Connection
 from engine.store.findings import Raised
 from engine.store.imaging_outbox import Answer, ImagingOwed, StudyOwed
@@ -54,12 +54,18 @@ class Errands:
     async def _send(
         self, due: Due, study: StudyOwed, turns: Turns, *, urgent: bool, may_go_on: Callable[[], bool]
     ) -> Outcome:
+        is_overtaken = False
 
         async def remember(answers: Sequence[Answer]) -> None:
+            nonlocal is_overtaken
             async with turns.transaction() as connection:
+                is_overtaken = await overtaken.lock(connection, study, looked)
                 await imaging_outbox.answered(connection, due.id, self._endpoint.name, study, answers, self._clock())
+                if is_overtaken and any(answer.taken for answer in answers):
+                    await overtaken.owe_notes(connection, study, looked)
 
         async with turns.transaction() as connection:
+            looked = await overtaken.look(connection, study)
             unsent = await imaging_outbox.unsent(connection, self._endpoint.name, study)
         sending = StudySending(
             self._endpoint,
@@ -68,13 +74,14 @@ class Errands:
             self._encoder,
             urgent=urgent,
             remember=remember,
-            may_go_on=may_go_on,
+            may_go_on=lambda: not is_overtaken and may_go_on(),
         )
         again: DeliveryError | None = None
         try:
             await sending.send(unsent)
         except HutongError as error:
             again = error if isinstance(error, DeliveryError) else DeliveryError(error.message, code=error.code)
+        sending.sent.paused |= is_overtaken  # it stays owed, and goes on with what is served now
         async with turns.transaction() as connection:
             taken = await imaging_outbox.taken(connection, self._endpoint.name, study)
             if any(one.rejects for one in unsent) and again is None and not sending.sent.paused:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom import dcmread
 
 from engine.clock import now
 from engine.store import delivery_list, imaging_outbox
@@ -22,10 +25,11 @@ from pacs_gateway.scu.peer import Peer
 from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.sending.errands import Errands
 from pacs_gateway.sending.outcome import Turns
+from tests.integration.engine.messages import order
 from tests.integration.gateway import owing
 from tests.integration.gateway.conftest import channel
 from tests.integration.gateway.owing import sending, system
-from tests.integration.gateway.sending import SUCCESS, send_raw, settled, until
+from tests.integration.gateway.sending import PATIENCE_SECS, SUCCESS, send_raw, settled, until
 from tests.integration.reconcile.conftest import Desk, Write
 from tests.integration.reconcile.test_rejection_notes import DX, as_dcmtk_reads, carried_out, made, taken
 
@@ -173,3 +177,50 @@ async def test_a_note_that_was_not_offered_before_the_window_closed_has_not_arri
 async def again(desk: Desk) -> None:
     async with desk.pool.acquire() as connection, connection.transaction():
         assert await delivery_list.retry(connection, Choice(state="refused"), "admin", "mended", now()) == 1
+
+
+@pytest.mark.parametrize("undone", [False, True], ids=["decided", "undone"])
+async def test_what_is_decided_while_objects_are_on_the_line_is_told_and_sent_again(
+    desk: Desk, radiograph: Write, database_url: str, free_port: int, undone: bool
+) -> None:
+    await desk.order(order(accession="ACC1"))
+    await desk.store(
+        radiograph("1.2.3.1.1", AccessionNumber="ACC7"),
+        radiograph("1.2.3.1.2", AccessionNumber="ACC7", InstanceNumber=2),
+    )
+    number = await desk.decide(STUDY, "assign", accession="ACC1") if undone else 0
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        begun.set()
+        let_go.wait(PATIENCE_SECS)
+
+    with system(free_port) as pacs:
+        pacs.before = hold
+        await owing.owe_study(desk.pool, STUDY)
+        async with sending(database_url, desk.objects, owing.endpoint(free_port)):
+            try:
+                assert await asyncio.to_thread(begun.wait, PATIENCE_SECS)
+                if undone:
+                    await desk.undo(number)
+                else:
+                    await desk.decide(STUDY, "assign", accession="ACC1")
+            finally:
+                let_go.set()
+            await made(desk, "undo-made" if undone else "made")
+
+            async def all_told() -> bool:
+                return not await desk.pool.fetchval("select exists (select from delivery where state = 'owed')")
+
+            await until(all_told)
+    named, corrected = set[str](), set[str]()
+    for uid, content in pacs.held.items():
+        dataset = dcmread(BytesIO(content), force=True)
+        note = note_in(dataset)
+        if note is not None:
+            named |= {one.sop_uid for one in note.rejected}
+        elif dataset.AccessionNumber == ("ACC7" if undone else "ACC1"):
+            corrected.add(uid)
+    assert named == {"1.2.3.1.1", "1.2.3.1.2"}
+    assert len(corrected) == 2
+    assert not corrected & named
