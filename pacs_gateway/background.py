@@ -14,7 +14,7 @@ AGAIN_SECS = 5.0
 _log = logging.getLogger(__name__)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-"""Goes on until it is cancelled; may be begun again after any of its steps."""
+"""May be begun again after any of its steps."""
 
 
 class Background:
@@ -25,7 +25,7 @@ class Background:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, work: Work) -> None:
-        self._task = asyncio.create_task(self._keep_on(work), name=self._name)
+        self._task = asyncio.create_task(keep_on(self._name, work), name=self._name)
 
     async def close(self) -> None:
         """Cancels it and waits until it has ended, however; nothing happens where it was never started."""
@@ -34,13 +34,15 @@ class Background:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def _keep_on(self, work: Work) -> None:
-        while True:
-            try:
-                await work()
-                return
-            except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and what it does would stay undone
-                # Only places in our code: the text of an unexpected error may quote a patient.
-                places = "".join(format_tb(error.__traceback__))
-                _log.error("%s begins anew: %s\n%s", self._name, type(error).__name__, places)
-            await asyncio.sleep(AGAIN_SECS)
+
+async def keep_on(name: str, work: Work) -> None:
+    """Returns when the work has come to its end; work that breaks is begun again, and the log says where it broke."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and what it does would stay undone
+            # Only places in our code: the text of an unexpected error may quote a patient.
+            places = "".join(format_tb(error.__traceback__))
+            _log.error("%s begins anew: %s\n%s", name, type(error).__name__, places)
+        await asyncio.sleep(AGAIN_SECS)

@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import asyncpg
 from pydicom.dataset import Dataset
@@ -28,6 +29,7 @@ from engine.store.outbox import Due
 from engine.store.statements import as_sent
 from engine.studies import study_id
 from pacs_gateway import status
+from pacs_gateway.background import keep_on
 from pacs_gateway.heard import Answer
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
@@ -101,7 +103,8 @@ class Committer:
 
     def begin(self, number: int, line: Line | None) -> None:
         """Settles a request that is durable; `line` leads to whoever asked, for as long as it does."""
-        task = asyncio.create_task(self._run(number, line), name=f"commitment {self._channel}")
+        name = f"commitment {self._channel}"
+        task = asyncio.create_task(keep_on(name, partial(self._run, number, line)), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

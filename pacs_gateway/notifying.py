@@ -25,6 +25,7 @@ from engine.store.database import FAILED, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.notifications import Notification, Operation
 from engine.store.outbox import Due
+from pacs_gateway.background import Background
 from pacs_gateway.heard import Answer
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.scp.normalized import DATA_SET_LIMIT
@@ -70,19 +71,19 @@ class Notifier:
         self._destinations = destinations
         self._clock = clock
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("dicom notifier")
         self._serving: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="dicom notifier")
+        self._background.start(self._run)
 
     async def close(self) -> None:
         """An attempt that is under way is given up; it is repeated."""
-        tasks = [*self._serving.values(), *([self._task] if self._task is not None else [])]
+        await self._background.close()
+        tasks = list(self._serving.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._task = None
 
     def wake(self) -> None:
         """Something new is owed."""

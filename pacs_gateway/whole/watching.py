@@ -17,6 +17,7 @@ from engine.store import announcements, wholeness
 from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.wholeness import Facts
+from pacs_gateway.background import Background
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.whole.judging import Patience, asks, is_to_be_asked, judge
 
@@ -59,17 +60,17 @@ class Watcher:
         self._clock = clock
         self._asking: dict[_Study, asyncio.Task[None]] = {}
         self._lines = asyncio.Semaphore(ASKED_AT_ONCE)
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(f"dicom whole studies {channel.name}")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"dicom whole studies {self._channel}")
+        self._background.start(self._run)
 
     async def close(self) -> None:
-        tasks = [*self._asking.values(), *([self._task] if self._task is not None else [])]
+        await self._background.close()
+        tasks = list(self._asking.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._task = None
 
     async def settled(self) -> None:
         """Returns when every sender that is being asked has answered, or does not."""

@@ -22,7 +22,7 @@ from engine.config import AeEntry
 from engine.identifiers import ae_destination
 from engine.store import commitments, imaging
 from engine.store.commitments import Named
-from pacs_gateway import committing, indexing, notifying
+from pacs_gateway import background, committing, indexing, notifying
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway import gateway_process
 from tests.integration.gateway.conftest import Start, Write
@@ -199,6 +199,27 @@ async def test_what_a_deadlock_kept_out_of_the_index_for_a_moment_is_committed_a
         await has_come(modality.on_own)
     ((kind, report),) = modality.on_own
     assert (kind, kept(report), tries) == (1, uids, 2)
+
+
+async def test_a_request_that_something_unforeseen_happens_to_is_settled_all_the_same(
+    gateway: Gateway, modality: Modality, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, tries = committing.Committer._outcomes, 0
+
+    async def breaks_once(self: committing.Committer, *arguments: Any) -> list[int]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError
+        return await outcomes(self, *arguments)
+
+    monkeypatch.setattr(committing.Committer, "_outcomes", breaks_once)
+    monkeypatch.setattr(background, "AGAIN_SECS", 0.0)
+    uids = await stored(gateway, radiograph)
+    async with over(modality, gateway.port) as association:
+        assert await asyncio.to_thread(ask, association, asked([(uid, CR) for uid in uids])) == 0
+        await has_come(modality.on_own)
+    assert (modality.on_own[0][0], tries) == (1, 2)
 
 
 async def test_each_instance_that_is_not_kept_has_its_reason(
