@@ -9,7 +9,14 @@ import { currentLanguage, t } from "./words.js";
 
 const REFRESH_MS = 15_000;
 /** Where a person goes to do something about a kind of trouble. */
-const PLACES = { "held": "#/held", "endpoint-away": "#/deliveries", "dead-letters": "#/deliveries", "error": "#/findings" };
+const PLACES = {
+  "held": () => "#/held",
+  "endpoint-away": () => "#/deliveries",
+  "dead-letters": () => "#/deliveries",
+  "error": () => "#/findings",
+  "study-short": (alert) => `#/studies/${alert.subject}/${alert.code}`,
+  "studies-short": () => "#/studies/short",
+};
 
 export function alertsPage() {
   let state = "open";
@@ -42,7 +49,7 @@ export function alertsPage() {
       h("div", { class: "incident-what" }, h("b", { text: currentLanguage() === "zh" ? alert.text_zh : alert.text_en }), h("small", { text: [alert.code, alert.subject].filter(Boolean).join(" · ") })),
       h("div", { class: "incident-when" }, h("b", { text: waited(alert.since, until) }), h("small", { text: dateTime(alert.since) })),
       h("div", { class: "incident-who" }, alert.acknowledged_by ? [h("b", { text: alert.acknowledged_by }), h("small", { text: alert.acknowledgment })] : !alert.closed_at && h("button", { text: t("alert.acknowledge"), on: { click: () => acknowledge(alert) } })),
-      h("div", {}, PLACES[alert.kind] && !alert.closed_at && h("a", { href: PLACES[alert.kind], text: t("alert.go") })),
+      h("div", {}, PLACES[alert.kind] && !alert.closed_at && h("a", { href: PLACES[alert.kind](alert), text: t("alert.go") })),
     );
   }
 

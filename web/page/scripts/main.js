@@ -11,13 +11,14 @@ import { showKeys } from "./keys.js";
 import { signIn } from "./login.js";
 import { reconcilePage } from "./reconcile.js";
 import { tellRefusal } from "./notices.js";
+import { studiesPage } from "./studies.js";
 import { tracePage } from "./trace.js";
 import { currentLanguage, switchLanguage, t } from "./words.js";
 import { worklistPage } from "./worklist.js";
 
 const PAGES = { "#/alerts": alertsPage, "#/findings": findingsPage, "#/held": heldPage, "#/deliveries": deliveriesPage };
 /** Pages that show one of their things at once when the address goes on behind a slash. */
-const PLACED = { "#/reconcile": reconcilePage, "#/trace": (_, word) => tracePage(word) };
+const PLACED = { "#/reconcile": reconcilePage, "#/studies": studiesPage, "#/trace": (_, word) => tracePage(word) };
 const RUNS_THE_HUB = ["admin", "integrator"];
 
 const page = document.getElementById("page");
@@ -66,7 +67,7 @@ function header() {
     { class: "top" },
     h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), h("b", { text: t("brand") }), h("span", { text: t("room") })),
     h("span", { class: "community", text: me.community }),
-    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role !== "clinician") && tab("#/findings", "tab.findings"), runsTheHub() && [tab("#/alerts", "tab.alerts"), tab("#/held", "tab.held"), tab("#/reconcile", "tab.reconcile"), tab("#/deliveries", "tab.deliveries"), tab("#/trace", "tab.trace")]),
+    h("nav", {}, tab("#/", "tab.worklist"), me.roles.some((role) => role !== "clinician") && tab("#/findings", "tab.findings"), runsTheHub() && [tab("#/alerts", "tab.alerts"), tab("#/held", "tab.held"), tab("#/studies", "tab.studies"), tab("#/reconcile", "tab.reconcile"), tab("#/deliveries", "tab.deliveries"), tab("#/trace", "tab.trace")]),
     h("span", { class: "space" }),
     h("button", { class: "plain", text: t("language"), on: { click: () => { switchLanguage(); show(); } } }),
     h("span", { class: "me" }, h("b", { text: me.display }), h("small", { text: me.facility_name })),

@@ -2,6 +2,7 @@
 
 import { consoleWords } from "./console_words.js";
 import { reconcileWords } from "./reconcile_words.js";
+import { studyWords } from "./study_words.js";
 
 const LANGUAGE = "hutong.language";
 const languages = ["zh", "en"];
@@ -31,6 +32,7 @@ export function refusal(code) {
 const words = {
   ...consoleWords,
   ...reconcileWords,
+  ...studyWords,
   brand: ["互通", "hutong"],
   room: ["阅片室", "Reading room"],
   title: ["互通 阅片室", "hutong reading room"],
