@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from traceback import format_tb
 
 from engine.errors import HutongError
 from engine.ports import Finished, ObjectStore
@@ -63,7 +64,7 @@ class Shelver:
             batch = list(islice(self._queue, at_once))
             try:
                 await asyncio.to_thread(store.put, _distinct(batch))
-            except (HutongError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a store does to us, a person has to hear of it
                 why = _why(error)
                 _log.warning("objects stay in the spool: %s", why)
                 self._spool.drop_spare()  # where spool and store share a full disk, this is the room that is needed
@@ -106,7 +107,11 @@ def _distinct(batch: Sequence[Indexed]) -> list[Finished]:
     return list({one.key: one for one in map(finished, batch)}.values())
 
 
-def _why(error: HutongError | OSError) -> str:
+def _why(error: Exception) -> str:
+    """What a person is told: nothing that an unexpected error may quote. The log says where that one was raised."""
     if isinstance(error, HutongError):
         return error.message
-    return error.strerror or type(error).__name__
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    _log.error("%s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+    return type(error).__name__

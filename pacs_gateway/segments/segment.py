@@ -172,7 +172,7 @@ class Segment:
         """Empties it, unless somebody reads from it now. Keeps the blocks up to a size, because they flush faster."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:  # a BlockingIOError most of the time
             return False
         try:
             self.write((segment_page(generation),), 0)
@@ -187,8 +187,9 @@ class Segment:
         return True
 
     def remove(self) -> None:
-        """Takes it off the disk; who reads from it reads on."""
-        self.path.unlink(missing_ok=True)
+        """Takes it off the disk, if that lets it; who reads from it reads on."""
+        with suppress(OSError):  # the next start finds in it what stands elsewhere by then
+            self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:

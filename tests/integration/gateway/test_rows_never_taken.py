@@ -151,6 +151,31 @@ async def test_what_nobody_foresaw_holds_up_no_other(
     assert set(await indexed(pool)) == {uid(files[number]) for number in (0, 2, 4, 5)}
 
 
+async def test_rows_go_on_although_whoever_is_told_of_them_breaks(
+    pool: asyncpg.Pool, objects: Path, radiograph: Write
+) -> None:
+    told = 0
+
+    def breaks_once() -> None:
+        nonlocal told
+        told += 1
+        if told == 1:
+            raise RuntimeError
+
+    keeping = Keeping("imaging", pool, objects, clock.now, os.urandom, breaks_once)
+    await keeping.start()
+    await keep(keeping, radiograph())
+    await until(lambda: _so_many(pool, 1))
+    await keep(keeping, radiograph())
+    await until(lambda: _so_many(pool, 2))
+    await keeping.close()
+    assert told == 2
+
+
+async def _so_many(pool: asyncpg.Pool, count: int) -> bool:
+    return len(await indexed(pool)) == count
+
+
 async def test_what_another_process_wrote_at_the_same_moment_is_no_trouble(
     start: Open, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

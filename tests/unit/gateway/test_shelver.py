@@ -112,6 +112,7 @@ def indexed(spool: Spool, data: bytes, sender: str = "DR") -> Indexed:
         (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
         (OSError(), "OSError"),
         (TimeoutError(), "TimeoutError"),
+        (KeyError("ZHANG^SAN"), "KeyError"),
     ],
 )
 async def test_after_any_refusal_it_goes_on_and_a_person_may_hear_why(
@@ -124,6 +125,22 @@ async def test_after_any_refusal_it_goes_on_and_a_person_may_hear_why(
         await told.over.wait()
     assert told.refusals == [why]
     assert (len(store.taken), spool.kept_bytes) == (2, 0)
+
+
+async def test_a_disk_that_turned_read_only_is_told_though_no_room_can_be_made_on_it(
+    shelver: Shelver, spool: Spool, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    spare, used = spool.lend(), indexed(spool, b"one")
+    spool.give_back(spare, spare.end)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    shelver.shelve([used])
+    shelver.start(Store(StorageError("Read-only file system")))  # type: ignore[arg-type]  # nothing is opened in it
+    async with asyncio.timeout(60):
+        await told.over.wait()
+    assert told.refusals == ["Read-only file system"]
 
 
 async def test_what_came_twice_goes_to_the_store_once(shelver: Shelver, spool: Spool, told: Told) -> None:
