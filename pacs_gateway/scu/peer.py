@@ -22,7 +22,7 @@ PENDING_STATUSES = frozenset({0xFF00, 0xFF01})
 class Peer:
     """Whom we call.
 
-    answer_timeout_secs  for each answer, and until it has taken what is sent to it
+    answer_timeout_secs  for each answer; it does not begin before the peer has stopped taking what is sent to it
     tls                  what the connection is protected with; its certificate must carry `server_name`, else the host
     """
 

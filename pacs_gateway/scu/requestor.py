@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from engine.errors import DeliveryError, Disposition, HutongError
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.scp.service import OutgoingDataSet
+from pacs_gateway.scu.patience import acknowledged_by_peer, patiently
 from pacs_gateway.scu.peer import PENDING_STATUSES, Peer, Proposal, Response, Taker
 from pacs_gateway.upper_layer.association import MAXIMUM_LENGTH, Association
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
@@ -157,8 +158,7 @@ class Requestor:
         with self._of_the_peer():
             for pdu in self._association.message(context_id, command, data_set):
                 self._writer.write(pdu)
-            async with asyncio.timeout(self._timeout_secs):
-                await self._writer.drain()
+            await self._drained()
         while True:
             with self._of_the_peer():
                 response = await self._response(command, taker)
@@ -201,8 +201,7 @@ class Requestor:
                     begun = True
                     self._writer.writelines(self._association.command_set(context_id, command))
                 self._writer.writelines(self._association.data(context_id, piece, last=last))
-                async with asyncio.timeout(self._timeout_secs):
-                    await self._writer.drain()
+                await self._drained()
         except HutongError:
             if begun:  # what was announced cannot be finished
                 raise self._broke("an object can no longer be read") from None
@@ -261,8 +260,7 @@ class Requestor:
         answer = await taking.answer()
         for pdu in self._association.message(context_id, answer):
             self._writer.write(pdu)
-        async with asyncio.timeout(self._timeout_secs):
-            await self._writer.drain()
+        await self._drained()
 
     async def _pieces(self) -> AsyncIterator[Sequence[memoryview]]:
         """A data set as it comes; what was given is overwritten by the next."""
@@ -277,16 +275,24 @@ class Requestor:
             if event.last:
                 return
 
+    async def _drained(self) -> None:
+        await patiently(self._writer.drain, self._timeout_secs, self._acknowledged)
+
     async def _event(self) -> Event:
         """The next thing that the peer says. Raises OSError, TimeoutError and UpperLayerError."""
-        async with asyncio.timeout(self._timeout_secs):
-            while (event := self._association.next_event()) is None:
-                received = await self._reader.read(min(_READ_BYTES, len(self._association.room())))
-                if not received:
-                    raise ConnectionResetError("the peer has gone")
-                self._association.room()[: len(received)] = received
-                self._association.received(len(received))
-            return event
+        return await patiently(self._next_event, self._timeout_secs, self._acknowledged)
+
+    async def _next_event(self) -> Event:
+        while (event := self._association.next_event()) is None:
+            received = await self._reader.read(min(_READ_BYTES, len(self._association.room())))
+            if not received:
+                raise ConnectionResetError("the peer has gone")
+            self._association.room()[: len(received)] = received
+            self._association.received(len(received))
+        return event
+
+    def _acknowledged(self) -> int:
+        return acknowledged_by_peer(self._writer.get_extra_info("socket"))
 
     @contextmanager
     def _of_the_peer(self) -> Iterator[None]:
