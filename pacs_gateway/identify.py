@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydicom.datadict import tag_for_keyword
 
@@ -12,6 +13,7 @@ from engine.errors import ParseError
 from engine.finding import Finding
 from pacs_gateway.charset import Charset, decode
 from pacs_gateway.elements import Walk, walk_of
+from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN
 
 _UIDS = {
     "sop_class": "SOPClassUID",
@@ -43,8 +45,12 @@ TEXTS = {
     "number": "InstanceNumber",
     "frames": "NumberOfFrames",
     "acquired_at": "AcquisitionDateTime",
+    "performed_date": "PerformedProcedureStepStartDate",
+    "performed_time": "PerformedProcedureStepStartTime",
 }
 """What is indexed of an object, by its name in the index: the keyword of the standard."""
+NUMBERS = {"rows": "Rows", "columns": "Columns", "bits_allocated": "BitsAllocated"}
+"""Likewise, of what is written as unsigned numbers of 16 bits."""
 _WITNESSES = (
     "PerformingPhysicianName",
     "OperatorsName",
@@ -71,7 +77,10 @@ def _tag(keyword: str) -> int:
     return tag
 
 
-_TAGS = {keyword: _tag(keyword) for keyword in (*_UIDS.values(), *TEXTS.values(), *_WITNESSES, _CHARACTER_SET)}
+_TAGS = {
+    keyword: _tag(keyword)
+    for keyword in (*_UIDS.values(), *TEXTS.values(), *NUMBERS.values(), *_WITNESSES, _CHARACTER_SET)
+}
 _WANTED = frozenset(_TAGS.values())
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
@@ -146,6 +155,13 @@ def identity_of(raw: Mapping[int, bytes]) -> Identity:
         charset=decoded.charset,
         findings=decoded.findings,
     )
+
+
+def numbers_of(raw: Mapping[int, bytes], transfer_syntax: str) -> dict[str, str]:
+    """The `NUMBERS` that an object says, by their names in the index; one that is none is left out."""
+    order: Literal["big", "little"] = "big" if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN else "little"
+    found = {name: raw.get(_TAGS[keyword], b"") for name, keyword in NUMBERS.items()}
+    return {name: str(int.from_bytes(value, order)) for name, value in found.items() if len(value) == 2}
 
 
 def _uid(raw: bytes, keyword: str) -> str:

@@ -13,7 +13,7 @@ from engine.codecs.text import UTF_8
 from engine.store.imaging import Instance
 from engine.store.statements import location_of
 from pacs_gateway.charset import UNICODE
-from pacs_gateway.identify import identity_of
+from pacs_gateway.identify import identity_of, numbers_of
 from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
 from pacs_gateway.segments.record import Head
@@ -74,7 +74,7 @@ def row_of(kept: Kept) -> Instance:
         number=identity.number,
         bytes=head.length,
         location=key,
-        tags=json.dumps(identity.tags, ensure_ascii=False),
+        tags=json.dumps(identity.tags | numbers_of(kept.raw, head.transfer_syntax), ensure_ascii=False),
         charset=json.dumps(charset, ensure_ascii=False),
         peer=head.peer,
         stored_at=kept.received_at,

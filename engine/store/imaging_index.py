@@ -23,7 +23,10 @@ SERIES_TAGS = (
     "manufacturer",
     "model",
 )
+SERIES_TOLD = ("performed_date", "performed_time")
 INSTANCE_TAGS = ("number", "frames", "acquired_at")
+INSTANCE_TOLD = ("rows", "columns", "bits_allocated")
+"""What is told where it is known, and not searched: it is not in the rows of what was stored by earlier versions."""
 
 _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"(\d{2}(?:\d{2}){0,2})(?:\.\d*)?")
@@ -61,7 +64,7 @@ async def add(connection: Connection, instances: Sequence[Instance]) -> None:
             study.modalities[instance.modality] = None
         one = series.setdefault((instance.study_uid, instance.facility, instance.series_uid), _Series())
         one.instances += 1
-        _add_first(one.tags, tags, SERIES_TAGS)
+        _add_first(one.tags, tags, SERIES_TAGS + SERIES_TOLD)
     await _write_series(connection, series)
     await _write_studies(connection, studies)
 

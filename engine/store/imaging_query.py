@@ -108,7 +108,7 @@ class Found:
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """By the names of `ATTRIBUTES`; shared by all who ask."""
+        """By the names of `ATTRIBUTES`, and of what is only told; shared by all who ask."""
         return _attributes(self.level, self.tags)
 
 
@@ -120,6 +120,13 @@ ATTRIBUTES: Mapping[str, Level] = {
 }
 """What is indexed, and at which level it stands; the names are those of `tags`."""
 
+_LEVEL_OF: Mapping[str, Level] = {
+    **ATTRIBUTES,
+    **dict.fromkeys(imaging_index.SERIES_TOLD, Level.SERIES),
+    **dict.fromkeys(imaging_index.INSTANCE_TOLD, Level.IMAGE),
+}
+_OF_INSTANCE = (*imaging_index.INSTANCE_TAGS, *imaging_index.INSTANCE_TOLD)
+
 LEVELS = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
 
 
@@ -127,9 +134,9 @@ LEVELS = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
 def _attributes(level: Level, tags: tuple[str, str, str]) -> Mapping[str, str]:
     """Of an instance only what is its own: patient and study are told as the index has them, for all alike."""
     of_study, of_series, of_instance = (json.loads(text) if text else {} for text in tags)
-    own = {name: of_instance[name] for name in imaging_index.INSTANCE_TAGS if name in of_instance}
+    own = {name: of_instance[name] for name in _OF_INSTANCE if name in of_instance}
     return {name: value for name, value in {**of_study, **of_series, **own}.items() if _is_of(name, level)}
 
 
 def _is_of(name: str, level: Level) -> bool:
-    return LEVELS.index(ATTRIBUTES[name]) <= LEVELS.index(level)
+    return LEVELS.index(_LEVEL_OF[name]) <= LEVELS.index(level)

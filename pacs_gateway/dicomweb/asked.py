@@ -20,7 +20,7 @@ _MOST_UIDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute that can be asked for. `name` is that of the index."""
+    """An attribute that is told, and can be asked for where the index searches it. `name` is that of the index."""
 
     tag: str
     keyword: str
@@ -52,7 +52,13 @@ ATTRIBUTES_TOLD = (
     Attribute("00200011", "SeriesNumber", "IS", "series_number"),
     Attribute("00200013", "InstanceNumber", "IS", "number"),
     Attribute("00280008", "NumberOfFrames", "IS", "frames"),
+    Attribute("00280010", "Rows", "US", "rows"),
+    Attribute("00280011", "Columns", "US", "columns"),
+    Attribute("00280100", "BitsAllocated", "US", "bits_allocated"),
+    Attribute("00400244", "PerformedProcedureStepStartDate", "DA", "performed_date"),
+    Attribute("00400245", "PerformedProcedureStepStartTime", "TM", "performed_time"),
 )
+SEARCHED = tuple(one for one in ATTRIBUTES_TOLD if one.name in ATTRIBUTES)
 _NAMED = {key.lower(): one for one in ATTRIBUTES_TOLD for key in (one.tag, one.keyword)}
 _UIDS = {
     "0020000d": "study_uids",
@@ -188,7 +194,7 @@ def _include(reading: _Reading, value: str) -> None:
 
 
 def _is_at(name: str, level: Level) -> bool:
-    return LEVELS.index(ATTRIBUTES[name]) <= LEVELS.index(level)
+    return name in ATTRIBUTES and LEVELS.index(ATTRIBUTES[name]) <= LEVELS.index(level)
 
 
 def _listed(value: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ _BINARY = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
 _ONE_VALUE = frozenset({"LT", "ST", "UT", "UR"})
 _REPERTOIRE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs whose characters Specific Character Set says (PS3.5 §6.1.2.3)."""
-_NUMBER_TEXTS = frozenset({"DS", "IS"})
+_NUMBER_TEXTS = frozenset({"DS", "IS", "US"})
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _WRITTEN_NUMBER = re.compile(r"([+-]?)0*(\d*)(?:\.(\d*))?([eE][+-]?\d+)?")
 _US_OR_SS = frozenset(

@@ -24,7 +24,12 @@ _ALWAYS = {
     Level.SERIES: {"modality", "series_description", "series_number", "body_part"},
     Level.IMAGE: {"number", "frames"},
 }
-"""What PS3.18 tables 10.6.3-3 to -5 require, and what everybody shows besides."""
+"""Of what PS3.18 tables 10.6.3-3 to -5 list, and what everybody shows besides."""
+_WHERE_KNOWN = {
+    Level.SERIES: {"performed_date", "performed_time"},
+    Level.IMAGE: {"rows", "columns", "bits_allocated"},
+}
+"""Of the same tables, where an object says it. Request Attributes Sequence and time zones are in no index, so never."""
 _REMEMBERED = 1000
 """Matches that need not be written again: lists are asked for by many, and again every few seconds."""
 _IGNORED = '299 hutong "The fuzzymatching parameter or an attribute is not supported. Only literal matching was done"'
@@ -62,9 +67,10 @@ def _levels(level: Level, above: Wanted) -> tuple[Level, ...]:
 @lru_cache(_REMEMBERED)
 def _match(found: Found, names: frozenset[str], everything: bool, levels: tuple[Level, ...], base: str) -> bytes:
     members = {"00080005": UTF_8, **dict(_known(found, levels, base))}
+    known = {name for level in levels for name in _WHERE_KNOWN.get(level, ())}
     for one in ATTRIBUTES_TOLD:
         value = found.attributes.get(one.name, "")
-        if one.name in names or (everything and value):
+        if one.name in names or (value and (everything or one.name in known)):
             members[one.tag] = of_text(one.vr, value)
     return b"{%b}" % b",".join(b'"%b":%b' % (tag.encode(), members[tag]) for tag in sorted(members))
 

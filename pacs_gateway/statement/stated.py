@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.config import AeEntry, Community, DicomChannel
 from pacs_gateway.dicomweb.anew import TARGETS
-from pacs_gateway.dicomweb.asked import ATTRIBUTES_TOLD, MOST_RESULTS
+from pacs_gateway.dicomweb.asked import MOST_RESULTS, SEARCHED
 from pacs_gateway.dicomweb.capabilities import TRANSACTIONS
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.statement.behaviour import behaviour, limits
@@ -169,7 +169,7 @@ def _web() -> Iterator[Block]:
             ),
             ("Metadata", "ISO_IR 192 whatever the object's label says; gzip; ETag"),
             ("Rendered", "image/png unless image/jpeg is asked for; an ECG as image/svg+xml"),
-            ("Search keys", ", ".join(one.keyword for one in ATTRIBUTES_TOLD)),
+            ("Search keys", ", ".join(one.keyword for one in SEARCHED)),
             ("Results of one answer", str(MOST_RESULTS)),
             (
                 "Workitems",

@@ -9,11 +9,12 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pydicom
 import pytest
 
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import SUCCESS, send_raw, settled
+from tests.integration.gateway.sending import SUCCESS, real, send_raw, settled
 from tests.integration.gateway.serving import Somebody, application, client_of
 
 WANG = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "王^小明", "PatientID": "P1"}
@@ -115,6 +116,28 @@ async def test_series_and_instances_are_found_below_what_the_path_names(
     (beside,) = (await viewer.get("/dicomweb/series?PatientID=P2")).json()
     assert "00100010" not in below
     assert beside["00100010"]["Value"] == [{"Alphabetic": "Li^Lei"}]
+
+
+async def test_instances_and_series_tell_what_their_objects_say_of_the_picture_and_the_step(
+    gateway: Gateway, viewer: httpx.AsyncClient, radiograph: Write, objects: Path
+) -> None:
+    uids = {"StudyInstanceUID": "1.2.9", "SeriesInstanceUID": "1.2.9.1"}
+    step = {"PerformedProcedureStepStartDate": "20260102", "PerformedProcedureStepStartTime": "101000"}
+    files = [radiograph(**uids, **step, Columns=300), real("ExplVR_BigEnd"), real("test-SR")]
+    assert set(await asyncio.to_thread(send_raw, gateway.port, files)) == {SUCCESS}
+    await settled(objects)
+    (picture,) = (await viewer.get("/dicomweb/studies/1.2.9/instances")).json()
+    told = {tag: picture[tag] for tag in ("00280010", "00280011", "00280100")}
+    assert told == {tag: {"vr": "US", "Value": [value]} for tag, value in zip(told, (16, 300, 16), strict=True)}
+    (series,) = (await viewer.get("/dicomweb/studies/1.2.9/series")).json()
+    assert (series["00400244"]["Value"], series["00400245"]["Value"]) == (["20260102"], ["101000"])
+    turned, report = (pydicom.dcmread(file) for file in files[1:])
+    (big,) = (await viewer.get(f"/dicomweb/studies/{turned.StudyInstanceUID}/instances")).json()
+    assert (big["00280010"]["Value"], big["00280011"]["Value"]) == ([turned.Rows], [turned.Columns])
+    (other,) = (await viewer.get(f"/dicomweb/studies/{report.StudyInstanceUID}/instances")).json()
+    assert "00280010" not in other
+    asked = await viewer.get("/dicomweb/instances?Rows=7&StudyInstanceUID=1.2.9")
+    assert (len(asked.json()), asked.headers["warning"][:3]) == (1, "299")
 
 
 async def test_that_there_is_more_and_what_was_not_asked_is_said(county: None, viewer: httpx.AsyncClient) -> None:
