@@ -31,8 +31,6 @@ _KEYWORDS = {
     "series_uid": "SeriesInstanceUID",
     "character_set": "SpecificCharacterSet",
 }
-_LIMITS = {"AE": 16, "AS": 4, "CS": 16, "DA": 8, "LO": 64, "SH": 16, "UI": 64}
-"""Characters of a value (PS3.5 §6.2)."""
 _META_SOP_UID = 0x00020003
 _META_AT = 132
 _GROUP_LENGTH_BYTES = 12
@@ -115,7 +113,7 @@ def _parts(data_set: DataSet, wanted: dict[int, tuple[str, str]], charset: str) 
 
 def _element(data_set: DataSet, tag: int, name: str, value: str, charset: str) -> bytes:
     vr = dictionary_VR(tag)
-    encoded = _encoded(vr, value[: _LIMITS.get(vr, len(value))], charset)
+    encoded = _encoded(vr, value, charset)
     if len(encoded) % 2:
         encoded += b"\0" if vr == "UI" else b" "
     order, group, element = data_set.layout.order, tag >> 16, tag & 0xFFFF
@@ -127,8 +125,9 @@ def _element(data_set: DataSet, tag: int, name: str, value: str, charset: str) -
 def _encoded(vr: str, value: str, charset: str) -> bytes:
     """The value in the charset of the object's other text.
 
-    Of a name that it cannot hold those groups that it can, the Latin one; of any other text question marks stand for
-    what it cannot: the index says it right.
+    It holds it (`engine.store.statements.charset_after`), but for sets that switch to those of Japan and Korea. Of a
+    name those groups are written then that it can hold, the Latin one; in any other text question marks stand for what
+    it cannot: the index says it right.
     """
     try:
         return value.encode(charset or "ascii")

@@ -15,6 +15,7 @@ from engine.config import Community
 from engine.errors import NotFoundError, RequestStateError
 from engine.identifiers import facility_system
 from engine.orders import dicom_name, latin_name
+from engine.recording.fitting import check_fits
 from engine.store import as_sent, audit, records, restating, stating, worklist
 from engine.store.database import Connection
 from engine.store.imaging_index import PATIENT_TAGS, STUDY_TAGS
@@ -164,8 +165,11 @@ async def _of_target(connection: Connection, decision: Decision) -> Said:
         step = await worklist.by_accession(connection, facility, target.accession)
         if step is None:
             raise NotFoundError("no order of the facility has this accession number", code="no-such-order")
-        return Said(attributes=order_attributes(step, current), order=step.service_request)
-    return Said(attributes=await _patient_attributes(connection, facility, target, current))
+        said = Said(attributes=order_attributes(step, current), order=step.service_request)
+    else:
+        said = Said(attributes=await _patient_attributes(connection, facility, target, current))
+    check_fits(said.attributes)
+    return said
 
 
 async def _patient_attributes(

@@ -116,15 +116,17 @@ def _change(stored: Stored, standing: Sequence[Statement]) -> _Change | None:
     charset: dict[str, Any] = json.loads(sent.charset)
     written = statements.charset_after(charset, now.attributes)
     changes = statements.changes(of, now, tags)
+    read_as = ""
     if written != charset:
         changes["character_set"] = written["declared"]
+        read_as = charset.get("used", "")
     wanted = replace(
         sent,
         sop_uid=now.sop_uid,
         study_uid=now.study_uid,
         series_uid=now.series_uid,
         conflict=now.conflict,
-        location=statements.location_of(sent.location, changes, written.get("used", "")),
+        location=statements.location_of(sent.location, changes, written.get("used", ""), read_as),
         tags=_text(statements.tags_after(tags, now.attributes)) if now.attributes else sent.tags,
         charset=_text(written) if written != charset else sent.charset,
     )

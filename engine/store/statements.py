@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from engine.codecs.text import ASCII, UTF_8
+from engine.codecs.text import ASCII, GB18030, LATIN_1, UTF_8
 
 KEY_END = "!"
 """Between the key of an object in the store and what is served otherwise of it: no key holds it."""
@@ -206,12 +206,23 @@ def edition(location: str) -> bytes:
 def charset_after(charset: Mapping[str, Any], attributes: Mapping[str, str]) -> dict[str, Any]:
     """What the text of an object is in once it says these attributes.
 
-    An object that names no charset and needed none gets one that holds every name.
+    One that its own character set cannot hold is served in Unicode, the rest of its text with it. Sets that switch to
+    those of Japan and Korea stay: text in them is not read by one codec.
     """
-    needs = not charset.get("declared") and charset.get("used") in (ASCII, UTF_8)
-    if not needs or all(value.isascii() for value in attributes.values()):
+    declared, used = charset.get("declared") or "", charset.get("used") or ASCII
+    if all(value.isascii() for value in attributes.values()):
         return dict(charset)
-    return {**charset, "declared": "ISO_IR 192", "used": UTF_8}
+    switches = "\\" in declared
+    stays = used not in (ASCII, GB18030, LATIN_1) if switches else declared and _holds(used, attributes.values())
+    return dict(charset) if stays else {**charset, "declared": "ISO_IR 192", "used": UTF_8}
+
+
+def _holds(codec: str, values: Iterable[str]) -> bool:
+    try:
+        "".join(values).encode(codec)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def as_json(said: Said) -> str:

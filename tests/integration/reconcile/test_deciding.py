@@ -193,3 +193,32 @@ async def test_what_names_no_character_set_gets_one_for_a_chinese_name(desk: Des
     served = await desk.fetched("1.2.3", "1.2.3.1", "1.2.3.1.1")
     assert served.SpecificCharacterSet == "ISO_IR 192"
     assert str(served.PatientName) == "Shi^Xiuying=石^秀英"
+
+
+async def test_a_study_in_latin_letters_says_the_chinese_name_of_the_one_that_it_is_merged_into(
+    desk: Desk, radiograph: Write
+) -> None:
+    chinese = {"SpecificCharacterSet": "GB18030", "PatientName": "张三", "StudyDescription": "胸部正位"}
+    latin = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Zhang^San", "InstitutionName": "Klinik Süd"}
+    await desk.store(
+        radiograph("1.2.3.1.1", **chinese),
+        radiograph("1.2.4.1.1", StudyInstanceUID="1.2.4", SeriesInstanceUID="1.2.4.1", **latin),
+    )
+    number = await desk.decide("1.2.4", "merge", into="1.2.3")
+    served = await desk.fetched("1.2.3", "1.2.4.1", "1.2.4.1.1")
+    assert served.SpecificCharacterSet == "ISO_IR 192"
+    assert (str(served.PatientName), served.StudyDescription) == ("张三", "胸部正位")
+    assert served.InstitutionName == "Klinik Süd", "the rest of its text is said in Unicode too"
+    await desk.undo(number)
+    served = await desk.fetched("1.2.4", "1.2.4.1", "1.2.4.1.1")
+    assert (served.SpecificCharacterSet, str(served.PatientName)) == ("ISO_IR 100", "Zhang^San")
+
+
+async def test_what_does_not_fit_its_attribute_is_refused_and_not_cut(desk: Desk, radiograph: Write) -> None:
+    await desk.order(order(accession="ACC1", name=f"王^{'芳' * 64}"))
+    await desk.store(radiograph(AccessionNumber="ACC7"))
+    revision = (await desk.study("1.2.3"))["revision"]
+    refused = await desk.ask("1.2.3", "assign", patient_id="BS0001", revision=revision)
+    assert (refused.status_code, refused.json()["code"]) == (409, "value-unfit")
+    assert "name is longer than the 64 characters" in refused.json()["detail"]
+    assert "芳" not in refused.text

@@ -17,6 +17,7 @@ from engine.store.statements import (
     Statement,
     as_json,
     changes_in,
+    charset_after,
     location_of,
     note_uid,
     read,
@@ -107,3 +108,29 @@ def test_what_a_statement_says_is_read_as_it_was_written() -> None:
     said = Said(to_study="T", series=("a", "b"), attributes={"sex": ""}, renumber=True, code="113001")
     assert read(as_json(said)) == said
     assert read(as_json(Said())) == Said()
+
+
+@pytest.mark.parametrize(
+    ("declared", "used", "name", "after"),
+    [
+        ("", "ascii", "Zhang^San", ""),
+        ("", "ascii", "张^三", "ISO_IR 192"),
+        ("", "gb18030", "张^三", "ISO_IR 192"),  # doubtful, and without a label nobody knows
+        ("ISO_IR 100", "latin-1", "Müller", "ISO_IR 100"),
+        ("ISO_IR 100", "latin-1", "张^三", "ISO_IR 192"),
+        ("ISO_IR 6", "ascii", "Müller", "ISO_IR 192"),
+        ("ISO_IR 144", "iso8859-5", "张^三", "ISO_IR 192"),
+        ("ISO_IR 192", "utf-8", "张^三", "ISO_IR 192"),
+        ("GB18030", "gb18030", "张^三", "GB18030"),
+        ("\\ISO 2022 IR 58", "gb18030", "张^三", "ISO_IR 192"),  # which would need escape sequences
+        ("\\ISO 2022 IR 149", "euc_kr", "张^三", "\\ISO 2022 IR 149"),
+        ("ISO_IR 999", "no-such-codec", "张^三", "ISO_IR 192"),
+    ],
+)
+def test_an_object_whose_characters_cannot_hold_what_was_decided_is_served_in_unicode(
+    declared: str, used: str, name: str, after: str
+) -> None:
+    charset = {"declared": declared, "used": used}
+    written = charset_after(charset, {"patient_name": name, "sex": "F"})
+    assert written["declared"] == after
+    assert written == charset if after == declared else written["used"] == "utf-8"
