@@ -73,7 +73,7 @@ def _transcoded(data: bytes, stored: str, target: str) -> bytes:
     made = _read(data, stored)
     if target not in UNCOMPRESSED:
         _compress(made, target)
-    elif stored not in UNCOMPRESSED:
+    elif stored not in UNCOMPRESSED and _is_picture(made):
         _check_size(made)
         made.decompress(generate_instance_uid=False)
     elif stored == EXPLICIT_VR_BIG_ENDIAN:
@@ -133,6 +133,11 @@ def _compress_with_htj2k(dataset: Dataset, pixels: np.ndarray[Any, Any]) -> None
     dataset[_PIXEL_DATA].is_undefined_length = True
     dataset[_PIXEL_DATA].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = UID(htj2k.TRANSFER_SYNTAX)
+
+
+def _is_picture(dataset: Dataset) -> bool:
+    """Also where what it says to hold cannot be found."""
+    return _PIXEL_DATA in dataset or "Rows" in dataset
 
 
 def _check_is_all(pixels: np.ndarray[Any, Any], dataset: Dataset) -> None:

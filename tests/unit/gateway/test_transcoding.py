@@ -127,6 +127,15 @@ def test_big_endian_becomes_little_endian() -> None:
     assert after.PatientName == read(twin, twins_syntax).PatientName
 
 
+@pytest.mark.parametrize("target", [IMPLICIT, EXPLICIT])
+def test_a_report_that_came_under_a_compressed_context_holds_nothing_to_decode(target: str) -> None:
+    report, syntax = stored("reportsi")
+    assert syntax == EXPLICIT
+    after = transcoded(report, "1.2.840.10008.1.2.4.70", target)
+    assert (after == report) is (target == EXPLICIT)
+    assert read(after, target).ConceptNameCodeSequence == read(report, EXPLICIT).ConceptNameCodeSequence
+
+
 def refused() -> Iterator[tuple[str, bytes, str, str]]:
     eight, (report, report_syntax) = PICTURES["8 bit"], stored("reportsi")
     yield "no picture", report, report_syntax, COMPRESSED[0]
