@@ -109,7 +109,8 @@ async def seen(connection: Connection, keys: Sequence[Key]) -> list[StudySeen]:
         left join study_search q on q.uid = k.study_uid and q.facility = k.facility
         left join lateral (
             select a.tags, a.modality from instance_as_sent a
-            where a.study_uid = k.study_uid and a.facility = k.facility and q.uid is null
+            where (a.study_uid = k.study_uid or a.served_study_uid = k.study_uid) and a.facility = k.facility
+              and q.uid is null
             order by a.stored_at, a.sop_uid limit 1
         ) sent on true
         join lateral (

@@ -114,7 +114,16 @@ async def test_a_part_of_another_patient_is_found_by_that_patient_also_when_it_w
     await decide(admin, SHI, "split", instances=[mine.sop_uid])
     await decide(admin, SHI, "reject", title="worklist")
     for said in ("赵燕", "BS0009", "ACC9"):
-        assert {one["objects"] for one in await found(admin, said)} == {0, 1}
+        studies = await found(admin, said)
+        assert {(one["objects"], one["patient_name"]) for one in studies} == {
+            (0, "Shi^Xiuying=石^秀英"),
+            (1, "Zhao^Yan=赵^燕"),
+        }
+    split = next(one["study_uid"] for one in studies if one["objects"] == 1)
+    await pool.execute("update study set last_stored_at = $1", AT - timedelta(hours=1))
+    await decide(admin, split, "reject", title="worklist")
+    (study,) = await found(admin, split)
+    assert (study["objects"], study["patient_name"]) == (0, "Zhao^Yan=赵^燕")
 
 
 async def test_what_was_decided_last_comes_first_page_by_page(admin: Admin) -> None:

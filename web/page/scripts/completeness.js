@@ -17,6 +17,18 @@ export function countOf(line) {
   return t("studies.came-of", { instances: line.instances, announced: Math.max(line.announced, line.instances + line.missing) });
 }
 
+/** Of a study of which everything was rejected, or went to others, the state says nothing. */
+export function isEmpty(line) {
+  return line.instances === 0 && line.announced === 0 && line.missing === 0;
+}
+
 export function wordOf(line) {
-  return line.missing > 0 && line.state === "short" ? t("complete.short", { n: Math.min(line.missing, MISSING_SHOWN) + (line.missing > MISSING_SHOWN ? "+" : "") }) : t(`study.${line.state}`);
+  if (isEmpty(line)) return t("study.empty");
+  if (line.state !== "short" || line.missing === 0) return t(`study.${line.state}`);
+  return t("complete.short", { n: line.missing > MISSING_SHOWN ? `${MISSING_SHOWN}+` : line.missing });
+}
+
+/** The colour that goes with the word. */
+export function colourOf(line) {
+  return `study-${isEmpty(line) ? "empty" : line.state}`;
 }

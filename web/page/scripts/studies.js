@@ -2,7 +2,7 @@
 
 import { Refused, getUnless } from "./api.js";
 import { modalityBadge } from "./chips.js";
-import { bar, countOf, wordOf } from "./completeness.js";
+import { bar, colourOf, countOf, wordOf } from "./completeness.js";
 import { fill, h, isTyping } from "./elements.js";
 import { personName } from "./names.js";
 import { tellRefusal } from "./notices.js";
@@ -147,7 +147,7 @@ export function studiesPage(me, place = "") {
     return h(
       "tr",
       { data: { key: keyOf(line) }, on: { click: () => open(line) } },
-      h("td", { class: "s-state" }, h("span", { class: `chip study-${line.state}`, text: wordOf(line) })),
+      h("td", { class: "s-state" }, h("span", { class: `chip ${colourOf(line)}`, text: wordOf(line) })),
       h("td", { class: "s-patient" }, h("b", { text: name || t("reconcile.nobody") }), latin && h("small", { text: ` ${latin}` }), h("small", { class: "block mono", text: [line.patient_id, line.accession].filter(Boolean).join(" · ") || line.uid })),
       h("td", { class: "s-facility" }, names[line.facility] ?? line.facility, h("small", { class: "block", text: line.peer.split("@")[0] })),
       h("td", { class: "s-modality" }, line.modalities.map((one) => modalityBadge(one))),

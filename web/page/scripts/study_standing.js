@@ -1,7 +1,7 @@
 // What is missing of one study, who counted it, and what can be done? Its series as bars, its missing instances by name.
 
 import { Refused, getUnless, post } from "./api.js";
-import { bar, countOf, wordOf } from "./completeness.js";
+import { bar, colourOf, countOf, isEmpty, wordOf } from "./completeness.js";
 import { askFor, confirm } from "./dialogs.js";
 import { fill, h } from "./elements.js";
 import { personName } from "./names.js";
@@ -58,7 +58,7 @@ export function studyStanding({ changed, close }) {
       h("header", { class: "standing-head" },
         h("div", {}, h("h2", {}, name || t("reconcile.nobody"), latin && h("small", { text: ` ${latin}` })), h("small", { class: "mono block", text: study.uid })),
         h("button", { class: "standing-close", "aria-label": t("close"), title: t("close"), text: "×", on: { click: close } })),
-      h("p", { class: `verdict study-${study.state}` }, h("b", { text: wordOf(study) }), h("span", { text: sentenceOf(standing) })),
+      h("p", { class: `verdict ${colourOf(study)}` }, h("b", { text: wordOf(study) }), h("span", { text: sentenceOf(standing) })),
       facts(standing),
       h("p", { class: "row-actions" },
         study.missing > 0 && h("button", { text: t("study.waive"), on: { click: () => waive(standing) } }),
@@ -79,7 +79,7 @@ export function studyStanding({ changed, close }) {
       fact("list.accession", study.accession && h("span", { class: "mono", text: study.accession })),
       fact("reconcile.patient_id", study.patient_id && h("span", { class: "mono", text: study.patient_id })),
       fact("study.last", study.last_stored_at && dateTime(study.last_stored_at)),
-      fact("study.since", `${dateTime(study.since)}（${waited(study.since)}）`),
+      fact("study.since", `${dateTime(study.since)} · ${waited(study.since)}`),
       fact("study.asked", asked_at && dateTime(asked_at)),
     ].filter(Boolean).flat());
   }
@@ -99,7 +99,7 @@ export function studyStanding({ changed, close }) {
     return h("section", {}, h("h3", { text: t("transfer.heading") }), h("ul", { class: "proposals" }, all.map(one)));
   }
 
-  function series({ series: all, study }) {
+  function series({ series: all, study, announced }) {
     const most = Math.max(...all.map((one) => one.instances + missingOf(one)), 1);
     const named = all.reduce((sum, one) => sum + one.missing.length, 0);
     const row = (one) => h(
@@ -115,7 +115,7 @@ export function studyStanding({ changed, close }) {
     return h(
       "section",
       { class: "by-series" },
-      h("h3", {}, t("study.series"), h("small", { class: "legend" }, h("i", { class: "came" }), t("study.came"), h("i", { class: "missing" }), t("study.missing"))),
+      h("h3", {}, t("study.series"), announced.length > 0 && h("small", { class: "legend" }, h("i", { class: "came" }), t("study.came"), h("i", { class: "missing" }), t("study.missing"))),
       all.length > 0 ? h("ul", { class: "proposals" }, all.map(row)) : h("p", { class: "hint", text: t("study.nothing") }),
       study.missing > named && h("p", { class: "hint warn", text: t(named === 0 ? "study.unnamed" : "study.unnamed.some", { count: study.missing - named }) }),
     );
@@ -170,6 +170,7 @@ function missingOf(series) {
 }
 
 function sentenceOf({ study, announced }) {
+  if (isEmpty(study)) return t("study.says.empty");
   if (study.missing > 0) return t("study.says.short", { instances: study.instances, missing: study.missing });
   if (study.state === "whole" && announced.length === 0) return t("study.says.quiet", { instances: study.instances });
   return t(`study.says.${study.state}`, { instances: study.instances });

@@ -19,6 +19,8 @@ export const studyWords = {
   "study.whole": ["完整", "Whole"],
   "study.short": ["缺影像", "Short"],
   "study.late": ["有迟到", "Late"],
+  "study.empty": ["没有影像", "Empty"],
+  "study.says.empty": ["现在没有属于它的影像：都已作废，或归到了别的检查。", "Nothing is part of it now: it was rejected, or belongs to other studies."],
   "study.says.receiving": ["已到 {instances} 幅，还在接收，或在等是否还有。", "{instances} came; more still arrive, or may."],
   "study.says.whole": ["{instances} 幅，预告的都到了。", "{instances}: everything announced is there."],
   "study.says.quiet": ["{instances} 幅，没有人预告过数量，已很久没有新影像。", "{instances}; nobody announced how many, and nothing came for long."],

@@ -39,7 +39,7 @@ export function tracePage(word) {
       trace.resources.length > 0 && h("h2", { text: `${t("trace.records")} · ${trace.resources.length}` }),
       trace.resources.length > 0 && h("div", { class: "records" }, trace.resources.map((line) => record(line.reference, line.version, [line.status, line.because.map((reason) => t(`because.${reason}`)).join(t("comma"))].filter(Boolean).join(" · ")))),
       trace.studies.length > 0 && h("h2", { text: t("trace.studies") }),
-      trace.studies.map((study) => h("p", { class: "mono" }, study.uid, " ", completenessChip(study), h("small", { text: study.missing_uids.join(" ") }))),
+      trace.studies.map((study) => h("p", { class: "mono" }, h("a", { href: `#/studies/${study.facility}/${study.uid}`, text: study.uid }), " ", completenessChip(study), h("small", { text: study.missing_uids.join(" ") }))),
       trace.deliveries.length > 0 && h("h2", { text: t("trace.deliveries") }),
       trace.deliveries.map(delivery),
       trace.findings.length > 0 && h("h2", { text: t("trace.findings") }),
