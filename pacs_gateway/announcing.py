@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from engine.clock import Clock
-from engine.store import availability, imaging, notifications
+from engine.store import availability, imaging, no_longer, notifications
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.imaging import Instance
+from engine.store.no_longer import Gone
 from engine.store.notifications import Notification, Operation, Owed
 from engine.studies import study_id
 from pacs_gateway.background import Background
@@ -75,12 +76,15 @@ class Announcer:
                 await asyncio.sleep(IDLE_SECS)
 
     async def _owe(self, connection: Connection, study_uid: str, facility: str) -> None:
-        """One notice of the whole study to each, also when it has grown."""
+        """One notice of the whole study to each, also when it has grown; what was decided away is not available."""
         listeners = [name for name, facilities in self._availability_of.items() if facility in facilities]
         if not listeners:
             return
         instances = [one for one in await imaging.study_instances(connection, study_uid, facility) if not one.conflict]
-        notice = notice_of(study_uid, instances, self._ae_title)
+        gone = await no_longer.gone(connection, study_uid, facility)
+        if not instances and not gone:
+            return  # a notice names instances (PS3.4 annex R)
+        notice = notice_of(study_uid, instances, gone, self._ae_title)
         uid = f"2.25.{uuid4().int}"
         message = Notification(Operation.CREATE, AVAILABILITY, uid, IMPLICIT_VR_LITTLE_ENDIAN, notice)
         owed = [
@@ -90,23 +94,24 @@ class Announcer:
         await notifications.owe(connection, owed, self._clock())
 
 
-def notice_of(study_uid: str, instances: Sequence[Instance], ae_title: str) -> bytes:
+def notice_of(study_uid: str, instances: Sequence[Instance], gone: Sequence[Gone], ae_title: str) -> bytes:
     grouped: dict[str, list[Dataset]] = {}
-    for instance in instances:
-        item = Dataset()
-        item.InstanceAvailability = "ONLINE"
-        item.RetrieveAETitle = ae_title
-        item.ReferencedSOPClassUID = instance.sop_class
-        item.ReferencedSOPInstanceUID = instance.sop_uid
-        grouped.setdefault(instance.series_uid, []).append(item)
+    for state, members in (("ONLINE", instances), ("UNAVAILABLE", gone)):
+        for instance in members:
+            item = Dataset()
+            item.InstanceAvailability = state
+            item.RetrieveAETitle = ae_title
+            item.ReferencedSOPClassUID = instance.sop_class
+            item.ReferencedSOPInstanceUID = instance.sop_uid
+            grouped.setdefault(instance.series_uid, []).append(item)
     notice = Dataset()
     notice.ReferencedPerformedProcedureStepSequence = Items()
     notice.StudyInstanceUID = study_uid
     series = []
-    for uid, members in grouped.items():
+    for uid, items in grouped.items():
         one = Dataset()
         one.SeriesInstanceUID = uid
-        one.ReferencedSOPSequence = Items(members)
+        one.ReferencedSOPSequence = Items(items)
         series.append(one)
     notice.ReferencedSeriesSequence = Items(series)
     return encoded(notice, IMPLICIT_VR_LITTLE_ENDIAN)
