@@ -68,12 +68,15 @@ def _transcoded(data: bytes, stored: str, target: str) -> bytes:
     if stored == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
         data, stored = _inflated(data), EXPLICIT_VR_LITTLE_ENDIAN
     original = _read(data, stored)
+    if stored not in UNCOMPRESSED and not _is_picture(original):
+        stored = EXPLICIT_VR_LITTLE_ENDIAN  # as everything but the pixels is written
+        _check_is_whole(original, data)
     if stored == target:
         return data
     made = _read(data, stored)
     if target not in UNCOMPRESSED:
         _compress(made, target)
-    elif stored not in UNCOMPRESSED and _is_picture(made):
+    elif stored not in UNCOMPRESSED:
         _check_size(made)
         made.decompress(generate_instance_uid=False)
     elif stored == EXPLICIT_VR_BIG_ENDIAN:
@@ -138,6 +141,12 @@ def _compress_with_htj2k(dataset: Dataset, pixels: np.ndarray[Any, Any]) -> None
 def _is_picture(dataset: Dataset) -> bool:
     """Also where what it says to hold cannot be found."""
     return _PIXEL_DATA in dataset or "Rows" in dataset
+
+
+def _check_is_whole(dataset: Dataset, data: bytes) -> None:
+    """A picture that breaks off before its pixels must not pass for an object without."""
+    if not dataset or _write(dataset, EXPLICIT_VR_LITTLE_ENDIAN) != data:
+        raise CannotEncode("it breaks off")
 
 
 def _check_is_all(pixels: np.ndarray[Any, Any], dataset: Dataset) -> None:

@@ -25,6 +25,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
 COMPRESSED = sorted(TARGETS.values())
 
 
@@ -131,7 +132,7 @@ def test_big_endian_becomes_little_endian() -> None:
 def test_a_report_that_came_under_a_compressed_context_holds_nothing_to_decode(target: str) -> None:
     report, syntax = stored("reportsi")
     assert syntax == EXPLICIT
-    after = transcoded(report, "1.2.840.10008.1.2.4.70", target)
+    after = transcoded(report, JPEG_2000, target)
     assert (after == report) is (target == EXPLICIT)
     assert read(after, target).ConceptNameCodeSequence == read(report, EXPLICIT).ConceptNameCodeSequence
 
@@ -143,7 +144,10 @@ def refused() -> Iterator[tuple[str, bytes, str, str]]:
     yield "no data set", b"\xff" * 500, EXPLICIT, COMPRESSED[0]
     yield "nothing", b"", EXPLICIT, COMPRESSED[0]
     yield "no deflated data set", b"\xff" * 500, DEFLATED, EXPLICIT
-    yield "no JPEG 2000", stored("JPEG2000")[0][:-3000], "1.2.840.10008.1.2.4.90", EXPLICIT
+    yield "nothing that is compressed", b"", JPEG_2000, EXPLICIT
+    for cut in (100, 500, 1001):
+        yield f"a picture without its last {cut} bytes", stored("JPEG2000")[0][:-cut], JPEG_2000, EXPLICIT
+    yield "a report that breaks off", report[:-1], JPEG_2000, EXPLICIT
     huge = read(eight, EXPLICIT)
     huge.NumberOfFrames = 2**30
     stream = DicomBytesIO()
