@@ -13,7 +13,7 @@ export function bar(instances, announced, missing) {
 }
 
 export function countOf(line) {
-  if (line.announced === 0) return t("studies.came", { instances: line.instances });
+  if (line.announced === 0 && line.missing === 0) return t("studies.came", { instances: line.instances });
   return t("studies.came-of", { instances: line.instances, announced: Math.max(line.announced, line.instances + line.missing) });
 }
 
