@@ -16,7 +16,16 @@ from pacs_gateway.storage_classes import STORAGE_CLASSES
 from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, TRANSFER_SYNTAXES
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 
-_COMPRESSED = tuple(uid for uid in TRANSFER_SYNTAXES if uid not in (*PLAIN, EXPLICIT_VR_BIG_ENDIAN))
+_COMMON = (
+    "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.51",
+)  # fmt: skip
+_COMPRESSED = (
+    *_COMMON,
+    *(uid for uid in TRANSFER_SYNTAXES if uid not in (*PLAIN, *_COMMON, EXPLICIT_VR_BIG_ENDIAN)),
+)
+"""Those that archives keep most pictures in come first."""
 _USUAL = (
     "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1", "1.2.840.10008.5.1.4.1.1.1.3",
@@ -50,13 +59,18 @@ class Retrieved:
 def get_proposals(sop_class: str, classes: tuple[str, ...] = ()) -> list[Proposal]:
     """The contexts of a C-GET: what is asked, and ourselves as the provider of storage classes.
 
+    A peer takes one encoding of each context, and can send nothing over it that it keeps in another: every compressed
+    one has a context of its own, as far as there is room.
+
     classes  those that the study is said to have; none takes the usual ones
     """
-    listed = [uid for uid in classes if uid in STORAGE_CLASSES] or list(_USUAL)
-    proposals = [Proposal(sop_class)]
-    for uid in listed[: (CONTEXT_LIMIT - 1) // 2]:
-        proposals += [Proposal(uid, PLAIN, as_provider=True), Proposal(uid, _COMPRESSED, as_provider=True)]
-    return proposals
+    listed = [uid for uid in dict.fromkeys(classes) if uid in STORAGE_CLASSES][: (CONTEXT_LIMIT - 1) // 2] or _USUAL
+    alone = (CONTEXT_LIMIT - 1) // len(listed) - 2
+    encodings = [PLAIN, *((uid,) for uid in _COMPRESSED[:alone]), _COMPRESSED[alone:]]
+    return [
+        Proposal(sop_class),
+        *(Proposal(uid, syntaxes, as_provider=True) for uid in listed for syntaxes in encodings if syntaxes),
+    ]
 
 
 async def move(requestor: Requestor, sop_class: str, identifier: Dataset, destination: str) -> Retrieved:

@@ -41,6 +41,15 @@ class Came:
     arrived: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """An object at the archive; `sop_class` is empty where it does not say."""
+
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+
+
 class Fetching:
     """From one archive.
 
@@ -55,27 +64,32 @@ class Fetching:
     async def fetch(self, candidate: Candidate, turns: Turns) -> Came:
         """Raises DeliveryError when the archive does not send it, and what the database raises."""
         held = await _held(candidate, turns)
-        listed = await self._instances(candidate) if held else []
-        missing = [one for one in dict.fromkeys(listed) if one[1] not in held]
+        listed = await self._instances(candidate) if held or self._must_know_classes(candidate) else []
+        missing = [one for one in dict.fromkeys(listed) if one.sop_uid not in held]
         if listed and not missing:
             return Came(0, 0)
+        classes = candidate.classes or tuple(dict.fromkeys(one.sop_class for one in missing))
         said = 0
-        async with self._retrieving(candidate) as requestor:
-            for identifier in _single(candidate, missing) or [whole(candidate)]:
+        async with self._retrieving(classes) as requestor:
+            for identifier in (_single(candidate, missing) if held else []) or [whole(candidate)]:
                 retrieved = await self._retrieve(requestor, identifier)
                 said += retrieved.completed + retrieved.warning
         wanted = len(missing) or candidate.instances or said or 1
         new = await self._arrivals(candidate, turns, held, wanted)
         if missing:
-            return Came(wanted, sum(uid in new for _, uid in missing))
+            return Came(wanted, sum(one.sop_uid in new for one in missing))
         return Came(wanted, wanted) if len(new) >= wanted else await self._compared(candidate, turns, wanted)
+
+    def _must_know_classes(self, candidate: Candidate) -> bool:
+        """An association has no room for all, and what is not proposed cannot come over it."""
+        return self._endpoint.priors.retrieve == "get" and not candidate.classes
 
     async def _compared(self, candidate: Candidate, turns: Turns, counted: int) -> Came:
         """Object by object: archives miscount."""
         listed = await self._instances(candidate)
         held = await _held(candidate, turns)
         if listed:
-            return Came(len(listed), sum(uid in held for _, uid in listed))
+            return Came(len(listed), sum(one.sop_uid in held for one in listed))
         return Came(counted, min(len(held), counted))
 
     async def _arrivals(self, candidate: Candidate, turns: Turns, before: set[str], wanted: int) -> set[str]:
@@ -91,9 +105,9 @@ class Fetching:
             await asyncio.sleep(_LOOK_AGAIN_SECS)
 
     @asynccontextmanager
-    async def _retrieving(self, candidate: Candidate) -> AsyncIterator[Requestor]:
+    async def _retrieving(self, classes: tuple[str, ...]) -> AsyncIterator[Requestor]:
         gets = self._endpoint.priors.retrieve == "get"
-        proposals = get_proposals(STUDY_ROOT.get, candidate.classes) if gets else [Proposal(STUDY_ROOT.move)]
+        proposals = get_proposals(STUDY_ROOT.get, classes) if gets else [Proposal(STUDY_ROOT.move)]
         async with opened(self._peer, self._endpoint.calling_ae_title, proposals) as requestor:
             requestor.wait_longer(RETRIEVE_TIMEOUT_SECS)
             yield requestor
@@ -107,15 +121,15 @@ class Fetching:
             )
         return await get(requestor, STUDY_ROOT.get, identifier, KeepingTaker(self._reception, self._endpoint))
 
-    async def _instances(self, candidate: Candidate) -> list[tuple[str, str]]:
-        """Series and SOP Instance UID of everything that the archive has of a study."""
+    async def _instances(self, candidate: Candidate) -> list[_Instance]:
+        """Everything that the archive has of a study."""
         proposals = [Proposal(STUDY_ROOT.find)]
         async with opened(self._peer, self._endpoint.calling_ae_title, proposals) as requestor:
             series = await find(requestor, STUDY_ROOT.find, below(candidate, "SERIES"), MOST_INSTANCES)
-            found = []
+            found: list[_Instance] = []
             for uid in [text_of(one, "SeriesInstanceUID") for one in series]:
                 images = await find(requestor, STUDY_ROOT.find, below(candidate, "IMAGE", uid), MOST_INSTANCES)
-                found += [(uid, text_of(one, "SOPInstanceUID")) for one in images]
+                found += [_Instance(uid, text_of(one, "SOPInstanceUID"), text_of(one, "SOPClassUID")) for one in images]
         return found
 
 
@@ -138,19 +152,20 @@ def below(candidate: Candidate, level: str, series_uid: str = "") -> Dataset:
     identifier.QueryRetrieveLevel = level
     identifier.SeriesInstanceUID = series_uid
     if level == "IMAGE":
-        identifier.SOPInstanceUID = ""
+        identifier.SOPInstanceUID = identifier.SOPClassUID = ""
     return identifier
 
 
-def _single(candidate: Candidate, missing: Sequence[tuple[str, str]]) -> list[Dataset]:
+def _single(candidate: Candidate, missing: Sequence[_Instance]) -> list[Dataset]:
     """Requests for these objects, by series."""
     by_series: dict[str, list[str]] = {}
-    for series_uid, sop_uid in missing:
-        by_series.setdefault(series_uid, []).append(sop_uid)
+    for one in missing:
+        by_series.setdefault(one.series_uid, []).append(one.sop_uid)
     requests = []
     for series_uid, uids in by_series.items():
         for at in range(0, len(uids), _UIDS_AT_ONCE):
-            identifier = below(candidate, "IMAGE", series_uid)
+            identifier = below(candidate, "SERIES", series_uid)
+            identifier.QueryRetrieveLevel = "IMAGE"
             identifier.SOPInstanceUID = uids[at : at + _UIDS_AT_ONCE]
             requests.append(identifier)
     return requests

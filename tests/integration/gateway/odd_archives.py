@@ -14,9 +14,11 @@ from pydicom.uid import ComputedRadiographyImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes them while it is imported
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
 from tests.integration.gateway.archives import ARCHIVE
 
 PENDING = 0xFF00
@@ -73,6 +75,12 @@ class OddArchive:
             yield PENDING, one
         self.before_the_end()
 
+    def get(self, event: Any) -> Iterator[Any]:
+        chosen = [one for one in self.objects if _is_wanted(one, event.identifier)]
+        yield len(chosen)
+        for one in chosen:
+            yield PENDING, one
+
 
 def _is_below(one: Dataset, asked: Dataset, *keywords: str) -> bool:
     return all(not asked.get(keyword) or asked[keyword].value == one[keyword].value for keyword in keywords)
@@ -93,7 +101,14 @@ def odd_archive(port: int, ours: int, files: Sequence[Path]) -> Iterator[OddArch
     entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
     entity.add_requested_context(ComputedRadiographyImageStorage)
-    handlers: list[Any] = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_MOVE, archive.move)]
+    entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+    for sop_class in sorted({one.SOPClassUID for one in archive.objects}):
+        entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES), scu_role=True, scp_role=True)
+    handlers: list[Any] = [
+        (evt.EVT_C_FIND, archive.find),
+        (evt.EVT_C_MOVE, archive.move),
+        (evt.EVT_C_GET, archive.get),
+    ]
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     assert server is not None
     try:
