@@ -6,6 +6,7 @@ Nothing is lost: what is decoded or encoded is compared with what is kept before
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.errors import ParseError
@@ -14,7 +15,7 @@ from pacs_gateway.apart import Apart, Limits
 from pacs_gateway.dicomweb.accepting import Accepted
 from pacs_gateway.dicomweb.looking import Looking
 from pacs_gateway.part10 import IMPLEMENTATION_VERSION_NAME, data_set_offset, header
-from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from pacs_gateway.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, UNCOMPRESSED
 
 if TYPE_CHECKING:
     from pacs_gateway.sending.workshop import Workshop
@@ -57,7 +58,8 @@ class Anew:
         async with self._turns:
             data = await asyncio.to_thread(self._data_set, held)
             try:
-                data = await self._workshop.made(data, held.transfer_syntax, target)
+                for stored, wanted in pairwise((held.transfer_syntax, *_between(held.transfer_syntax, target), target)):
+                    data = await self._workshop.made(data, stored, wanted)
             except CannotEncode as error:
                 raise _not_acceptable(str(error) or "it holds no picture") from error
         head = header(
@@ -75,6 +77,11 @@ class Anew:
         if len(data) > LARGEST_BYTES:
             raise _not_acceptable("it is too large to be encoded here")
         return data
+
+
+def _between(stored: str, target: str) -> tuple[str, ...]:
+    """Pixels that are compressed come out of that before they are compressed otherwise."""
+    return () if stored in UNCOMPRESSED or target in UNCOMPRESSED else (EXPLICIT_VR_LITTLE_ENDIAN,)
 
 
 def target_of(takes: Accepted, media_type: str) -> str:

@@ -164,16 +164,23 @@ def _web() -> Iterator[Block]:
         [
             (
                 "Transfer syntaxes",
-                f"as stored; one instance also in {_ANEW}, without loss, where it is not taken as stored; else 206 or "
-                "406",
+                f"as stored; also in {_ANEW}, without loss, what is not taken as stored; else 206, with a Warning of "
+                "how many instances are left out, or 406",
             ),
-            ("Metadata", "ISO_IR 192 whatever the object's label says; gzip; ETag"),
+            (
+                "Frames",
+                "as stored, as images; as application/octet-stream decoded (Explicit VR Little Endian), unless their "
+                "transfer syntax or * is named",
+            ),
+            ("Metadata", "ISO_IR 192 whatever the object's label says; gzip"),
+            ("Caching", "private, no-cache; ETag of what is served, 304 when it has not changed"),
             ("Rendered", "image/png unless image/jpeg is asked for; an ECG as image/svg+xml"),
             ("Search keys", ", ".join(one.keyword for one in SEARCHED)),
             ("Results of one answer", str(MOST_RESULTS)),
             (
                 "Workitems",
-                "the reading requests of the caller's centres, 500 in an answer, the next by offset. They are opened "
+                "the reading requests of the caller's centres, 500 in an answer, the next by offset. Search keys are "
+                "what they tell, dates and times by ranges; others are ignored, with a Warning. They are opened "
                 "by orders and completed by signed reports: Create and Request Cancellation are refused, CANCELED puts "
                 "a request back. Subscriptions, and events of them, are not supported",
             ),

@@ -139,7 +139,7 @@ async def test_a_study_in_a_named_transfer_syntax_has_what_is_kept_otherwise_enc
     gateway: Gateway, pool: asyncpg.Pool, radiograph: Write, objects: Path, tmp_path: Path
 ) -> None:
     study = "1.2.826.0.1.4"
-    names = ("MR_small", "MR_small_jpeg_ls_lossless", "MR_small_implicit")
+    names = ("MR_small", "MR_small_jpeg_ls_lossless", "MR_small_RLE")
     files = [of_study(real(name), study, number, tmp_path / name) for number, name in enumerate(names, 1)]
     path = await kept(gateway, objects, *files)
     app = application(pool, objects, Somebody())
