@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engine.finding import Finding, Severity
+from engine.identifiers import resource_id
 from engine.store import findings
 from engine.store.audit import SYSTEM
 from engine.store.database import Connection
@@ -51,32 +52,39 @@ async def object_is_missing(connection: Connection, location: str, at: datetime)
     # By the index first; the whole table only for an object that was put into another study since.
     # What was decided of an object is written behind the key of its location (`engine.store.statements`).
     key = "split_part(i.location, '!', 1) = $1"
-    for where in (f"i.facility = $6 and i.study_uid = $7 and {key}", key):
-        told: str = await connection.execute(
+    for where in (f"i.facility = $2 and i.study_uid = $3 and {key}", key):
+        gone = await connection.fetchrow(
             f"""
-            with gone as (
-                select i.sop_uid, i.study_uid, s.channel
-                from instance i left join study s on s.uid = i.study_uid and s.facility = i.facility
-                where ($6 || $7) is not null and {where} limit 1
-            ), told as (
-                insert into finding (id, code, severity, text, location, channel, about, found_at)
-                select gen_random_uuid(), $2, $3, $4, 'Instance/' || sop_uid, channel, 'ImagingStudy/' || study_uid, $5
-                from gone where not exists (
-                    select from finding f where f.code = $2 and f.about = 'ImagingStudy/' || gone.study_uid
-                                            and f.location = 'Instance/' || gone.sop_uid and f.settled_at is null)
-            ) select from gone
+            select i.sop_uid, i.study_uid, i.facility, s.channel
+            from instance i left join study s on s.uid = i.study_uid and s.facility = i.facility
+            where ($2 || $3) is not null and {where} limit 1
             """,
             location,
-            MISSING,
-            str(Severity.ERROR),
-            "an object that was stored and verified is not in the store any more; bring it back from a backup, or have "
-            "it sent again",
-            at,
             facility,
             study_uid,
         )
-        if told != "SELECT 0":
-            return
+        if gone is not None:
+            break
+    else:
+        return
+    study = gone["study_uid"]
+    await connection.execute(
+        """
+        insert into finding (id, code, severity, text, location, channel, about, found_at)
+        select gen_random_uuid(), $1, $2, $3, $4, $5, $6, $8
+        where not exists (select from finding
+                          where code = $1 and about in ($6, $7) and location = $4 and settled_at is null)
+        """,
+        MISSING,
+        str(Severity.ERROR),
+        "an object that was stored and verified is not in the store any more; bring it back from a backup, or have "
+        "it sent again",
+        f"Instance/{gone['sop_uid']}",
+        gone["channel"],
+        f"ImagingStudy/{resource_id('ImagingStudy', gone['facility'], study)}",
+        f"ImagingStudy/{study}",  # as it was told before
+        at,
+    )
 
 
 async def objects_are(connection: Connection, code: str, channel: str, sop_uids: Sequence[str], at: datetime) -> None:

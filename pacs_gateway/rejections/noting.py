@@ -31,6 +31,7 @@ from engine.store.outbox import Owed
 from engine.store.rejection_notes import Arrived, OwedNote
 from engine.store.statements import Kind, Said
 from engine.store.stating import New
+from engine.studies import study_id
 from pacs_gateway.background import Background
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.manifest import ae_title
@@ -139,7 +140,8 @@ class Noting:
             if not await rejection_notes.mark_read(connection, arrived, at):
                 return
             if finding is not None:
-                raised = Raised(finding, about=f"ImagingStudy/{instance.study_uid}", channel=self._channel.name)
+                about = f"ImagingStudy/{study_id(instance.facility, instance.study_uid)}"
+                raised = Raised(finding, about=about, channel=self._channel.name)
                 await findings.raise_many(connection, [raised], at)
             if note is not None and note.rejected:
                 await self._say(connection, arrived, note)
@@ -168,8 +170,9 @@ class Noting:
         why = f"rejection note {arrived.sop_uid}"
         new = New(instance.facility, Kind.REJECT, instance.study_uid, studies, said, actor, why, owes_note=tells)
         number = await stating.state(connection, new, at)
-        detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "code": note.code}
-        act = audit.Audited(actor, "reconcile-reject", f"ImagingStudy/{instance.study_uid}", detail)
+        study_uid, subject = instance.study_uid, f"ImagingStudy/{study_id(instance.facility, instance.study_uid)}"
+        detail: dict[str, str | int | bool | None] = {"reason": why, "number": number, "study": study_uid}
+        act = audit.Audited(actor, "reconcile-reject", subject, {**detail, "code": note.code})
         await audit.write(connection, [act], at)
 
     async def _make(self) -> int:

@@ -21,6 +21,7 @@ from engine.cli.doctor import State, object_store
 from engine.config import load
 from engine.config.objects import S3Objects
 from engine.store import watching
+from engine.studies import study_id
 from pacs_gateway import waiting
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.bucket import ACCESS_KEY, BUCKET, SECRET_KEY, Service
@@ -355,7 +356,7 @@ async def test_an_object_that_vanishes_later_is_missed_aloud(
     (finding,) = await findings(pool, "object-missing")
     assert (finding["severity"], finding["channel"]) == ("error", "imaging")
     assert (finding["about"], finding["location"]) == (
-        f"ImagingStudy/{one.StudyInstanceUID}",
+        f"ImagingStudy/{study_id('baishi', one.StudyInstanceUID)}",
         f"Instance/{one.SOPInstanceUID}",
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import StorageError
 from engine.store import rejection_notes
+from engine.studies import study_id
 from pacs_gateway.location import Objects, open_object
 from pacs_gateway.rejections import noting
 from pacs_gateway.scp.reception import Announced, Arriving
@@ -36,8 +37,11 @@ async def test_an_odd_key_object_is_a_finding_and_the_note_behind_it_is_carried_
     await desk.store(note_file(tmp_path, "113037", ["1.2.3.1.1"], own="1.2.3.9.2"))
     await carried_out(desk, 2)
     assert {sop for _, sop in await desk.uids("1.2.3")} == {"1.2.3.1.2", "1.2.3.9.1"}
-    found = await desk.pool.fetch("select location from finding where code = 'note-unreadable'")
-    assert [row["location"] for row in found] == ["Instance/1.2.3.9.1"]
+    found = await desk.pool.fetch("select location, about from finding where code = 'note-unreadable'")
+    about = f"ImagingStudy/{study_id('baishi', '1.2.3')}"
+    assert [tuple(row) for row in found] == [("Instance/1.2.3.9.1", about)], "so it is listed on its study"
+    audited = await desk.pool.fetch("select subject from audit where action = 'reconcile-reject'")
+    assert [row["subject"] for row in audited] == [about]
 
 
 async def test_a_note_that_cannot_be_opened_waits_and_others_do_not(
