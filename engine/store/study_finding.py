@@ -15,9 +15,9 @@ from engine.store.imaging_query import ImagingQuery, Key, Level
 from engine.store.patterns import is_wild, literal_beginning, matches
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-_DECISIONS_LOOKED_AT = 2_000
+_DECISIONS_LOOKED_AT = 1_000
 """The newest ones: an archive that was taken out of service leaves many decisions, and a UID finds each of them."""
-_OBJECTS_LOOKED_AT = 100
+_OBJECTS_LOOKED_AT = 30
 """Of each: where two patients are in one study, both are found."""
 _WITHIN = 3
 """Letters by which a name is found from within; fewer would be in nearly every name."""
@@ -153,17 +153,18 @@ async def _as_they_were_sent(connection: Connection, number: str, name: str, fac
     """Of studies about which something was decided lately, by what their objects said themselves."""
     rows = await connection.fetch(
         """
-        select distinct told.last, told.facility, told.uid, sent.* from (
+        select told.facility, told.uid, sent.* from (
             select facility, uid, max(id) as last from (
                 select id, facility, unnest(studies) as uid from study_statement
                 where $1::text is null or facility = $1 order by id desc limit $2
             ) newest group by facility, uid
         ) told
         cross join lateral (
-            select coalesce(tags ->> 'patient_name', '') as name, coalesce(tags ->> 'patient_id', '') as patient_id,
-                   coalesce(tags ->> 'accession', '') as accession
-            from instance_as_sent a
-            where a.facility = told.facility and (a.study_uid = told.uid or a.served_study_uid = told.uid) limit $3
+            select distinct coalesce(tags ->> 'patient_name', '') as name,
+                   coalesce(tags ->> 'patient_id', '') as patient_id, coalesce(tags ->> 'accession', '') as accession
+            from (select tags from instance_as_sent a
+                  where a.facility = told.facility and (a.study_uid = told.uid or a.served_study_uid = told.uid)
+                  limit $3) some_of_it
         ) sent
         order by told.last desc, told.facility, told.uid
         """,

@@ -155,3 +155,6 @@ async def test_a_thousand_studies_are_paged_walked_with_the_keys_and_found_by_nu
     await page.get_by_role("searchbox").fill("nobody")
     await page.get_by_role("button", name="查找").click()
     await expect(page.get_by_text("没有符合条件的检查")).to_be_visible()
+    await page.evaluate("place => { location.hash = `#/studies/nowhere/${place}`; }", HOSTILE)
+    await expect(page.locator(".standing")).to_contain_text("没有这个检查")
+    assert await page.evaluate("window.broken") is None

@@ -9,6 +9,7 @@ import { tell, tellRefusal } from "./notices.js";
 import { dateTime, waited } from "./times.js";
 import { t } from "./words.js";
 
+const NO_STUDY = [404, 422]; // the address may hold anything
 const BY_NUMBER = new Intl.Collator("en", { numeric: true }); // image 9 before image 10
 const NAMED = 8; // missing instances that are shown before somebody asks for all of them
 
@@ -45,7 +46,7 @@ export function studyStanding({ changed, close }) {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (mine !== chosen) return;
-      if (error.status === 404) fill(element, h("p", { class: "empty", text: t("study.unknown") }), h("p", { class: "mono center", text: mine.uid }));
+      if (NO_STUDY.includes(error.status)) fill(element, h("p", { class: "empty", text: t("study.unknown") }), h("p", { class: "mono center", text: mine.uid }));
       else if (error.status !== 0) tellRefusal(error);
     }
   }
