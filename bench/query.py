@@ -272,7 +272,7 @@ async def _search(web: DicomWeb, parameters: dict[str, str], caller: Searcher) -
 
 async def _ask(find: Find, identifier: bytes) -> int:
     command = CommandSet.of(CommandField.C_FIND_RQ, has_data_set=True)
-    caller = Caller("BENCH", FACILITIES[0])
+    caller = Caller("BENCH", FACILITIES[0], "BENCH")
     operation = find.begin(Request(command, STUDY_ROOT.find, EXPLICIT_VR_LITTLE_ENDIAN, caller, "HUTONG", "BENCH@-"))
     operation.write([memoryview(identifier)])
     answers = Counting()

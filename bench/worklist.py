@@ -173,7 +173,7 @@ def _identifier() -> Dataset:
 
 async def _ask(service: WorklistFind, identifier: bytes) -> int:
     command = CommandSet.of(CommandField.C_FIND_RQ, has_data_set=True)
-    caller = Caller("BENCH", FACILITIES[0])
+    caller = Caller("BENCH", FACILITIES[0], "BENCH")
     request = Request(command, MODALITY_WORKLIST_FIND, EXPLICIT_VR_LITTLE_ENDIAN, caller, "HUTONG", "BENCH@-")
     operation = service.begin(request)
     operation.write([memoryview(identifier)])
