@@ -36,15 +36,21 @@ async def find(requestor: Requestor, sop_class: str, identifier: Dataset, limit:
     )
     asked = encoded(identifier, requestor.encoding_of(sop_class))
     found: list[Dataset] = []
+    unreadable: DeliveryError | None = None
     cancelled = False
     async for response in requestor.ask_for_many(sop_class, command, asked):
         if response.data_set and not cancelled:
-            found.append(_read(response.data_set, response.transfer_syntax))
+            try:
+                found.append(_read(response.data_set, response.transfer_syntax))
+            except DeliveryError as error:
+                unreadable = error  # raised after the last answer, so that more can be asked over the association
         if response.status in (status.SUCCESS, status.CANCELLED):
+            if unreadable is not None:
+                raise unreadable
             return found
         if response.status not in PENDING_STATUSES:
             raise refused("the query", response.status, response.command)
-        if len(found) >= limit and not cancelled:
+        if (len(found) >= limit or unreadable is not None) and not cancelled:
             cancelled = True
             await requestor.cancel(sop_class, number)
     return found

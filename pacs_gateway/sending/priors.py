@@ -40,6 +40,7 @@ MOST_DESCRIBED = 50
 REFUSALS = 8
 """Rounds in which a study did not come before it is given up; an archive that is away is asked for ever."""
 _NOT_FETCHED = "priors-not-fetched"
+_OF_ONE_QUESTION = frozenset({"query-refused", "unreadable"})
 _AWAY = frozenset({"unreachable", "rejected"})
 _OF_THE_ARCHIVE = _AWAY | {"no-answer", "destination-unknown", "sop-class-not-taken", "no-channel"}
 """Codes of errors that the next study would meet too."""
@@ -144,12 +145,21 @@ class PriorsErrand:
 
 
 async def _described(requestor: Requestor, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """What the series of the newest say: of a study itself many archives tell neither modality nor part of the body."""
+    """What the series of the newest say: of a study itself many archives tell neither modality nor part of the body.
+
+    A study of which an archive cannot say it is chosen, or not, by what is known of it.
+    """
     described_ones = []
     for candidate in newest_first(candidates)[:MOST_DESCRIBED]:
         question = below(candidate, "SERIES")
         question.Modality = question.BodyPartExamined = ""
-        described_ones.append(described(candidate, await find(requestor, STUDY_ROOT.find, question, MOST_INSTANCES)))
+        try:
+            series = await find(requestor, STUDY_ROOT.find, question, MOST_INSTANCES)
+        except DeliveryError as error:
+            if error.code not in _OF_ONE_QUESTION:
+                raise
+            series = []
+        described_ones.append(described(candidate, series))
     return described_ones
 
 
@@ -159,7 +169,7 @@ def _note(tally: _Tally, error: HutongError, study_uid: str = "") -> None:
     why = f"the earlier study {study_uid} did not come: {error.message}" if study_uid else error.message
     if not retried:
         tally.refused.append(why)
-    elif error.code == "query-refused" or (study_uid and error.code not in _AWAY):
+    elif error.code in _OF_ONE_QUESTION or (study_uid and error.code not in _AWAY):
         tally.failing.append(why)
     else:
         tally.away = DeliveryError(why, code=error.code)

@@ -18,10 +18,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes the
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from pacs_gateway.query.identifier import IDENTIFIER_LIMIT
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
 from tests.integration.gateway.archives import ARCHIVE
 
-PENDING = 0xFF00
+PENDING, CANNOT_UNDERSTAND = 0xFF00, 0xC000
 
 
 @dataclass
@@ -29,6 +30,8 @@ class OddArchive:
     """ours      the port on which it finds HUTONG
     answers   by Study Instance UID the status of every retrieval; else the objects are moved
     silent    studies of which it moves nothing, and says that all is well
+    unlisted  studies of which it cannot say what series they have
+    garbled   studies of whose series it says more than anybody reads
     moves     Study Instance UIDs of the retrievals that it was asked for
 
     counted_too_many  how many objects too many it says that each study has
@@ -40,6 +43,8 @@ class OddArchive:
     objects: list[Dataset]
     answers: dict[str, int] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
+    garbled: set[str] = field(default_factory=set)
     moves: list[str] = field(default_factory=list)
     counted_too_many: int = 0
     before_the_end: Callable[[], object] = bool
@@ -48,6 +53,9 @@ class OddArchive:
         asked = event.identifier
         key = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
         keyword = key[asked.QueryRetrieveLevel]
+        if asked.QueryRetrieveLevel != "STUDY" and asked.StudyInstanceUID in self.unlisted:
+            yield CANNOT_UNDERSTAND, Dataset()
+            return
         within = [one for one in self.objects if _is_below(one, asked, "StudyInstanceUID", "SeriesInstanceUID")]
         for uid in dict.fromkeys(one[keyword].value for one in within):
             members = [one for one in within if one[keyword].value == uid]
@@ -58,6 +66,8 @@ class OddArchive:
                     answer[wanted.keyword] = members[0][wanted.keyword]
             if "NumberOfStudyRelatedInstances" in asked:
                 answer.NumberOfStudyRelatedInstances = len(members) + self.counted_too_many
+            if asked.get("StudyInstanceUID") in self.garbled:
+                answer.ImageComments = "x" * IDENTIFIER_LIMIT
             yield PENDING, answer
 
     def move(self, event: Any) -> Iterator[Any]:

@@ -18,12 +18,12 @@ from pacs_gateway.gateway import Gateway
 from pacs_gateway.sending import fetching, priors
 from tests.integration.gateway.archives import ARCHIVE
 from tests.integration.gateway.conftest import Start, Write
-from tests.integration.gateway.odd_archives import OddArchive, odd_archive
+from tests.integration.gateway.odd_archives import CANNOT_UNDERSTAND, OddArchive, odd_archive
 from tests.integration.gateway.owing import delivery_reaches, endpoint, owe, sending
 from tests.integration.gateway.sending import SUCCESS, send_raw, stored, until
 from tests.integration.gateway.test_fetching_priors import ENTRIES, ORDERED, OWED, study
 
-UNABLE, CANNOT_UNDERSTAND, SUBOPERATIONS_FAILED = 0xA702, 0xC000, 0xB000
+UNABLE, SUBOPERATIONS_FAILED = 0xA702, 0xB000
 
 
 @pytest.fixture
@@ -82,6 +82,13 @@ async def test_a_study_that_never_comes_keeps_no_other_from_coming_and_is_named(
     assert set(findings := await asking.findings()) == {"delivery-refused"}
     assert "the earlier study 1.5.3 did not come" in findings["delivery-refused"]
     assert f"{status:04X}" in findings["delivery-refused"]
+
+
+@pytest.mark.parametrize("how", ["unlisted", "garbled"])
+async def test_a_study_that_cannot_be_described_comes_behind_those_of_the_same_kind(how: str, asking: Asking) -> None:
+    setattr(asking.archive, how, {"1.5.3"})
+    await asking.ends("delivered", most=2)
+    assert asking.archive.moves == ["1.5.2", "1.5.1"]
 
 
 async def test_what_is_said_to_be_sent_and_is_not_here_is_told(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
