@@ -42,7 +42,10 @@ async def keep_on(name: str, work: Work) -> None:
             await work()
             return
         except Exception as error:  # noqa: BLE001 - nobody else would hear of it, and what it does would stay undone
-            # Only places in our code: the text of an unexpected error may quote a patient.
-            places = "".join(format_tb(error.__traceback__))
-            _log.error("%s begins anew: %s\n%s", name, type(error).__name__, places)
+            _log.error("%s begins anew: %s", name, places_of(error))
         await asyncio.sleep(AGAIN_SECS)
+
+
+def places_of(error: BaseException) -> str:
+    """Where an error that nobody foresaw was raised, for a log: its own text may quote a patient."""
+    return f"{type(error).__name__}\n{''.join(format_tb(error.__traceback__))}"

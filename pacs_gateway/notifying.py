@@ -25,7 +25,7 @@ from engine.store.database import FAILED, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.notifications import Notification, Operation
 from engine.store.outbox import Due
-from pacs_gateway.background import Background
+from pacs_gateway.background import Background, places_of
 from pacs_gateway.heard import Answer
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.scp.normalized import DATA_SET_LIMIT
@@ -119,7 +119,7 @@ class Notifier:
         del self._serving[name]
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s: what it is owed waits: %s", name, type(error).__name__, exc_info=error)
+            _log.error("%s: what it is owed waits: %s", name, places_of(error))
 
     async def _serve(self, name: str) -> None:
         """As long as something is due."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.config import DicomChannel
 from engine.errors import ConfigurationError
+from pacs_gateway.background import places_of
 from pacs_gateway.scp.callers import Callers
 from pacs_gateway.scp.connection import Connection
 from pacs_gateway.scp.limits import Limits
@@ -130,7 +131,7 @@ class Acceptor:
         self._changed.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            _log.error("channel %s: a request failed: %s", self.channel, type(error).__name__, exc_info=error)
+            _log.error("channel %s: a request failed: %s", self.channel, places_of(error))
             connection.failed(error)
 
     def _sweep(self) -> None:
