@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
+
+from engine.errors import StorageError
 from engine.store import imaging_outbox
 from engine.store.imaging_outbox import StudyOwed
+from pacs_gateway.rejections import noting
 from pacs_gateway.rejections.note import KEY_OBJECT_SELECTION, note_in
+from pacs_gateway.scp.reception import Announced
 from tests.integration.engine.messages import order
 from tests.integration.gateway.sending import until
 from tests.integration.reconcile.conftest import Desk, Write
 from tests.integration.reconcile.test_contents import arrived_twice
 from tests.integration.reconcile.test_rejection_notes import carried_out, note_file, read_object, taken
+
+
+@pytest.fixture(autouse=True)
+def again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noting, "RETRY_SECS", 0.05)
 
 
 async def told(desk: Desk, *states: str) -> None:
@@ -78,6 +89,27 @@ async def test_whoever_took_the_note_of_a_modality_gets_what_it_rejected_under_a
     assert "1.2.3.1.1" not in {sop for _, sop in await desk.uids("1.2.3")}
     named, rest = await offered(desk)
     assert (named, len(rest)) == (set(), 1)
+
+
+async def test_a_decision_of_which_others_are_still_to_be_told_is_taken_back_after_that(
+    desk: Desk, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.order(order(accession="ACC1"))
+    await desk.store(radiograph("1.2.3.1.1", AccessionNumber="ACC7"))
+    await taken(desk, "1.2.3")
+    with monkeypatch.context() as full:
+
+        def refuse(announced: Announced) -> NoReturn:
+            raise StorageError("no room")
+
+        full.setattr(desk.gateway._keeping.reception, "begin", refuse)
+        number = await desk.decide("1.2.3", "assign", accession="ACC1")
+        await taken(desk, "1.2.3")  # the corrected one, before anybody was told of the other
+        refused = await desk.undo(number)
+        assert (refused.status_code, refused.json()["code"]) == (409, "note-owed")
+    await told(desk, "made")
+    assert (await desk.undo(number)).status_code == 200
+    await told(desk, "undo-made")
 
 
 async def test_what_nobody_had_comes_back_as_it_was(desk: Desk, radiograph: Write) -> None:
