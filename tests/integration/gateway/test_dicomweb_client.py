@@ -17,6 +17,7 @@ from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from pydicom.uid import UID
 
 from engine import clock, config
 from engine.api.app import create_app
@@ -40,13 +41,15 @@ async def hub(pool: asyncpg.Pool, intake: RecordingIntake, objects: Path, free_p
     user = community.users["wang"].model_copy(update={"name": "dr-baishi", "roles": (config.Role.SENDER,)})
     community = community.model_copy(update={"users": {**community.users, "dr-baishi": user}})
     services = Services(pool=pool, config=community, clock=clock.now, mapping_set=cast(Any, None))
-    app = create_app(services, mounted=DicomWeb(pool, objects, posted).mounts())
+    imaging = DicomWeb(pool, objects, posted)
+    app = create_app(services, mounted=imaging.mounts())
     server = Server(app, address="127.0.0.1", port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     await until(lambda: listens(free_port))  # granian says nothing when it does
     yield f"http://127.0.0.1:{free_port}/dicomweb"
     server.stop()  # type: ignore[no-untyped-call]  # granian's own
     await asyncio.gather(serving, return_exceptions=True)
+    await imaging.close()
     await posted.close()
 
 
@@ -94,10 +97,26 @@ def _in_every_form(client: DICOMwebClient, sent: pydicom.Dataset, uids: tuple[st
     of_one = client.retrieve_instance_metadata(*uids)
     assert of_study["00080018"] == of_series["00080018"] == of_one["00080018"]
     # It says Host without the port that it has called, so the port is not in the address either.
-    _, _, path = of_one["7FE00010"]["BulkDataURI"].partition("/dicomweb")
-    pixels = client.retrieve_bulkdata(f"{client.base_url}{path}")
+    pixels = client.retrieve_bulkdata(of_one["7FE00010"]["BulkDataURI"])
     frames = client.retrieve_instance_frames(*uids, frame_numbers=[1])
     assert frames[0] == pixels[0][: len(frames[0])]
+
+
+async def test_a_study_comes_decoded_to_who_names_explicit_little_endian(client: DICOMwebClient) -> None:
+    sent = [pydicom.dcmread(real(name)) for name in ("MR_small", "MR_small_jpeg_ls_lossless")]
+    for number, one in enumerate(sent, 1):
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID = "1.2.7", "1.2.7.1", f"1.2.7.1.{number}"
+        one.InstanceNumber, one.file_meta.MediaStorageSOPInstanceUID = number, UID(one.SOPInstanceUID)
+    await asyncio.to_thread(client.store_instances, sent)
+    explicit = "1.2.840.10008.1.2.1"
+    fetched = await asyncio.to_thread(client.retrieve_study, "1.2.7", media_types=(("application/dicom", explicit),))
+    assert [one.PixelData for one in fetched] == [one.pixel_array.tobytes() for one in sent]
+    for one in sent:
+        uids = (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID)
+        (frame,) = await asyncio.to_thread(
+            client.retrieve_instance_frames, *uids, [1], media_types=(("application/octet-stream", explicit),)
+        )
+        assert frame == one.pixel_array.tobytes()
 
 
 async def test_a_search_without_matches_is_an_empty_list(client: DICOMwebClient) -> None:
