@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
 
 from pydicom.dataset import Dataset
 
 from engine.config import DicomChannel
-from engine.errors import DeliveryError
+from engine.errors import DeliveryError, ParseError
 from engine.store.announcements import MOST_SAID, Announced
 from pacs_gateway.query.identifier import decoded, encoded
 from pacs_gateway.query.models import STUDY_ROOT
@@ -21,6 +22,7 @@ from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 _PENDING = frozenset({PENDING, 0xFF01})
 _MEDIUM = 0x0000
 _REFUSED = "query-refused"
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
 class QueryableSender:
@@ -114,8 +116,10 @@ class _Questions:
 
 
 def _of_series(series: Dataset, study_uid: str) -> Announced:
-    number = _number(series, "NumberOfSeriesRelatedInstances")
-    return Announced(series_uid=text_of(series, "SeriesInstanceUID"), study_uid=study_uid, count=number)
+    uid = text_of(series, "SeriesInstanceUID")
+    if not _UID.fullmatch(uid):
+        raise ParseError("an answer names a series by what is no UID", code="query-malformed")
+    return Announced(series_uid=uid, study_uid=study_uid, count=_number(series, "NumberOfSeriesRelatedInstances"))
 
 
 def _number(data_set: Dataset, keyword: str) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from traceback import format_tb
 from typing import Protocol
 
 import asyncpg
@@ -132,6 +133,11 @@ class Watcher:
                 said = await sender.holds(uid)
         except HutongError as error:
             _log.warning("channel %s: %s does not say what it has of a study: %s", self._channel, title, error.message)
+            said = None
+        except Exception as error:  # noqa: BLE001 - whatever a sender answers, its study is judged
+            # Only places in our code: the text of an unexpected error may quote a patient.
+            places = "".join(format_tb(error.__traceback__))
+            _log.error("channel %s: asking %s broke: %s\n%s", self._channel, title, type(error).__name__, places)
             said = None
         try:
             async with self._pool.acquire() as connection:
