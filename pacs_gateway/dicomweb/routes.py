@@ -39,6 +39,7 @@ _Transaction = Callable[[Place, Request], Awaitable[Response]]
 _READ = ("GET", "HEAD")
 MOUNTED = (PREFIX, f"{PREFIX}/", f"{PREFIX}/studies", f"{PREFIX}/series", f"{PREFIX}/instances")
 """Workitems are the reading room's."""
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 class DicomWeb:
@@ -154,4 +155,15 @@ def base_of(request: Request) -> str:
     host = next((value for name, value in scope["headers"] if name == b"host"), None)
     if host is None:
         return f"{str(request.base_url).rstrip('/')}{PREFIX}"
-    return f"{scope['scheme']}://{host.decode('latin-1')}{PREFIX}"
+    return f"{scope['scheme']}://{_with_port(host.decode('latin-1'), scope)}{PREFIX}"
+
+
+def _with_port(host: str, scope: Scope) -> str:
+    """dicomweb-client leaves the port out of `Host`: who names the very address of this connection means its port.
+
+    Behind a proxy that passes `Host` on the two differ, and what it says stands.
+    """
+    address, port = scope.get("server") or ("", None)
+    loopback = address in ("127.0.0.1", "::1")
+    own = {f"[{address}]" if ":" in address else address, *(("localhost",) if loopback else ())}
+    return f"{host}:{port}" if host in own and port not in (None, _USUAL_PORTS[scope["scheme"]]) else host

@@ -96,7 +96,6 @@ def _in_every_form(client: DICOMwebClient, sent: pydicom.Dataset, uids: tuple[st
     (of_series,) = client.retrieve_series_metadata(study, series)
     of_one = client.retrieve_instance_metadata(*uids)
     assert of_study["00080018"] == of_series["00080018"] == of_one["00080018"]
-    # It says Host without the port that it has called, so the port is not in the address either.
     pixels = client.retrieve_bulkdata(of_one["7FE00010"]["BulkDataURI"])
     frames = client.retrieve_instance_frames(*uids, frame_numbers=[1])
     assert frames[0] == pixels[0][: len(frames[0])]
