@@ -242,7 +242,7 @@ async def ask_sender(uid: Uid, body: Asking, hub: Hub, caller: Operator) -> Stud
 def _can_be_asked(hub: Services, one: Listed) -> bool:
     title = one.peer.partition("@")[0]
     return one.last_stored_at is not None and any(
-        entry.queryable and entry.ae_title == title
+        entry.queryable and (entry.ae_title, entry.facility) == (title, one.state.facility)
         for channel in hub.config.dicom_channels
         if channel.name == one.channel
         for entry in channel.ae_entries

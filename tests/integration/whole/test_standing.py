@@ -148,32 +148,42 @@ async def test_what_is_no_study_is_refused(console: httpx.AsyncClient, short: Sc
         assert (await console.get("/api/studies", params=query)).status_code == status, query
 
 
-async def test_a_sender_is_asked_again_what_it_has(
-    short: Scene, pool: asyncpg.Pool, console: httpx.AsyncClient
-) -> None:
-    refused = await console.post(f"/api/studies/{STUDY}/ask", json={})
-    assert (refused.status_code, refused.json()["code"]) == (409, "not-askable"), "no entry of CT is queryable"
-    asking = short.watcher(asks=True)
-    short.sender.answer = named(1, 2, 3)
-    await pool.execute("update study_state set asked_at = $1", short.now)
+async def admin_of(pool: asyncpg.Pool, scene: Scene, facility: str) -> httpx.AsyncClient:
+    """Where the CT of this facility can be asked."""
     community = config.load(EXAMPLE)
     (channel,) = community.dicom_channels
     entry = channel.ae_entries[0].model_copy(
-        update={"ae_title": "CT", "queryable": True, "address": "127.0.0.1", "port": 104}
+        update={"ae_title": "CT", "facility": facility, "queryable": True, "address": "127.0.0.1", "port": 104}
     )
-    askable = community.model_copy(
-        update={"channels": {channel.name: channel.model_copy(update={"ae_entries": [entry]})}}
+    channels = {channel.name: channel.model_copy(update={"ae_entries": [entry]})}
+    services = Services(
+        pool, community.model_copy(update={"channels": channels}), lambda: scene.now, MappingSet.load(EXAMPLE, [])
     )
-    services = Services(pool, askable, clock=lambda: short.now, mapping_set=MappingSet.load(EXAMPLE, []))
     async with pool.acquire() as connection:
         token = await access.issue(connection, "admin", START)
-    async with httpx.AsyncClient(
+    return httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(services)),
         base_url="http://hub",
         headers={"Authorization": f"Bearer {token}"},
-    ) as admin:
+    )
+
+
+async def test_a_sender_is_asked_again_what_it_has(short: Scene, pool: asyncpg.Pool) -> None:
+    asking = short.watcher(asks=True)
+    short.sender.answer = named(1, 2, 3)
+    await pool.execute("update study_state set asked_at = $1", short.now)
+    async with await admin_of(pool, short, "baishi") as admin:
         assert (await admin.get(AT)).json()["asks"] is True
         assert (await admin.post(f"/api/studies/{STUDY}/ask", json={})).status_code == 200
     await asking.look()
     await asking.settled()
     assert short.sender.times == 1
+
+
+async def test_the_sender_of_another_facility_under_the_same_title_is_not_asked(
+    short: Scene, pool: asyncpg.Pool
+) -> None:
+    async with await admin_of(pool, short, "qingxi") as admin:
+        assert (await admin.get(AT)).json()["asks"] is False
+        refused = await admin.post(f"/api/studies/{STUDY}/ask", json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-askable")
