@@ -38,8 +38,8 @@ CLAIM_SECS = 180.0
 IDLE_SECS = 5.0
 """What another process adds is seen after so long at the latest."""
 REFUSALS = 8
-"""Failing answers to one message before it is given up, so that what stands behind it has its turn; a peer that is
-away is tried for ever."""
+"""Failing answers to one message, or associations without its class, before it is given up, so that what stands behind
+it has its turn; a peer that is away is tried for ever."""
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,10 @@ class Notifier:
         try:
             answer = await tell(destination, notifications.read(due.payload))
         except DeliveryError as error:
-            await self._postpone(due, destination, error.code, error.message)
+            if error.code == "sop-class-not-taken":
+                await self._not_taken(due, destination, error.code, error.message)
+            else:
+                await self._postpone(due, destination, error.code, error.message)
         except ParseError as error:
             await self._refuse(due, error.code, error.message)
         else:
@@ -152,13 +155,17 @@ class Notifier:
         if answer.accepted:
             async with self._pool.acquire() as connection, connection.transaction():
                 await outbox.delivered(connection, due, answer.receipt, self._clock())
-            return
+        else:
+            await self._not_taken(due, destination, answer.code, answer.words)
+
+    async def _not_taken(self, due: Due, destination: Destination, code: str, detail: str) -> None:
+        """The peer is there and says no, to the message or to its whole class: again, as often as REFUSALS says."""
         async with self._pool.acquire() as connection:
             refusals = await notifications.refusals(connection, due.id)
         if refusals + 1 < REFUSALS:
-            await self._postpone(due, destination, answer.code, answer.words)
+            await self._postpone(due, destination, code, detail)
         else:
-            await self._refuse(due, answer.code, answer.words)
+            await self._refuse(due, code, detail)
 
     async def _postpone(self, due: Due, destination: Destination, code: str, detail: str) -> None:
         if due.attempts == 0:

@@ -119,11 +119,11 @@ async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[s
 
 
 async def refusals(connection: Connection, delivery: UUID) -> int:
-    """How often a message was answered with a failure; what was given up and is owed again begins anew."""
+    """How often it was answered with a failure, or the service was not provided; what is owed again begins anew."""
     count: int = await connection.fetchval(
         """
         select count(*) from delivery_attempt
-        where delivery = $1 and outcome like 'status-%' and at > coalesce(
+        where delivery = $1 and (outcome like 'status-%' or outcome = 'sop-class-not-taken') and at > coalesce(
             (select max(at) from audit where subject = $2 and action = 'retry-delivery'), '-infinity')
         """,
         delivery,

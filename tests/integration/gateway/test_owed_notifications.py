@@ -119,18 +119,20 @@ async def test_what_is_given_up_is_not_sent_and_what_waits_behind_it_is(
     assert [uid for _, uid, _ in ris.heard] == ["1.2.3.6"]
 
 
-async def test_a_system_that_does_not_provide_the_class_is_named_and_tried_again(
-    start: Start, pool: asyncpg.Pool, ris: Listener
+async def test_a_system_that_does_not_provide_the_class_is_named_and_gets_what_stands_behind_it(
+    start: Start, pool: asyncpg.Pool, ris: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(notifying, "REFUSALS", 3)
     with ris.listening("1.2.840.10008.1.1"):
         gateway = await start(endpoints={"ris": ris.endpoint()})
         await asyncio.to_thread(create, gateway.port, begun())
-
-        async def tried() -> bool:
-            return (await lines(pool))[0].last_error == "sop-class-not-taken"
-
-        await until(tried)
-    assert (await lines(pool))[0].state == "owed"
+        await in_state(pool, "refused")
+    (line,) = await lines(pool)
+    assert [attempt.outcome for attempt in line.latest_attempts] == ["sop-class-not-taken"] * 3
+    assert await pool.fetchval("select about from finding where code = 'delivery-refused'") == f"Delivery/{line.id}"
+    with ris.listening():
+        await asyncio.to_thread(create, gateway.port, begun(), "1.2.3.6")
+        await in_state(pool, "refused", "delivered")
 
 
 async def test_a_payload_that_is_no_notification_holds_up_nobody(
