@@ -52,7 +52,7 @@ async def test_a_note_that_cannot_be_opened_waits_and_others_do_not(
 
     def refusing(objects: Objects, location: str) -> BinaryIO:
         file = open_object(objects, location)
-        if any(uid.encode() in file.read() for uid in closed):
+        if any(uid.encode() in file.read() for uid in tuple(closed)):
             file.close()
             raise OSError(5, "Input/output error")
         file.seek(0)
