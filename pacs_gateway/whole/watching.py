@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from traceback import format_tb
 from typing import Protocol
 
 import asyncpg
@@ -18,7 +17,7 @@ from engine.store import announcements, wholeness
 from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.wholeness import Facts
-from pacs_gateway.background import Background
+from pacs_gateway.background import Background, places_of
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.whole.judging import Patience, asks, is_to_be_asked, judge
 
@@ -135,9 +134,7 @@ class Watcher:
             _log.warning("channel %s: %s does not say what it has of a study: %s", self._channel, title, error.message)
             said = None
         except Exception as error:  # noqa: BLE001 - whatever a sender answers, its study is judged
-            # Only places in our code: the text of an unexpected error may quote a patient.
-            places = "".join(format_tb(error.__traceback__))
-            _log.error("channel %s: asking %s broke: %s\n%s", self._channel, title, type(error).__name__, places)
+            _log.error("channel %s: asking %s broke: %s", self._channel, title, places_of(error))
             said = None
         try:
             async with self._pool.acquire() as connection:
