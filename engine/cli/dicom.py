@@ -9,12 +9,13 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from engine import config
 from engine.cli.acting import AsJson, console
@@ -96,12 +97,17 @@ def find(
     if not found:
         console.print(escape(_said("nothing", name=endpoint)))
         return
-    table = Table(*question.columns, box=None, header_style="dim")
-    for row in found[:limit]:
-        table.add_row(*(escape(row.get(column, "")) for column in question.columns))
-    console.print(table)
+    console.print(listed(question.columns, found[:limit]))
     if len(found) > limit:
         console.print(escape(_said("more")))
+
+
+def listed(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> Table:
+    """What was found. Folded where the terminal is narrow, not cut off: a Study Instance UID is what `get` asks for."""
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, header_style="dim")
+    for row in rows:
+        table.add_row(*(escape(row.get(column, "")) for column in columns))
+    return table
 
 
 @dicom.command()
