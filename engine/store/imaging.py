@@ -9,9 +9,10 @@ from enum import StrEnum
 
 from engine.store import imaging_index, restating
 from engine.store.database import Connection
+from engine.store.imaging_names import name_matches
 from engine.store.instances import INSTANCE_COLUMNS, insert
 from engine.store.instances import Instance as Instance
-from engine.store.patterns import like
+from engine.store.patterns import like, literal_beginning
 from engine.store.worklist import Step
 
 
@@ -68,6 +69,8 @@ class StepQuery:
 
 _INSTANCE_COLUMNS = ", ".join(INSTANCE_COLUMNS)
 _STEP_COLUMNS = ", ".join(field.name for field in fields(Step))
+_ALIKE_LIMIT = 2000
+"""Steps whose names are compared one by one."""
 
 
 async def record(connection: Connection, channel: str, instances: Sequence[Instance]) -> list[Standing]:
@@ -255,6 +258,24 @@ async def scheduled_steps(
     A step that names no station is for any station; one that names another than calling_ae is shown only to a query
     that asks for it.
     """
+    found = await _steps(connection, facility, calling_ae, query, query.patient_name, limit)
+    beginning = literal_beginning(query.patient_name)[:1]
+    if found or not beginning:
+        return found
+    # Nobody is written so. Pinyin without a gap, initials, and characters of which nothing says which are the surname:
+    # those are compared as in the archive, with everybody whose name begins alike.
+    alike = await _steps(connection, facility, calling_ae, query, f"{beginning}*", _ALIKE_LIMIT)
+    return [step for step in alike if name_matches(query.patient_name, _name_of(step))][:limit]
+
+
+def _name_of(step: Step) -> str:
+    return f"{step.patient_name_latin}={step.patient_name}"
+
+
+async def _steps(
+    connection: Connection, facility: str, calling_ae: str, query: StepQuery, patient_name: str, limit: int
+) -> list[Step]:
+    """Those that match, by this pattern for the name as it is written."""
     rows = await connection.fetch(
         f"""
         select {_STEP_COLUMNS} from worklist
@@ -272,7 +293,7 @@ async def scheduled_steps(
         """,
         facility,
         like(query.station_ae) if query.station_ae else like(calling_ae),
-        like(query.patient_name),
+        like(patient_name),
         like(query.patient_id),
         [like(number) for number in query.numbers],
         like(query.modality),
