@@ -24,6 +24,7 @@ from engine.config import AeEntry, DicomChannel, DicomEndpoint
 from engine.ports import Accepted
 from pacs_gateway import indexing, shelving
 from pacs_gateway.gateway import Gateway
+from pacs_gateway.keeping import Keeping
 from pacs_gateway.sending import courier, couriers
 from tests.integration.gateway.sending import PATIENCE_SECS
 
@@ -75,6 +76,7 @@ class Said:
 
 
 Run = Callable[..., Awaitable[Said]]
+Open = Callable[[], Awaitable[Keeping]]
 Start = Callable[..., Awaitable[Gateway]]
 Write = Callable[..., Path]
 
@@ -210,3 +212,17 @@ def radiograph(tmp_path: Path) -> Write:
         return file
 
     return write
+
+
+@pytest.fixture
+async def open_keeping(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[Open]:
+    """Begins the keeping of one channel, as often as it is called; each is closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def opened() -> Keeping:
+            keeping = Keeping("imaging", pool, objects, clock.now, os.urandom, lambda: None)
+            stack.push_async_callback(keeping.close)
+            await keeping.start()
+            return keeping
+
+        yield opened

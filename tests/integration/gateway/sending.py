@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -149,3 +150,22 @@ async def keep(keeping: Keeping, file: Path, piece_bytes: int = 100) -> None:
         arriving.abandon()
         raise
     await arriving.finish()
+
+
+async def shelved(pool: asyncpg.Pool, objects: Path, count: int) -> None:
+    """Waits until so many objects are in the store, and nothing is left in the spool."""
+
+    async def so_many() -> bool:
+        rows = await indexed(pool)
+        there = sorted((objects / "store").rglob("*.dcm"))
+        return len(rows) == len(there) == count and spooled(objects) == []
+
+    await until(so_many)
+
+
+async def holds(pool: asyncpg.Pool, objects: Path, file: Path) -> bool:
+    row = (await indexed(pool))[announced(file).sop_instance_uid]
+    with open_object(Objects(objects), row["location"]) as opened:
+        content = opened.read()
+    data = data_set_of(file)
+    return content.endswith(data) and row["sha256"] == sha256(data).digest() and row["bytes"] == len(data)

@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from engine import clock
 from engine.errors import StorageError
 from pacs_gateway import indexing
-from pacs_gateway.keeping import Keeping
 from pacs_gateway.segments.record import Head
 from pacs_gateway.segments.segment import Segment
-from tests.integration.gateway.conftest import Write
+from tests.integration.gateway.conftest import Open, Write
 from tests.integration.gateway.sending import indexed, keep, until
 
-Open = Callable[[], Awaitable[Keeping]]
 Left = tuple[Path, list[Head]]
 
 
 @pytest.fixture
-async def start(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[Open]:
-    async with AsyncExitStack() as stack:
-
-        async def start() -> Keeping:
-            keeping = Keeping("imaging", pool, objects, clock.now, os.urandom, lambda: None)
-            stack.push_async_callback(keeping.close)
-            await keeping.start()
-            return keeping
-
-        yield start
-
-
-@pytest.fixture
 async def left(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
 ) -> Left:
     """The segment of three objects that were answered and have no row yet, and whose process has ended."""
     with monkeypatch.context() as patched:
         patched.setattr(indexing, "CLOSE_SECS", 0.0)
-        keeping = await start()
+        keeping = await open_keeping()
         await pool.execute("alter table instance rename to instance_elsewhere")
         for _ in range(3):
             await keep(keeping, radiograph())
@@ -72,14 +54,14 @@ async def moved(objects: Path, count: int) -> None:
 
 
 async def test_of_three_objects_whose_first_head_is_spoilt_the_others_are_indexed_and_their_segment_is_kept(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, left: Left
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, left: Left
 ) -> None:
     path, heads = left
     with path.open("r+b") as file:
         file.seek(heads[0].place)
         file.write(b"rotten!!")
     before = path.read_bytes()
-    keeping = await start()
+    keeping = await open_keeping()
     assert set(await indexed(pool)) == {heads[1].sop_uid, heads[2].sop_uid}
     await moved(objects, 2)
     damaged = path.with_name(path.name.replace(".segment", ".damaged.segment"))
@@ -90,7 +72,7 @@ async def test_of_three_objects_whose_first_head_is_spoilt_the_others_are_indexe
         await keep(keeping, radiograph())
     await moved(objects, 5)
     await keeping.close()
-    await start()
+    await open_keeping()
     assert await open_findings(pool) == told
     after = damaged.read_bytes()
     assert all(after[at : at + 64] == before[at : at + 64] for at in (0, *(head.place for head in heads)))
@@ -101,21 +83,21 @@ async def test_of_three_objects_whose_first_head_is_spoilt_the_others_are_indexe
 
 
 async def test_a_damage_that_a_person_has_settled_is_not_told_again(
-    start: Open, pool: asyncpg.Pool, objects: Path, left: Left
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, left: Left
 ) -> None:
     path, heads = left
     with path.open("r+b") as file:
         file.seek(heads[2].place)
         file.write(b"rotten!!")
-    await (await start()).close()
+    await (await open_keeping()).close()
     await pool.execute("update finding set settled_at = now(), settled_by = 'somebody'")
-    await start()
+    await open_keeping()
     assert await open_findings(pool) == []
     assert list(objects.glob("spool/*/*/*.damaged.segment")) != []
 
 
 async def test_an_object_that_the_disk_does_not_give_back_is_told_and_the_others_are_indexed(
-    start: Open, pool: asyncpg.Pool, left: Left, monkeypatch: pytest.MonkeyPatch
+    open_keeping: Open, pool: asyncpg.Pool, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, heads = left
     read = Segment.read
@@ -126,14 +108,14 @@ async def test_an_object_that_the_disk_does_not_give_back_is_told_and_the_others
         return read(self, buffer, at)
 
     monkeypatch.setattr(Segment, "read", unreadable)
-    await start()
+    await open_keeping()
     assert set(await indexed(pool)) == {heads[0].sop_uid, heads[2].sop_uid}
     assert await open_findings(pool) == [("object-damaged", "error", f"Instance/{heads[1].sop_uid}", "imaging")]
 
 
 @pytest.mark.parametrize("spoilt", ["sha256", "name"])
 async def test_a_head_that_can_be_read_once_only_is_no_reason_not_to_listen(
-    start: Open, pool: asyncpg.Pool, left: Left, monkeypatch: pytest.MonkeyPatch, spoilt: str
+    open_keeping: Open, pool: asyncpg.Pool, left: Left, monkeypatch: pytest.MonkeyPatch, spoilt: str
 ) -> None:
     error: Exception = OSError(errno.EIO, os.strerror(errno.EIO))
     if spoilt == "name":
@@ -143,6 +125,6 @@ async def test_a_head_that_can_be_read_once_only_is_no_reason_not_to_listen(
         raise error
 
     monkeypatch.setattr(Segment, spoilt, fails)
-    await start()
+    await open_keeping()
     assert len(await indexed(pool)) == 3
     assert await open_findings(pool) == []

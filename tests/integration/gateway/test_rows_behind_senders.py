@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-from engine import clock
 from engine.store import imaging
 from engine.store.imaging import Instance
 from pacs_gateway import indexing
 from pacs_gateway.keeping import Keeping
-from tests.integration.gateway.conftest import Write
+from tests.integration.gateway.conftest import Open, Write
 from tests.integration.gateway.sending import indexed, keep, until
 
 NEVER_SECS = 3600
@@ -27,43 +24,27 @@ def no_pause_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def keeping(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[Keeping]:
-    keeping = Keeping("imaging", pool, objects, clock.now, os.urandom, lambda: None)
-    await keeping.start()
+async def keeping(open_keeping: Open) -> AsyncIterator[Keeping]:
+    keeping = await open_keeping()
     yield keeping
     await keeping.settled()
-    await keeping.close()
 
 
-async def rows(pool: asyncpg.Pool, count: int) -> None:
-    async def so_many() -> bool:
-        return len(await indexed(pool)) == count
-
-    await until(so_many)
-
-
-async def test_a_pause_of_the_senders_is_enough(
-    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("LULL_SECS", 0.05), ("SENDERS_FIRST_SECS", 0.05), ("SENDERS_FIRST_BYTES", 1)],
+    ids=["until they pause", "for some time", "for some bytes"],
+)
+async def test_senders_go_first(
+    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
-    monkeypatch.setattr(indexing, "LULL_SECS", 0.05)
+    monkeypatch.setattr(indexing, limit, value)
     await keep(keeping, radiograph())
-    await rows(pool, 1)
 
+    async def has_its_row() -> bool:
+        return len(await indexed(pool)) == 1
 
-async def test_senders_without_a_pause_go_first_for_some_time_only(
-    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexing, "SENDERS_FIRST_SECS", 0.05)
-    await keep(keeping, radiograph())
-    await rows(pool, 1)
-
-
-async def test_senders_without_a_pause_go_first_for_some_bytes_only(
-    keeping: Keeping, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexing, "SENDERS_FIRST_BYTES", 1)
-    await keep(keeping, radiograph())
-    await rows(pool, 1)
+    await until(has_its_row)
 
 
 async def test_who_asks_waits_for_no_pause_and_the_rows_come_in_few_commits(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -16,23 +14,8 @@ from engine.store import imaging
 from pacs_gateway import background, indexing
 from pacs_gateway.identify import Identity, identity_of, uids_of
 from pacs_gateway.keeping import Keeping
-from tests.integration.gateway.conftest import Write
+from tests.integration.gateway.conftest import Open, Write
 from tests.integration.gateway.sending import announced, data_set_of, indexed, keep, spooled, until
-
-Open = Callable[[], Awaitable[Keeping]]
-
-
-@pytest.fixture
-async def start(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[Open]:
-    async with AsyncExitStack() as stack:
-
-        async def start() -> Keeping:
-            keeping = Keeping("imaging", pool, objects, clock.now, os.urandom, lambda: None)
-            stack.push_async_callback(keeping.close)
-            await keeping.start()
-            return keeping
-
-        yield start
 
 
 @pytest.fixture(autouse=True)
@@ -70,23 +53,23 @@ async def told_of(pool: asyncpg.Pool, files: list[Path]) -> None:
 
 @pytest.mark.parametrize("condition", ["data_exception", "program_limit_exceeded", "check_violation"])
 async def test_it_holds_up_no_other_and_is_told_and_tried_again_at_the_next_start(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, condition: str
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, condition: str
 ) -> None:
     await refuse(pool, condition)
-    keeping = await start()
+    keeping = await open_keeping()
     files = [radiograph(Modality="XX" if number == 2 else "CR") for number in range(5)]
     await asyncio.gather(*(keep(keeping, file) for file in files))
     await told_of(pool, [files[2]])
     assert set(await indexed(pool)) == {uid(file) for number, file in enumerate(files) if number != 2}
     await keeping.close()
 
-    keeping = await start()
+    keeping = await open_keeping()
     await told_of(pool, [files[2]])
     assert uid(files[2]) in spooled(objects)
     await keeping.close()
 
     await pool.execute("drop trigger refuse on instance")
-    await start()
+    await open_keeping()
     assert len(await indexed(pool)) == 5
     await told_of(pool, [])
 
@@ -97,12 +80,12 @@ async def test_it_holds_up_no_other_and_is_told_and_tried_again_at_the_next_star
 
 
 async def test_a_label_with_a_nul_within_it_is_indexed(
-    start: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write
 ) -> None:
     file = radiograph(SpecificCharacterSet=["ISO_IR 100", "ISO 2022 IR 58"])
     sent, label = data_set_of(file), b"ISO_IR 100\\ISO 2022 IR 58 "
     assert sent.count(label) == 1
-    keeping = await start()
+    keeping = await open_keeping()
     arriving = keeping.reception.begin(announced(file))
     arriving.write([memoryview(sent.replace(label, b"ISO_IR 100\\\0\\SO 2022 IR 58"))])
     await arriving.finish()
@@ -112,7 +95,7 @@ async def test_a_label_with_a_nul_within_it_is_indexed(
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["at once", "at the next start"])
 async def test_what_nobody_foresaw_holds_up_no_other(
-    start: Open,
+    open_keeping: Open,
     pool: asyncpg.Pool,
     radiograph: Write,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,7 +115,7 @@ async def test_what_nobody_foresaw_holds_up_no_other(
             raise KeyError
         await record(connection, channel, batch)
 
-    keeping = await start()
+    keeping = await open_keeping()
     if restarted:
         monkeypatch.setattr(indexing, "CLOSE_SECS", 0.0)
         await pool.execute("alter table instance rename to instance_elsewhere")
@@ -146,7 +129,7 @@ async def test_what_nobody_foresaw_holds_up_no_other(
         await pool.execute("alter table instance_elsewhere rename to instance")
         monkeypatch.setattr("pacs_gateway.rows.identity_of", made)
         monkeypatch.setattr(imaging, "record", written)
-        keeping = await start()
+        keeping = await open_keeping()
     await told_of(pool, [files[1], files[3]])
     assert set(await indexed(pool)) == {uid(files[number]) for number in (0, 2, 4, 5)}
 
@@ -177,7 +160,7 @@ async def _so_many(pool: asyncpg.Pool, count: int) -> bool:
 
 
 async def test_what_another_process_wrote_at_the_same_moment_is_no_trouble(
-    start: Open, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+    open_keeping: Open, pool: asyncpg.Pool, radiograph: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, tries = imaging.record, 0
 
@@ -189,15 +172,17 @@ async def test_what_another_process_wrote_at_the_same_moment_is_no_trouble(
         await record(connection, channel, batch)
 
     monkeypatch.setattr(imaging, "record", once_too_late)
-    keeping = await start()
+    keeping = await open_keeping()
     await keep(keeping, radiograph())
     assert await keeping.settled()
     assert len(await indexed(pool)) == 1
     await told_of(pool, [])
 
 
-async def test_who_waits_is_told_whether_the_rows_are_there(start: Open, pool: asyncpg.Pool, radiograph: Write) -> None:
-    keeping = await start()
+async def test_who_waits_is_told_whether_the_rows_are_there(
+    open_keeping: Open, pool: asyncpg.Pool, radiograph: Write
+) -> None:
+    keeping = await open_keeping()
     assert await keeping.settled()
     await pool.execute("alter table instance rename to instance_elsewhere")
     await keep(keeping, radiograph())
