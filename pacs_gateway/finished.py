@@ -16,8 +16,6 @@ from engine.store.statements import as_sent
 from pacs_gateway import part10
 from pacs_gateway.rows import Indexed
 
-_BEGINNING_BYTES = 256
-"""As much of a file as tells where its data set begins."""
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -37,7 +35,7 @@ def holds(sha256: bytes) -> Callable[[BinaryIO], bool]:
 
 def _holds(sha256: bytes, file: BinaryIO) -> bool:
     try:
-        file.seek(part10.data_set_offset(file.read(_BEGINNING_BYTES)))
+        file.seek(part10.data_set_offset(file.read(part10.DATA_SET_OFFSET_BYTES)))
     except ParseError:
         return False
     digest = hashlib.sha256()

@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from traceback import format_tb
 from typing import Any
 
 from engine.codecs.text import UTF_8
 from engine.store.imaging import Instance
 from engine.store.statements import location_of
+from pacs_gateway.background import places_of
 from pacs_gateway.charset import UNICODE
 from pacs_gateway.identify import identity_of, numbers_of
 from pacs_gateway.location import location
@@ -44,9 +44,7 @@ def with_rows(objects: Sequence[Kept]) -> tuple[list[Indexed], list[Head]]:
 
 def tell_of(error: Exception) -> None:
     """Says in the log why an object has no row."""
-    # Only places in our code: the text of an unexpected error may quote a patient.
-    places = "".join(format_tb(error.__traceback__))
-    _log.error("an object stays in the spool, its row cannot be written: %s\n%s", type(error).__name__, places)
+    _log.error("an object stays in the spool, its row cannot be written: %s", places_of(error))
 
 
 def row_of(kept: Kept) -> Instance:

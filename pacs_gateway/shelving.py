@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from traceback import format_tb
 
 from engine.errors import HutongError
 from engine.ports import Finished, ObjectStore
-from pacs_gateway.background import Background
+from pacs_gateway.background import Background, places_of
 from pacs_gateway.finished import finished
 from pacs_gateway.rows import Indexed
 from pacs_gateway.segments.spool import Spool
@@ -113,5 +112,5 @@ def _why(error: Exception) -> str:
         return error.message
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    _log.error("%s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+    _log.error("the store broke: %s", places_of(error))
     return type(error).__name__

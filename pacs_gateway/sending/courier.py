@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from traceback import format_tb
 from typing import Protocol
 
 from engine.clock import CHINA, Clock
@@ -19,6 +18,7 @@ from engine.store.database import FAILED
 from engine.store.findings import Raised
 from engine.store.imaging_outbox import QUESTIONS, ROUTINE, STUDIES, URGENT_STUDIES, ImagingOwed, PrioritisedDue
 from engine.store.outbox import Due
+from pacs_gateway.background import places_of
 from pacs_gateway.sending.outcome import Outcome, Turns
 
 IDLE_SECS = 1.0
@@ -71,9 +71,7 @@ class Courier:
             except FAILED:
                 raise  # everybody begins anew
             except Exception as error:  # noqa: BLE001 - what one system does to us must not stop the others
-                # Only places in our code: the text of an unexpected error may quote a patient.
-                places = "".join(format_tb(error.__traceback__))
-                _log.error("courier of %s: %s\n%s", self._endpoint.name, type(error).__name__, places)
+                _log.error("courier of %s: %s", self._endpoint.name, places_of(error))
                 await asyncio.sleep(IDLE_SECS)
 
     async def _step(self, asks: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine.config import Community, DicomChannel, DicomEndpoint, Retry
 from engine.config.entries import AeEntry
 from pacs_gateway.committing import COMMITMENT
-from pacs_gateway.query.models import STUDY_ROOT
+from pacs_gateway.query.models import PATIENT_ROOT, STUDY_ROOT
 from pacs_gateway.scp.availability import AVAILABILITY
 from pacs_gateway.scp.echo import VERIFICATION
 from pacs_gateway.scp.mpps import PERFORMED_STEP
@@ -21,6 +21,7 @@ PROPOSED_HEADINGS = ("Service", "SOP class", "Requests", "Transfer syntaxes", "R
 STORAGE = "Storage"
 RESULTS = "Storage Commitment Push Model (results)"
 _FIND, _MOVE, _GET = "Study Root FIND", "Study Root MOVE", "Study Root GET"
+_PATIENTS = "Patient Root FIND"
 _STEPS, _AVAILABLE = "Modality Performed Procedure Step", "Instance Availability Notification"
 _ECHO, _WORKLIST = "Verification", "Modality Worklist FIND"
 _COMMITS = "Storage Commitment Push Model"
@@ -44,6 +45,7 @@ def calling(community: Community) -> Iterator[Block]:
             (STORAGE, "of the object", "C-STORE", f"as stored, alone; beside it {_PLAIN}", "SCU"),
             (_ECHO, VERIFICATION, "C-ECHO", _PLAIN, "SCU"),
             (_FIND, STUDY_ROOT.find, "C-FIND", _PLAIN, "SCU"),
+            (_PATIENTS, PATIENT_ROOT.find, "C-FIND", _PLAIN, "SCU"),
             (_WORKLIST, MODALITY_WORKLIST_FIND, "C-FIND", _PLAIN, "SCU"),
             (_MOVE, STUDY_ROOT.move, "C-MOVE", _PLAIN, "SCU"),
             (_GET, STUDY_ROOT.get, "C-GET", f"{_PLAIN}; of storage classes also the compressed", "SCU; SCP of storage"),

@@ -115,8 +115,8 @@ def _listener(channel: DicomChannel) -> Iterator[Block]:
     yield Paragraph(
         "Of the transfer syntaxes of a context the first that is accepted is chosen, in the order of the proposer. "
         "Where a class is proposed with the requestor as its only provider (C-GET), one of its contexts is accepted "
-        "uncompressed if any of them names such an encoding. A class that is not here is refused: abstract syntax not "
-        "supported."
+        "uncompressed if any of them names such an encoding, but for video. A class that is not here is refused: "
+        "abstract syntax not supported."
     )
     yield _classes((*SERVICES, *STORAGE))
     if any(entry.private_classes for entry in channel.ae_entries):

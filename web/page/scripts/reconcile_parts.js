@@ -122,7 +122,7 @@ async function enlarge(path, heading) {
   }
 }
 
-export function nameOf(series) {
+function nameOf(series) {
   return `${series.modality} ${series.number} ${series.description}`.trim().replace(/\s+/g, " ") || t("unknown");
 }
 

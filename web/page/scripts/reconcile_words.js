@@ -120,6 +120,7 @@ export const reconcileWords = {
   "refused.later-statements": ["这之后还有别的决定，请先撤销后面的。", "Something was decided later: undo that first."],
   "refused.already-undone": ["已经撤销过了。", "It was undone before."],
   "refused.note-owed": ["正在把这个决定通知其他系统，请稍后再撤销。", "Others are being told of this decision: undo it in a moment."],
+  "refused.same-study": ["这就是同一个检查，请填写另一个检查的 UID。", "This is the same study: give the UID of another one."],
   "refused.value-unfit": ["检查号、患者号或姓名不符合 DICOM 的要求（过长或含不允许的字符），请在来源处更正。", "The accession number, patient number or name is too long for DICOM or holds a character that it does not allow: correct it where it comes from."],
   "refused.no-such-order": ["本机构没有这个检查号的申请。", "No order of this facility has this number."],
   "refused.no-such-patient": ["本机构没有这个患者号。", "No patient of this facility has this number."],

@@ -74,6 +74,7 @@ export function studiesPage(me, place = "") {
   }
 
   async function loadMore() {
+    if (pages.length === 0) return; // another list is on its way
     clearTimeout(timer);
     const mine = ++turn;
     try {

@@ -37,7 +37,7 @@ export const studyWords = {
   "study.missing": ["缺", "missing"],
   "study.nothing": ["一幅都没有到，也没有人逐个列出。", "Nothing came, and nobody named the instances."],
   "study.unnamed": ["缺的 {count} 幅只知道数量：预告的一方没有列出是哪些。", "Of the {count} that are missing only the number is known: nobody named them."],
-  "study.unnamed.some": ["另缺 {count} 幅只知道数量。", "Of {count} more only the number is known."],
+  "study.unnamed.some": ["另缺 {count} 幅未在此列出。", "{count} more are missing that are not listed here."],
   "study.named.more": ["还有 {count} 个", "{count} more"],
   "study.counted": ["谁数过", "Who counted"],
   "study.counted.none": ["没有人预告过这个检查有多少影像（MPPS、存储承诺、反查都没有）。", "Nobody said how many there are: no MPPS, no storage commitment, no query."],
