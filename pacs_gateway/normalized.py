@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from engine.errors import ParseError
 
 _PADDING = b" \0"
-_UID = re.compile(r"[0-9][0-9.]{0,63}")
+UID = re.compile(r"[0-9][0-9.]{0,63}")
 TEXT_LIMIT = 1024
 """Longer than any of these attributes may be."""
 DEPTH_LIMIT = 16
@@ -52,7 +52,7 @@ def required(dataset: Dataset, keyword: str) -> str:
 def uid(dataset: Dataset, keyword: str) -> str:
     """A UID that must be there. Raises ParseError, `attribute-invalid` for what is none."""
     value = required(dataset, keyword)
-    if not _UID.fullmatch(value):
+    if not UID.fullmatch(value):
         raise ParseError(f"{keyword} is no UID", code="attribute-invalid", location=keyword)
     return value
 
@@ -71,7 +71,7 @@ def items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
 
 
 def is_uid(value: str) -> bool:
-    return _UID.fullmatch(value) is not None
+    return UID.fullmatch(value) is not None
 
 
 def check_depth(dataset: Dataset, left: int = DEPTH_LIMIT) -> None:

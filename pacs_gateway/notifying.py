@@ -40,6 +40,8 @@ IDLE_SECS = 5.0
 REFUSALS = 8
 """Failing answers to one message, or associations without its class, before it is given up, so that what stands behind
 it has its turn; a peer that is away is tried for ever."""
+_REFUSED_WITH = ("status-%", "sop-class-not-taken")
+"""Outcomes of those, as patterns."""
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +163,7 @@ class Notifier:
     async def _not_taken(self, due: Due, destination: Destination, code: str, detail: str) -> None:
         """The peer is there and says no, to the message or to its whole class: again, as often as REFUSALS says."""
         async with self._pool.acquire() as connection:
-            refusals = await notifications.refusals(connection, due.id)
+            refusals = await outbox.attempts_with(connection, due.id, *_REFUSED_WITH)
         if refusals + 1 < REFUSALS:
             await self._postpone(due, destination, code, detail)
         else:

@@ -118,20 +118,6 @@ async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[s
     return {row["name"]: row["next_attempt_at"] for row in rows}
 
 
-async def refusals(connection: Connection, delivery: UUID) -> int:
-    """How often it was answered with a failure, or the service was not provided; what is owed again begins anew."""
-    count: int = await connection.fetchval(
-        """
-        select count(*) from delivery_attempt
-        where delivery = $1 and (outcome like 'status-%' or outcome = 'sop-class-not-taken') and at > coalesce(
-            (select max(at) from audit where subject = $2 and action = 'retry-delivery'), '-infinity')
-        """,
-        delivery,
-        f"Delivery/{delivery}",
-    )
-    return count
-
-
 async def _next_id(connection: Connection, destination: str, at: datetime) -> UUID:
     """A UUIDv7 after all that the destination is owed, whichever process owed it and whatever its clock said.
 

@@ -120,16 +120,16 @@ async def refused(connection: Connection, due: Due, code: str, detail: str, at: 
     await _attempted(connection, due.id, at, code, detail)
 
 
-async def attempts_with(connection: Connection, delivery: UUID, outcome: str) -> int:
-    """How many attempts ended so, since a person had it sent again."""
+async def attempts_with(connection: Connection, delivery: UUID, *outcomes: str) -> int:
+    """How many attempts ended as one of these patterns of `like` says, since a person had it sent again."""
     count: int = await connection.fetchval(
         """
         select count(*) from delivery_attempt
-        where delivery = $1 and outcome = $2 and at > coalesce(
+        where delivery = $1 and outcome like any ($2::text[]) and at > coalesce(
             (select max(at) from audit where subject = $3 and action = 'retry-delivery'), '-infinity')
         """,
         delivery,
-        outcome,
+        list(outcomes),
         f"Delivery/{delivery}",
     )
     return count

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.store.database import Connection
-from engine.store.transfers import TransferLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +89,3 @@ async def waived_of(connection: Connection, uid: str, facility: str) -> list[Wai
         facility,
     )
     return [Waived(**row) for row in rows]
-
-
-async def transfers_of(connection: Connection, uid: str, facility: str) -> list[TransferLine]:
-    """How a study moves, or moved, between this hub and others; the newest first."""
-    rows = await connection.fetch(
-        """
-        select direction, peer, facility, study_uid, objects, total_bytes, done_bytes, state, started_at, updated_at
-        from study_transfer where study_uid = $1 and facility = $2 order by updated_at desc, direction, peer
-        """,
-        uid,
-        facility,
-    )
-    return [TransferLine(**row) for row in rows]

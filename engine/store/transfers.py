@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -51,6 +51,9 @@ class TransferLine:
     state: str
     started_at: datetime
     updated_at: datetime
+
+
+_LINE_COLUMNS = ", ".join(field.name for field in fields(TransferLine))
 
 
 async def stored(connection: Connection, contents: Sequence[tuple[str, str, bytes]]) -> set[tuple[str, str, bytes]]:
@@ -170,11 +173,24 @@ async def facility_of(connection: Connection, name: str, direction: Direction, p
 async def listed(connection: Connection, limit: int) -> list[TransferLine]:
     """Those that move, then those that ended last."""
     rows = await connection.fetch(
-        """
-        select direction, peer, facility, study_uid, objects, total_bytes, done_bytes, state, started_at, updated_at
+        f"""
+        select {_LINE_COLUMNS}
         from study_transfer order by state = 'moving' desc, updated_at desc limit $1
         """,
         limit,
+    )
+    return [TransferLine(**row) for row in rows]
+
+
+async def transfers_of(connection: Connection, uid: str, facility: str) -> list[TransferLine]:
+    """How a study moves, or moved, between this hub and others; the newest first."""
+    rows = await connection.fetch(
+        f"""
+        select {_LINE_COLUMNS}
+        from study_transfer where study_uid = $1 and facility = $2 order by updated_at desc, direction, peer
+        """,
+        uid,
+        facility,
     )
     return [TransferLine(**row) for row in rows]
 

@@ -272,7 +272,7 @@ async def asked(connection: Connection, uid: str, facility: str, at: datetime) -
 
 
 async def ask_again(connection: Connection, uid: str, facility: str, at: datetime) -> None:
-    """What the sender of a study said it has counts no more: it is asked, and the study judged, once more."""
+    """The sender of a study is asked, and the study judged, once more; what it said before counts until it answers."""
     await connection.execute(
         "update study_state set asked_at = null, look_at = $3 where uid = $1 and facility = $2", uid, facility, at
     )

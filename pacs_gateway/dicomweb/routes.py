@@ -161,7 +161,8 @@ def base_of(request: Request) -> str:
 def _with_port(host: str, scope: Scope) -> str:
     """dicomweb-client leaves the port out of `Host`: who names the very address of this connection means its port.
 
-    Behind a proxy that passes `Host` on the two differ, and what it says stands.
+    Behind a proxy that passes `Host` on the two differ, and what it says stands; one that is asked for by the same
+    address as we are has to pass the port on, too.
     """
     address, port = scope.get("server") or ("", None)
     loopback = address in ("127.0.0.1", "::1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
 
@@ -11,6 +10,7 @@ from pydicom.dataset import Dataset
 from engine.config import DicomChannel
 from engine.errors import DeliveryError, ParseError
 from engine.store.announcements import MOST_SAID, Announced
+from pacs_gateway.normalized import UID
 from pacs_gateway.query.identifier import decoded, encoded
 from pacs_gateway.query.models import STUDY_ROOT
 from pacs_gateway.query.values import text_of
@@ -22,7 +22,6 @@ from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 _PENDING = frozenset({PENDING, 0xFF01})
 _MEDIUM = 0x0000
 _REFUSED = "query-refused"
-_UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
 class QueryableSender:
@@ -117,7 +116,7 @@ class _Questions:
 
 def _of_series(series: Dataset, study_uid: str) -> Announced:
     uid = text_of(series, "SeriesInstanceUID")
-    if not _UID.fullmatch(uid):
+    if not UID.fullmatch(uid):
         raise ParseError("an answer names a series by what is no UID", code="query-malformed")
     return Announced(series_uid=uid, study_uid=study_uid, count=_number(series, "NumberOfSeriesRelatedInstances"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.api.caller import Caller, needs
@@ -19,6 +19,9 @@ ReasonText = Annotated[
 ]
 _NAME = "[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{_NAME}$")]
+FacilityPath = Annotated[str, Path(pattern=rf"^{_NAME}$")]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+"""What somebody looks for."""
 Destination = Annotated[str, StringConstraints(pattern=rf"^({_NAME}|ae:{_NAME}(:{_NAME})?/[^\x00-\x1f]{{1,16}})$")]
 """An endpoint, or who calls an imaging channel (`ae:CHANNEL/TITLE`, `ae:CHANNEL:FACILITY/TITLE`)."""
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,80}$")]

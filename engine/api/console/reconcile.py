@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.api.caller import Caller
-from engine.api.console.acts import CodeQuery, NameQuery, Operator, Why
+from engine.api.console.acts import CodeQuery, FacilityPath, NameQuery, Operator, Why, Words
 from engine.api.console.paging import Cursor, Limit
 from engine.api.console.reconcile_view import StudyView, view_of_study
 from engine.api.services import Hub, Services
@@ -32,11 +32,9 @@ _UID = r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$"
 """What is taken into the store."""
 Uid = Annotated[str, StringConstraints(pattern=_UID)]
 UidPath = Annotated[str, Path(pattern=_UID)]
-FacilityPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=r"^[^\x00-\x1f\x7f\\]*$")]
 Uids = Annotated[list[Uid], Field(max_length=10_000)]
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 _TRIES = 4
 
@@ -153,7 +151,7 @@ async def list_cases(
 async def find_studies(
     hub: Hub,
     caller: Operator,
-    said: Annotated[Said, Query()],
+    said: Annotated[Words, Query()],
     facility: NameQuery = None,
     limit: Limit = 100,
 ) -> list[StudySeen]:

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from engine.api.caller import Caller, CurrentCaller, needs
+from engine.api.console.acts import FacilityPath, Words
 from engine.api.console.paging import Cursor, Limit
 from engine.api.reading.seen import Answer
 from engine.api.services import Hub, Services
 from engine.config.community import Role
 from engine.errors import NotFoundError, ParseError, RequestStateError
-from engine.store import announcements, audit, study_finding, study_standing, study_states, wholeness
+from engine.store import announcements, audit, study_finding, study_standing, study_states, transfers, wholeness
 from engine.store.study_standing import SeriesStanding, Waived
 from engine.store.study_states import Kept, Listed, Said
 from engine.store.transfers import TransferLine
@@ -25,8 +26,6 @@ router = APIRouter(prefix="/api/studies", tags=["console"])
 _OPERATES = needs(Role.ADMIN, Role.INTEGRATOR)
 Operator = Annotated[Caller, Depends(_OPERATES)]
 Uid = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
-FacilityPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 _MOST_MEANT = 500
 _MOST_NAMED = 1_000
 """Missing instances that are told one by one; how many there are is always told."""
@@ -168,7 +167,7 @@ async def read_standing(request: Request, uid: Uid, facility: FacilityPath, hub:
             waived=await study_standing.waived_of(connection, uid, facility),
             asks=_can_be_asked(hub, one),
             asked_at=one.asked_at,
-            transfers=await study_standing.transfers_of(connection, uid, facility),
+            transfers=await transfers.transfers_of(connection, uid, facility),
         )
         answer = Answer(standing)
         if answer.is_known_to(request):
