@@ -86,14 +86,14 @@ async def database_url(
     name = f"test_{next(_numbers)}"
     administrator = await asyncpg.connect(postgres_url)
     try:
-        await _unless_in_use(administrator, f"create database {name} template {_migrated_template} owner hutong")
+        await unless_in_use(administrator, f"create database {name} template {_migrated_template} owner hutong")
         yield named(embedded_postgres.url, name)
-        await _unless_in_use(administrator, f"drop database {name} with (force)")
+        await unless_in_use(administrator, f"drop database {name} with (force)")
     finally:
         await administrator.close()
 
 
-async def _unless_in_use(administrator: asyncpg.Connection, statement: str) -> None:
+async def unless_in_use(administrator: asyncpg.Connection, statement: str) -> None:
     """Tries again while somebody who is leaving has not left yet."""
     async with asyncio.timeout(IN_USE_SECS):
         while True:

@@ -186,7 +186,8 @@ async def desk(
     gateway = Gateway(community.dicom_channels[0], pool, intake, objects, now)
     await gateway.start()
     services = Services(pool=pool, config=community, clock=now, mapping_set=mappings)
-    app = create_app(services, mounted=DicomWeb(pool, objects).mounts())
+    imaging = DicomWeb(pool, objects)
+    app = create_app(services, mounted=imaging.mounts())
     async with pool.acquire() as connection:
         tokens = [await access.issue(connection, name, now()) for name in (access.ADMINISTRATOR, "wang")]
     clients = [
@@ -201,6 +202,7 @@ async def desk(
     finally:
         for client in clients:
             await client.aclose()
+        await imaging.close()
         await gateway.close()
         await intake.close()
 

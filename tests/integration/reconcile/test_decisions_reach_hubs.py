@@ -19,6 +19,7 @@ from engine.clock import now
 from engine.config import Community
 from engine.mapping import MappingSet
 from engine.store import access
+from engine.store.database import connect_pool
 from engine.store.imaging_outbox import StudyOwed, payload_of
 from engine.store.outbox import Due
 from pacs_gateway.dicomweb.receiving import Posted
@@ -29,7 +30,7 @@ from pacs_gateway.sending.outcome import Outcome, Turns
 from pacs_gateway.transfer.errands import TransferErrands
 from pacs_gateway.transfer.incoming import Incoming
 from pacs_gateway.transfer.outgoing import Outgoing
-from tests.conftest import named
+from tests.conftest import named, unless_in_use
 from tests.integration.engine.messages import order
 from tests.integration.gateway.sending import until
 from tests.integration.reconcile.conftest import Desk, Write
@@ -49,11 +50,12 @@ async def other_pool(embedded_postgres: Any, postgres_url: str, _migrated_templa
     """The county's database."""
     administrator = await asyncpg.connect(postgres_url)
     try:
-        await administrator.execute(f"create database county_hub template {_migrated_template} owner hutong")
-        async with asyncpg.create_pool(named(embedded_postgres.url, "county_hub"), min_size=1) as pool:
-            yield pool
-        await administrator.execute("drop database county_hub with (force)")
+        await unless_in_use(administrator, f"create database county_hub template {_migrated_template} owner hutong")
+        pool = await connect_pool(named(embedded_postgres.url, "county_hub"), min_size=1, max_size=4)
+        yield pool
+        pool.terminate()
     finally:
+        await unless_in_use(administrator, "drop database if exists county_hub with (force)")
         await administrator.close()
 
 
@@ -99,7 +101,8 @@ async def county(
     gateway = Gateway(channel, other_pool, Manifests(), objects, now)
     await gateway.start()
     services = Services(pool=other_pool, config=community, clock=now, mapping_set=mappings)
-    app = create_app(services, mounted=DicomWeb(other_pool, objects).mounts())
+    imaging = DicomWeb(other_pool, objects)
+    app = create_app(services, mounted=imaging.mounts())
     async with other_pool.acquire() as connection:
         token = await access.issue(connection, "wang", now())
     reader = httpx.AsyncClient(
@@ -109,6 +112,7 @@ async def county(
         yield County(other_pool, Incoming(other_pool, posted, objects / "transfers", channel.name, now), reader)
     finally:
         await reader.aclose()
+        await imaging.close()
         await gateway.close()
         await posted.close()
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pacs_gateway import background
-from pacs_gateway.background import Background
+from pacs_gateway.background import Background, keep_on
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +37,26 @@ async def test_what_breaks_begins_anew_and_is_told_without_what_it_was_about(cap
     assert "ZHANG" not in caplog.text
 
 
-async def test_what_ends_by_itself_has_ended_and_what_is_closed_stays_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_comes_to_its_end_is_not_begun_again(caplog: pytest.LogCaptureFixture) -> None:
     tries: list[int] = []
-    began = asyncio.Event()
 
     async def work() -> None:
         tries.append(0)
+
+    async with asyncio.timeout(60):
+        await keep_on("dicom shelver", work)
+    assert (tries, caplog.text) == ([0], "")
+
+
+async def test_what_is_closed_stays_so() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
         began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
 
     part = Background("dicom shelver")
     await part.close()
@@ -52,4 +65,4 @@ async def test_what_ends_by_itself_has_ended_and_what_is_closed_stays_so(caplog:
         await began.wait()
     await part.close()
     await part.close()
-    assert (tries, caplog.text) == ([0], "")
+    assert ended.is_set()
