@@ -1,7 +1,7 @@
 """When does the engine hear of a study? Once it has been quiet, with a manifest of everything stored of it.
 
-A study's row says how many of its instances the engine knows of, so a gateway that was killed goes on where it stopped;
-a manifest submitted twice is a repeat to the intake.
+A study's row says how many of its instances the engine knows of, so a gateway that was killed goes on where it stopped.
+Several processes watch one channel; one at a time tells of a study, so that none is submitted behind a newer one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import asyncpg
@@ -90,26 +90,33 @@ class Noticer:
         """Seconds until the next study may be due; None when no study waits."""
         async with self._pool.acquire() as connection:
             quiet_since = self._clock() - self._quiet
-            for study in await imaging.unnoticed_studies(connection, self._channel, quiet_since, BATCH):
-                await self._notice(connection, study)
+            quiet = await imaging.unnoticed_studies(connection, self._channel, quiet_since, BATCH)
+            told = [await self._notice(connection, study, quiet_since) for study in quiet]
             oldest = await imaging.oldest_unnoticed_at(connection, self._channel)
         if oldest is None:
             return None
+        if quiet and not any(told):
+            return LOOK_SECS  # other processes tell of what is left
         return max((oldest + self._quiet - self._clock()).total_seconds(), 0.0)
 
-    async def _notice(self, connection: asyncpg.Connection, study: Study) -> None:
-        instances = await imaging.study_instances(connection, study.uid, study.facility)
-        late = await wholeness.late_instances(connection, study.uid, study.facility)
-        await self._intake.accept_manifest(
-            channel=self._channel,
-            facility=study.facility,
-            peer=study.peer,
-            study_uid=study.uid,
-            patient_ids=patient_ids(instances),
-            payload=manifest(study.uid, study.facility, instances, late, study.statements),
-        )
+    async def _notice(self, connection: asyncpg.Connection, found: Study, quiet_since: datetime) -> bool:
+        """Whether it was ours to tell of."""
         async with connection.transaction():
+            study = await imaging.claim_unnoticed(connection, found, quiet_since)
+            if study is None:
+                return False
+            instances = await imaging.study_instances(connection, study.uid, study.facility)
+            late = await wholeness.late_instances(connection, study.uid, study.facility)
+            await self._intake.accept_manifest(
+                channel=self._channel,
+                facility=study.facility,
+                peer=study.peer,
+                study_uid=study.uid,
+                patient_ids=patient_ids(instances),
+                payload=manifest(study.uid, study.facility, instances, late, study.statements),
+            )
             await imaging.mark_noticed(connection, study)
             await preparing.changed(connection, study.uid, self._clock())
             await availability.changed(connection, study.uid, study.facility, self._channel)
             await wholeness.noticed(connection, study.uid, study.facility, self._channel, self._clock())
+        return True

@@ -1,7 +1,7 @@
 """When does the engine hear of a performed step? Soon after the modality told of it, and surely.
 
-A step's row says how much of it the engine knows, so a gateway that was killed goes on where it stopped; what is
-submitted twice says the same twice.
+A step's row says how much of it the engine knows, so a gateway that was killed goes on where it stopped. Several
+processes serve one channel; one at a time tells of a step, so that nothing is submitted behind what is newer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.ports import Accepted
 from engine.steps import written
 from engine.store import performed_steps
 from engine.store.database import FAILED, end_if_cancelled
+from engine.store.performed_steps import Unnoticed
 from pacs_gateway.background import Background
 
 BATCH = 50
@@ -76,18 +77,24 @@ class StepNoticer:
                 await self._told.wait()
 
     async def _notice(self) -> int:
-        """How many were told of; not more than BATCH."""
+        """How many were ours to tell of; not more than BATCH."""
         async with self._pool.acquire() as connection:
             found = await performed_steps.unnoticed(connection, self._channel, BATCH)
-            for one in found:
-                step = one.step
-                await self._intake.accept_step(
-                    channel=one.channel,
-                    facility=step.facility,
-                    peer=one.peer,
-                    step_uid=step.uid,
-                    patient_ids=[step.patient_id] if step.patient_id else [],
-                    payload=written(step),
-                )
-                await performed_steps.mark_noticed(connection, one)
-        return len(found)
+            return sum([await self._tell(connection, one) for one in found])
+
+    async def _tell(self, connection: asyncpg.Connection, found: Unnoticed) -> bool:
+        async with connection.transaction():
+            one = await performed_steps.claim_unnoticed(connection, found)
+            if one is None:
+                return False
+            step = one.step
+            await self._intake.accept_step(
+                channel=one.channel,
+                facility=step.facility,
+                peer=one.peer,
+                step_uid=step.uid,
+                patient_ids=[step.patient_id] if step.patient_id else [],
+                payload=written(step),
+            )
+            await performed_steps.mark_noticed(connection, one)
+        return True

@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 
 from engine.store import imaging_index, restating
+from engine.store.claims import claim
 from engine.store.database import Connection
 from engine.store.imaging_names import name_matches
 from engine.store.instances import INSTANCE_COLUMNS, insert
@@ -184,6 +185,25 @@ async def unnoticed_studies(connection: Connection, channel: str, quiet_since: d
         limit,
     )
     return [Study(**row) for row in rows]
+
+
+async def claim_unnoticed(connection: Connection, study: Study, quiet_since: datetime) -> Study | None:
+    """The study as it is now; nobody else tells of it before the caller's transaction ends.
+
+    None where another process tells of it, or has, or where more of it has come since.
+    """
+    if not await claim(connection, f"manifest {study.facility} {study.uid}"):
+        return None
+    row = await connection.fetchrow(
+        """
+        select uid, facility, channel, peer, revision, statements from study
+        where uid = $1 and facility = $2 and noticed_revision < revision and last_stored_at <= $3
+        """,
+        study.uid,
+        study.facility,
+        quiet_since,
+    )
+    return Study(**row) if row is not None else None
 
 
 async def oldest_unnoticed_at(connection: Connection, channel: str) -> datetime | None:

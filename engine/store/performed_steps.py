@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from engine.steps import COMPLETED, IN_PROGRESS, PerformedStep, awaited, read, written
+from engine.store.claims import claim
 from engine.store.database import Connection
 from engine.store.worklist import Step
 
@@ -196,6 +197,24 @@ async def unnoticed(connection: Connection, channel: str, limit: int) -> list[Un
         limit,
     )
     return [Unnoticed(read(row["told"]), row["channel"], row["peer"], row["revision"]) for row in rows]
+
+
+async def claim_unnoticed(connection: Connection, found: Unnoticed) -> Unnoticed | None:
+    """The step as it is now; nobody else tells of it before the caller's transaction ends.
+
+    None where another process tells of it, or has.
+    """
+    if not await claim(connection, f"step {found.step.facility} {found.step.uid}"):
+        return None
+    row = await connection.fetchrow(
+        """
+        select told, channel, peer, revision from performed_step
+        where uid = $1 and facility = $2 and noticed_revision < revision
+        """,
+        found.step.uid,
+        found.step.facility,
+    )
+    return Unnoticed(read(row["told"]), row["channel"], row["peer"], row["revision"]) if row is not None else None
 
 
 async def mark_noticed(connection: Connection, noticed: Unnoticed) -> None:

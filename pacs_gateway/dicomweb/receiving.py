@@ -1,7 +1,7 @@
 """What stands behind STOW-RS? A spool of this process, beside those of the listeners, and who tells of its studies.
 
-Every DICOM channel is watched, because what is posted may be of a study that a modality began; a manifest that the
-gateway's own process submits too is a repeat to the intake.
+Every DICOM channel is watched, because what is posted may be of a study that a modality began; the gateways' own
+processes watch it too, and one at a time tells of a study.
 """
 
 from __future__ import annotations
