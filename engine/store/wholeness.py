@@ -133,9 +133,16 @@ async def late_instances(connection: Connection, uid: str, facility: str) -> lis
 
 
 async def due(connection: Connection, channel: str, at: datetime, limit: int) -> list[tuple[str, str]]:
-    """UID and facility of studies that are to be judged now, those that wait longest first."""
+    """UID and facility of studies that are to be judged now, those that wait longest first.
+
+    Without those whose sender is being asked, by whichever process: who asks it judges them.
+    """
     rows = await connection.fetch(
-        "select uid, facility from study_state where channel = $1 and look_at <= $2 order by look_at, uid limit $3",
+        """
+        select uid, facility from study_state
+        where channel = $1 and look_at <= $2 and (asking_until is null or asking_until <= $2)
+        order by look_at, uid limit $3
+        """,
         channel,
         at,
         limit,
@@ -264,6 +271,28 @@ async def keep(connection: Connection, uid: str, facility: str, judged: Judged, 
 async def forget(connection: Connection, uid: str, facility: str) -> None:
     """Of a study of which nothing has come everything that was announced was taken back."""
     await connection.execute("delete from study_state where uid = $1 and facility = $2", uid, facility)
+
+
+async def claim_asking(connection: Connection, uid: str, facility: str, at: datetime, until: datetime) -> bool:
+    """Whether the sender of a study is ours to ask until a moment: it is due still, and no other process asks it."""
+    status: str = await connection.execute(
+        """
+        update study_state set asking_until = $4
+        where uid = $1 and facility = $2 and look_at <= $3 and (asking_until is null or asking_until <= $3)
+        """,
+        uid,
+        facility,
+        at,
+        until,
+    )
+    return status.endswith("1")
+
+
+async def end_asking(connection: Connection, uid: str, facility: str) -> None:
+    """Whoever asked has judged the study by what was answered, or was not."""
+    await connection.execute(
+        "update study_state set asking_until = null where uid = $1 and facility = $2", uid, facility
+    )
 
 
 async def asked(connection: Connection, uid: str, facility: str, at: datetime) -> None:

@@ -27,6 +27,8 @@ LOOK_SECS = 1.0
 RETRY_SECS = 2.0
 ASKED_AT_ONCE = 4
 """Senders that are asked at the same time; most modalities take one or two associations."""
+ASKING_SECS = 120.0
+"""For so long no other process asks about the same study, should the one that does be killed."""
 
 _log = logging.getLogger(__name__)
 
@@ -123,20 +125,18 @@ class Watcher:
     async def _asked(self, study: _Study, title: str, sender: Sender) -> None:
         """Asks, and judges by what is known then; a sender that does not answer is asked when more of the study comes.
 
-        What it was asked counts from the moment before: what it sends meanwhile makes it be asked again.
+        What it was asked counts from the moment before: what it sends meanwhile makes it be asked again. Where another
+        process asks it, or has while this one waited for a line, that one judges the study.
         """
         uid, facility = study
-        at = self._clock()
         try:
             async with self._lines:
-                said = await sender.holds(uid)
-        except HutongError as error:
-            _log.warning("channel %s: %s does not say what it has of a study: %s", self._channel, title, error.message)
-            said = None
-        except Exception as error:  # noqa: BLE001 - whatever a sender answers, its study is judged
-            _log.error("channel %s: asking %s broke: %s", self._channel, title, places_of(error))
-            said = None
-        try:
+                at = self._clock()
+                async with self._pool.acquire() as connection:
+                    until = at + timedelta(seconds=ASKING_SECS)
+                    if not await wholeness.claim_asking(connection, uid, facility, at, until):
+                        return
+                said = await self._answer(uid, title, sender)
             async with self._pool.acquire() as connection:
                 if said is not None:
                     async with connection.transaction():
@@ -152,6 +152,17 @@ class Watcher:
                         )
                         await wholeness.asked(connection, uid, facility, at)
                 await self._judge(connection, study, may_ask=False)
+                await wholeness.end_asking(connection, uid, facility)
         except (*FAILED, HutongError) as error:  # it is still due, and is asked again
             end_if_cancelled()
             _log.warning("channel %s: a study waits to be judged: %s", self._channel, type(error).__name__)
+
+    async def _answer(self, uid: str, title: str, sender: Sender) -> list[Announced] | None:
+        """What it says it has; None where it says nothing."""
+        try:
+            return await sender.holds(uid)
+        except HutongError as error:
+            _log.warning("channel %s: %s does not say what it has of a study: %s", self._channel, title, error.message)
+        except Exception as error:  # noqa: BLE001 - whatever a sender answers, its study is judged
+            _log.error("channel %s: asking %s broke: %s", self._channel, title, places_of(error))
+        return None

@@ -1,0 +1,129 @@
+"""Several processes watch one channel: one of them asks the sender of a study, and another when that one is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from engine.errors import DeliveryError
+from engine.store.announcements import Announced
+from engine.store.wholeness import State
+from pacs_gateway.whole import watching
+from pacs_gateway.whole.watching import ASKING_SECS, Watcher
+from tests.integration.whole.conftest import CHANNEL, STUDY, Scene, named
+
+OTHER = "1.2.4"
+PATIENCE_SECS = 30.0
+
+
+class OneLine:
+    """A modality that takes one association; it has two instances, and answers once it may."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.may_answer = asyncio.Event()
+        self._calling = asyncio.Event()
+
+    async def holds(self, study_uid: str) -> list[Announced]:
+        self.asked.append(study_uid)
+        if self._calling.is_set() and not self.may_answer.is_set():
+            raise DeliveryError("busy", code="rejected")
+        self._calling.set()
+        await self.may_answer.wait()
+        return named(1, 2, study=study_uid)
+
+    async def is_called(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECS):
+            await self._calling.wait()
+
+
+class Several:
+    """The watcher of each process, all of which may ask one modality."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.modality = OneLine()
+        self._watchers: list[Watcher] = []
+
+    def watcher(self) -> Watcher:
+        senders = {("CT", "baishi"): self.modality}
+        watcher = Watcher(self._scene.pool, CHANNEL, senders, lambda: self._scene.now)
+        self._watchers.append(watcher)
+        return watcher
+
+    async def close(self) -> None:
+        for watcher in self._watchers:
+            await watcher.close()
+
+
+@pytest.fixture
+async def several(scene: Scene) -> AsyncIterator[Several]:
+    several = Several(scene)
+    yield several
+    await several.close()
+
+
+async def test_a_study_is_not_judged_by_one_process_while_another_asks_its_sender(
+    scene: Scene, several: Several
+) -> None:
+    """What came after it had counted as whole would be late for ever."""
+    await scene.store(1)
+    scene.after(300)
+    first, second = several.watcher(), several.watcher()
+    await first.look()
+    await several.modality.is_called()
+    await second.look()
+    await second.settled()
+    assert await scene.judged_last() is State.RECEIVING
+    several.modality.may_answer.set()
+    await first.settled()
+    assert several.modality.asked == [STUDY]
+    assert await scene.judged_last() is State.SHORT
+    await scene.store(2)
+    await first.look()
+    await first.settled()
+    scene.after(300)
+    await first.look()
+    await first.settled()
+    assert await scene.judged(second) is State.WHOLE
+
+
+async def test_what_another_process_has_asked_meanwhile_is_not_asked_again(
+    scene: Scene, several: Several, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ASKED_AT_ONCE", 1)
+    modality = several.modality
+    await scene.store(1)
+    scene.after(1)
+    await scene.store(11, study=OTHER)
+    scene.after(300)
+    first, second = several.watcher(), several.watcher()
+    await first.look()  # the other study waits for the line
+    await modality.is_called()
+    assert modality.asked == [STUDY]
+    await second.look()
+    await second.settled()  # the modality is busy: the study is judged by what is known
+    assert modality.asked == [STUDY, OTHER]
+    modality.may_answer.set()
+    await first.settled()
+    assert modality.asked == [STUDY, OTHER]
+
+
+async def test_another_process_asks_when_the_one_that_did_is_gone(scene: Scene, several: Several) -> None:
+    await scene.store(1)
+    scene.after(300)
+    first, second = several.watcher(), several.watcher()
+    await first.look()
+    await several.modality.is_called()
+    await first.close()
+    several.modality.may_answer.set()
+    await second.look()
+    await second.settled()
+    assert several.modality.asked == [STUDY]
+    scene.after(ASKING_SECS)
+    await second.look()
+    await second.settled()
+    assert several.modality.asked == [STUDY, STUDY]
+    assert await scene.judged_last() is State.SHORT
