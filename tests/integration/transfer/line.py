@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 
 class CutLine:
     """Forwards connections to a port. `carried` counts the bytes of every direction to the receiver."""
 
-    def __init__(self, to: Callable[[], int]) -> None:
-        self._to = to
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
         self._writers: set[asyncio.StreamWriter] = set()
         self._free = asyncio.Event()
         self._free.set()
@@ -45,7 +44,7 @@ class CutLine:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to())
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
         except OSError:
             writer.transport.abort()
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from engine.store import access, imaging_outbox
 from engine.store.imaging_outbox import ROUTINE, Prioritised, StudyOwed, payload_of
 from engine.store.outbox import Owed
 from pacs_gateway.location import Objects, open_object
-from tests.conftest import named
+from tests.conftest import named, unless_in_use
 from tests.integration.faults.community import community
 from tests.integration.faults.objects import IMAGING
-from tests.integration.faults.serving import serving, until
+from tests.integration.faults.serving import Served, serving, until
 from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw
 from tests.integration.transfer.line import CutLine
+from tests.ports import free_port
 
 SMALL, LARGE = 20, 12
 MOMENTS = ("web", "cut", "gateway", "cut", "cut", "web", "cut", "cut", "gateway", "cut")
@@ -42,17 +44,34 @@ async def other_database_url(embedded_postgres: Any, postgres_url: str, _migrate
     """The receiving hub's."""
     administrator = await asyncpg.connect(postgres_url)
     try:
-        await administrator.execute(f"create database other_hub template {_migrated_template} owner hutong")
+        await unless_in_use(administrator, f"create database other_hub template {_migrated_template} owner hutong")
         yield named(embedded_postgres.url, "other_hub")
-        await administrator.execute("drop database other_hub with (force)")
     finally:
+        await unless_in_use(administrator, "drop database if exists other_hub with (force)")
         await administrator.close()
 
 
+@dataclass(frozen=True)
+class Hubs:
+    """One that sends, the line, and one that receives."""
+
+    township: Served
+    line: CutLine
+    county: Served
+
+
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+async def hubs(database_url: str, other_database_url: str) -> AsyncIterator[Hubs]:
+    """Neither has begun yet. They end before their databases do; what they said is shown if the test fails."""
+    port = free_port()
+    line = CutLine(port)
+    with (
+        serving(receiving(port), only="web", database_url=other_database_url) as county,
+        serving(sending(await line.start()), only="gateway", database_url=database_url) as township,
+    ):
+        yield Hubs(township, line, county)
+        await line.close()
+        sys.stdout.write(township.said() + county.said())
 
 
 def objects(folder: Path) -> list[Path]:
@@ -70,14 +89,21 @@ def objects(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def receiving() -> Mapping[str, object]:
+def receiving(port: int) -> Mapping[str, object]:
+    """A port that nobody else takes while whoever listened on it is dead."""
     files = community({"his": {}, "imaging": IMAGING})
+    place = files["community"]
+    assert isinstance(place, dict)
     user = {"display": "白石乡", "facility": "baishi", "roles": ["sender"]}
-    return {**files, "users": {"users": {"baishi-hub": user}}}
+    return {
+        **files,
+        "community": {**place, "http": {"host": "127.0.0.1", "port": port}},
+        "users": {"users": {"baishi-hub": user}},
+    }
 
 
 def sending(port: int) -> Mapping[str, object]:
-    files = community({"his": {}, "imaging": IMAGING}, {"county": {}})
+    files = community({"his": {}, "imaging": {**IMAGING, "port": free_port()}}, {"county": {}})
     return {
         **files,
         "endpoints/county": {
@@ -90,12 +116,8 @@ def sending(port: int) -> Mapping[str, object]:
     }
 
 
-async def test_ends_killed_and_the_line_cut_at_ten_moments(
-    stack: ExitStack, database_url: str, other_database_url: str, tmp_path: Path
-) -> None:
-    county = stack.enter_context(serving(receiving(), only="web", database_url=other_database_url))
-    line = CutLine(lambda: int(county.run["http"].rpartition(":")[2]))
-    township = stack.enter_context(serving(sending(await line.start()), only="gateway", database_url=database_url))
+async def test_ends_killed_and_the_line_cut_at_ten_moments(hubs: Hubs, tmp_path: Path) -> None:
+    township, line, county = hubs.township, hubs.line, hubs.county
     async with county.database() as there:
         (township.config / "token").write_text(await access.issue(there, "baishi-hub", now()))
     _, _, files = await asyncio.gather(
@@ -109,7 +131,7 @@ async def test_ends_killed_and_the_line_cut_at_ten_moments(
         await owe(here)
         chance = random.Random(11)
         for left, moment in reversed(list(enumerate(reversed(MOMENTS)))):
-            await asyncio.wait_for(line.stands.wait(), PATIENCE_SECS)
+            await until("the line stands still", line.stands.is_set, within_secs=PATIENCE_SECS)
             if moment != "cut":
                 hub = county if moment == "web" else township
                 await hub.kill(moment)
@@ -122,7 +144,6 @@ async def test_ends_killed_and_the_line_cut_at_ten_moments(
         assert await there.fetchval("select count(*) from study_transfer where state = 'whole'") == 1
     assert line.carried < 2 * sum(file.stat().st_size for file in files), "it went on where it was"
     assert list((county.data / "objects" / "transfers").glob("*/*")) == []
-    await line.close()
 
 
 async def has(database: asyncpg.Connection, count: int) -> bool:
