@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, build_context
@@ -54,7 +55,7 @@ AETable BEGIN
 AETable END
 """
     )
-    async with _running((port,), "dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")):
+    async with at_work((port,), "dcmqrscp", "-c", str(folder / "dcmqrscp.cfg")):
         yield Archive(port, folder)
 
 
@@ -88,7 +89,7 @@ async def orthanc(
         settings["DicomWeb"] = {"Enable": True, "Servers": {"hutong": server}}
     (folder / "orthanc.json").write_text(json.dumps(settings))
     ports = (port,) if http is None else (port, http)
-    async with _running(ports, "Orthanc", str(folder / "orthanc.json")):
+    async with at_work(ports, "Orthanc", str(folder / "orthanc.json")):
         yield Archive(port, folder)
 
 
@@ -96,13 +97,12 @@ ARCHIVES = {"dcmqrscp": dcmqrscp, "orthanc": orthanc}
 
 
 @asynccontextmanager
-async def _running(ports: Sequence[int], *command: str) -> AsyncIterator[None]:
-    """A program, once it listens on all of its ports."""
+async def at_work(
+    ports: Sequence[int], *command: str | Path, output: int | BinaryIO = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[None]:
+    """A program, once it listens on all of its ports, and until it is killed; `output` gets what it says."""
     process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, "TCP_NODELAY": "1"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        *command, env={**os.environ, "TCP_NODELAY": "1"}, stdout=output, stderr=output
     )
     try:
         for port in ports:

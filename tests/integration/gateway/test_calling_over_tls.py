@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,9 @@ from engine.config.tls import endpoint_context, listener_context
 from engine.config.transport import EndpointTls, ListenerTls
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.models import STUDY_ROOT
-from tests.integration.gateway.archives import listens
 from tests.integration.gateway.conftest import RecordingIntake, Write, channel, running
-from tests.integration.gateway.sending import SUCCESS, stored, until
+from tests.integration.gateway.sending import SUCCESS, stored
+from tests.integration.gateway.storescp import storescp
 from tests.integration.gateway.test_getting import UNABLE_TO_PERFORM, study
 from tests.ports import free_port
 
@@ -45,20 +44,9 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@asynccontextmanager
-async def storescp(papers: Path, port: int, folder: Path) -> AsyncIterator[None]:
-    """DCMTK's, which takes nobody without TLS or without a certificate of the authority."""
-    folder.mkdir()
-    keys = "+tls", papers / "viewer.key", papers / "viewer.pem", "+cf", papers / "ca.pem"
-    process = await asyncio.create_subprocess_exec(
-        "storescp", *keys, "-od", folder, str(port), env={**os.environ, "TCP_NODELAY": "1"}
-    )
-    try:
-        await until(partial(listens, port))
-        yield
-    finally:
-        process.kill()
-        await process.wait()
+def keys(papers: Path) -> Sequence[str | Path]:
+    """With these it takes nobody without TLS or without a certificate of the authority."""
+    return "+tls", papers / "viewer.key", papers / "viewer.pem", "+cf", papers / "ca.pem"
 
 
 @asynccontextmanager
@@ -110,7 +98,7 @@ async def test_a_workstation_that_takes_tls_only_is_moved_to(
     papers: Path, pool: asyncpg.Pool, objects: Path, tmp_path: Path, radiograph: Write
 ) -> None:
     port, folder, file = free_port(), tmp_path / "moved", radiograph(StudyInstanceUID="1.2.1")
-    async with storescp(papers, port, folder), protected(papers, pool, objects, "ca.pem", port) as gateway:
+    async with storescp(folder, port, *keys(papers)), protected(papers, pool, objects, "ca.pem", port) as gateway:
         assert await moved(gateway, papers, file, partial(stored, pool, objects)) == SUCCESS
     assert len(list(folder.iterdir())) == 1
 
@@ -119,6 +107,6 @@ async def test_nothing_is_moved_to_whoever_shows_a_strange_certificate(
     papers: Path, pool: asyncpg.Pool, objects: Path, tmp_path: Path, radiograph: Write
 ) -> None:
     port, folder, file = free_port(), tmp_path / "moved", radiograph(StudyInstanceUID="1.2.1")
-    async with storescp(papers, port, folder), protected(papers, pool, objects, "stranger.pem", port) as gateway:
+    async with storescp(folder, port, *keys(papers)), protected(papers, pool, objects, "stranger.pem", port) as gateway:
         assert await moved(gateway, papers, file, partial(stored, pool, objects)) == UNABLE_TO_PERFORM
     assert list(folder.iterdir()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from pacs_gateway.query.models import PATIENT_ROOT, STUDY_ROOT
 from pacs_gateway.scu import requestor
 from pacs_gateway.scu.peer import Peer, Proposal
 from pacs_gateway.transfer_syntaxes import TRANSFER_SYNTAXES
-from tests.integration.gateway.archives import listens
 from tests.integration.gateway.conftest import Run, Start, Write
 from tests.integration.gateway.sending import (
     DATA_SET_MISMATCH,
@@ -32,8 +30,8 @@ from tests.integration.gateway.sending import (
     real,
     send_raw,
     stored,
-    until,
 )
+from tests.integration.gateway.storescp import storescp
 from tests.integration.gateway.test_getting import CR, PENDING, SOME_FAILED, UNABLE_TO_PERFORM, study
 from tests.integration.gateway.test_querying import identifier
 from tests.ports import free_port
@@ -255,16 +253,8 @@ async def test_a_destination_is_called_in_the_name_of_the_channel(archive: Gatew
 
 async def test_dcmtk_moves_a_study_to_dcmtk(archive: Gateway, ports: list[int], dcmtk: Run, tmp_path: Path) -> None:
     folder = tmp_path / "moved"
-    folder.mkdir()
-    storescp = await asyncio.create_subprocess_exec(
-        "storescp", "-aet", "VIEWER", "-od", str(folder), str(ports[0]), env={**os.environ, "TCP_NODELAY": "1"}
-    )
-    try:
-        await until(lambda: listens(ports[0]))
+    async with storescp(folder, ports[0], "-aet", "VIEWER"):
         said = await dcmtk("movescu", "-S", "-aet", "DR_BAISHI", "-aem", "VIEWER", "-k", "QueryRetrieveLevel=STUDY",
                            "-k", "StudyInstanceUID=1.2.1", "127.0.0.1", archive.port)  # fmt: skip
         assert said.code == 0, said.output
         assert len(list(folder.iterdir())) == 3
-    finally:
-        storescp.kill()
-        await storescp.wait()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
@@ -19,9 +17,9 @@ from pacs_gateway.gateway import Gateway
 from pacs_gateway.query.models import STUDY_ROOT
 from pacs_gateway.scu import requestor
 from pacs_gateway.sending import proposing
-from tests.integration.gateway.archives import listens
 from tests.integration.gateway.conftest import Run, Start, Write
-from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, stored, until
+from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, stored
+from tests.integration.gateway.storescp import storescp
 from tests.integration.gateway.test_getting import CR, SOME_FAILED, fetch, study
 from tests.integration.gateway.test_moving import move, viewer
 from tests.ports import free_port
@@ -89,20 +87,6 @@ def same_pictures(folder: Path, files: dict[str, Path]) -> None:
         assert got[uid].PatientName == sent.PatientName
 
 
-@asynccontextmanager
-async def storescp(folder: Path, port: int, *options: str) -> AsyncIterator[None]:
-    folder.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        "storescp", *options, "-aet", "VIEWER", "-od", str(folder), str(port), env={**os.environ, "TCP_NODELAY": "1"}
-    )
-    try:
-        await until(lambda: listens(port))
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def test_getscu_with_its_default_options_gets_every_object(
     archive: Gateway, files: dict[str, Path], dcmtk: Run, tmp_path: Path
 ) -> None:
@@ -119,7 +103,7 @@ async def test_movescu_has_every_object_sent_to_a_storescp_that_takes_no_compres
     archive: Gateway, files: dict[str, Path], listening: int, dcmtk: Run, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     folder = tmp_path / "moved"
-    async with storescp(folder, listening, *options):
+    async with storescp(folder, listening, "-aet", "VIEWER", *options):
         said = await dcmtk("movescu", "-v", "-S", "-aet", "DR_BAISHI", "-aem", "VIEWER", "-k",
                            "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.1",
                            "127.0.0.1", archive.port)  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pacs_gateway.query.identifier import decoded
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.owing import ENDPOINT, delivery_reaches, endpoint, owe_study, sending, system
 from tests.integration.gateway.sending import SUCCESS, broken_off, data_set_of, real, send_raw, stored, until
+from tests.integration.gateway.storescp import storescp
 
 STUDY = "1.2.1"
 COERCED = 0xB000
@@ -218,7 +220,6 @@ async def test_a_storescp_that_is_killed_within_a_study_gets_the_rest_when_it_is
     tmp_path: Path
 ) -> None:  # fmt: skip
     folder = tmp_path / "received"
-    folder.mkdir()
     pixels = os.urandom(256 * 256 * 2)
     files = [
         radiograph(StudyInstanceUID=STUDY, SeriesInstanceUID="1.2.1.1", SOPInstanceUID=uid(number),
@@ -228,24 +229,14 @@ async def test_a_storescp_that_is_killed_within_a_study_gets_the_rest_when_it_is
     assert set(await asyncio.to_thread(send_raw, gateway.port, files)) == {SUCCESS}
     await stored(pool, objects)
     await owe_study(pool, STUDY)
-
-    async def storescp() -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            "storescp", "-aet", "PACS", "+xa", "-od", str(folder), "-v", str(free_port),
-            env={**os.environ, "TCP_NODELAY": "1"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        return process
-
-    first = await storescp()
+    pacs = partial(storescp, folder, free_port, "-aet", "PACS", "+xa", "-v")
     async with sending(database_url, objects, endpoint(free_port, max_bytes_per_sec=4_000_000)):
-        await until(lambda: _some_arrived(folder))
-        first.kill()
-        before, _ = await first.communicate()
-        second = await storescp()
-        await delivery_reaches(pool, "delivered", STUDY)
-        second.kill()
-        after, _ = await second.communicate()
-    received = [before.count(b"Received Store Request"), after.count(b"Received Store Request")]
+        async with pacs() as said:
+            await until(lambda: _some_arrived(folder))
+        received = [said.read_bytes().count(b"Received Store Request")]
+        async with pacs() as said:
+            await delivery_reaches(pool, "delivered", STUDY)
+        received.append(said.read_bytes().count(b"Received Store Request"))
     assert 0 < received[0] < 40
     assert 40 <= sum(received) <= 41  # the one that was under way may have been written and not answered
     assert {path.name.partition(".")[2] for path in folder.iterdir()} == {uid(number) for number in range(1, 41)}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -30,6 +27,7 @@ from tests.integration.gateway import owing
 from tests.integration.gateway.conftest import channel
 from tests.integration.gateway.owing import sending, system
 from tests.integration.gateway.sending import PATIENCE_SECS, SUCCESS, send_raw, settled, until
+from tests.integration.gateway.storescp import storescp
 from tests.integration.reconcile.conftest import Desk, Write
 from tests.integration.reconcile.test_rejection_notes import DX, as_dcmtk_reads, carried_out, made, taken
 
@@ -67,19 +65,6 @@ async def open_findings(desk: Desk) -> list[str]:
     return [row["code"] for row in rows]
 
 
-@asynccontextmanager
-async def storescp(port: int, folder: Path) -> AsyncIterator[None]:
-    folder.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        "storescp", "--output-directory", folder, str(port), env={**os.environ, "TCP_NODELAY": "1"}
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def test_dcmtk_takes_the_note_when_it_is_back(
     owed: Desk, database_url: str, free_port: int, tmp_path: Path
 ) -> None:
@@ -89,7 +74,7 @@ async def test_dcmtk_takes_the_note_when_it_is_back(
             return bool(await owed.pool.fetchval("select count(*) from delivery_attempt where outcome = 'unreachable'"))
 
         await until(tried)
-        async with storescp(free_port, tmp_path / "archive"):
+        async with storescp(tmp_path / "archive", free_port):
             await in_state(owed, "delivered")
     (file,) = (tmp_path / "archive").iterdir()
     arrived = pydicom.dcmread(file)
