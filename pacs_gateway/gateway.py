@@ -37,6 +37,7 @@ from pacs_gateway.scp.commitment import CommitmentRequests, CommitmentResults
 from pacs_gateway.scp.echo import Echo
 from pacs_gateway.scp.find import Find
 from pacs_gateway.scp.get import Get
+from pacs_gateway.scp.listening import Listening
 from pacs_gateway.scp.move import Move
 from pacs_gateway.scp.mpps import Create, Set, Steps
 from pacs_gateway.scp.mpps_get import GetStep
@@ -65,6 +66,7 @@ class Gateway:
     store         where finished objects go, if not into the object folder
     endpoints     imaging systems that may be told of steps and studies
     contexts      what the connections to those with TLS are protected with, and to entities of the channel
+    shared        sockets that listen for it already, which other processes may take from too
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Gateway:
         store: ObjectStore | None = None,
         endpoints: Mapping[str, DicomEndpoint] | None = None,
         contexts: Mapping[str, ssl.SSLContext] | None = None,
+        shared: Listening | None = None,
     ) -> None:
         self._channel = channel
+        self._shared = shared
         self._tls = tls
         self._pool = pool
         self._archive = Archive(pool, Objects(objects_root, store, Missing(pool, clock).told))
@@ -98,7 +102,7 @@ class Gateway:
         self._stepper = StepNoticer(pool, intake, channel.name)
         self._steps = Steps(channel.name, pool, clock, audience.steps_of, self._step_told)
         self._committer = Committer(
-            channel.name, pool, self._archive, clock, audience.destinations, self._keeping.settled, self._notifier.wake
+            channel.name, pool, self._archive, clock, audience.destinations, self._keeping, self._notifier.wake
         )
         self._clock = clock
         self._noting = Noting(
@@ -176,7 +180,7 @@ class Gateway:
                 AvailabilityNotices(name, self._pool, self._clock),
             )
         )
-        return Acceptor(self._channel, services, self._tls)
+        return Acceptor(self._channel, services, self._tls, shared=self._shared)
 
     def _step_told(self) -> None:
         self._stepper.told()

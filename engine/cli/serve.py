@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 
 from engine import config
+from engine.cli.dicom_sockets import DicomSockets
 from engine.cli.supervisor import Supervisor
+from engine.config import Community
 from engine.errors import ConfigurationError
 
 PARTS = {"engine": ("engine", "pipeline"), "web": ("web",), "gateway": ("gateway",)}
@@ -30,12 +32,11 @@ def serve(
     if only is not None and only not in PARTS:
         raise typer.BadParameter(f"expected one of {', '.join(PARTS)}", param_hint="--only")
     community = config.load(config_folder)
-    roles = PARTS[only] if only else tuple(role for part in PARTS.values() for role in part)
-    if not community.dicom_channels:
-        roles = tuple(role for role in roles if role != "gateway")
+    roles = roles_of(community, only)
+    dicom = DicomSockets(community.dicom_channels if "gateway" in roles else (), community.gateway.processes)
     make_folder(data)
     database_url = os.environ.get("HUTONG_DATABASE_URL") or None  # set to nothing: not set
-    supervisor = Supervisor(config_folder.resolve(), data.resolve(), roles, database_url)
+    supervisor = Supervisor(config_folder.resolve(), data.resolve(), roles, database_url, dicom)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
     console = Console(stderr=True)
@@ -45,6 +46,13 @@ def serve(
         if sys.stderr.isatty():
             console.print(f"the administrator's token: {data / 'admin.token'}; Ctrl-C ends the hub", markup=False)
         supervisor.watch()
+
+
+def roles_of(community: Community, only: str | None) -> list[str]:
+    """One for each process of a hub, or of one part of it."""
+    gateways = community.gateway.processes if community.dicom_channels else 0
+    roles = PARTS[only] if only else [role for part in PARTS.values() for role in part]
+    return [role for role in roles for _ in range(gateways if role == "gateway" else 1)]
 
 
 def make_folder(data: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from engine.cli.dicom_sockets import DicomSockets
 from engine.cli.process import PORTS
 from engine.errors import ConfigurationError, HutongError, StorageError
 from engine.store.embedded import EmbeddedPostgres
@@ -62,21 +63,24 @@ class _Restarts:
 
 
 class _Process:
-    """One process of the hub: its role, and what it said it listens on."""
+    """One process of the hub: its role, what it shares with others, and what it said it listens on."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, shared: DicomSockets | None = None) -> None:
         self.role = role
+        self._shared = shared
         self.ready: dict[str, Any] = {}
         self.child: subprocess.Popen[str] | None = None
         self.restarts = _Restarts(role)
 
     def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        handed = self._shared.handed if self._shared is not None else {}
         self.child = subprocess.Popen(
             [sys.executable, "-m", "engine.cli.process", self.role, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**environment, PORTS: json.dumps(self.ready)},
+            env={**environment, PORTS: json.dumps(self.ready | handed)},
+            pass_fds=self._shared.numbers if self._shared is not None else (),
             start_new_session=True,  # a Ctrl-C in the terminal reaches the supervisor, which ends them in order
         )
 
@@ -104,13 +108,20 @@ class _Process:
 
 
 class Supervisor:
-    """Owns the processes of one hub. Use it as a context: on leaving, nothing is left running."""
+    """Owns the processes of one hub. Use it as a context: on leaving, nothing is left running.
 
-    def __init__(self, folder: Path, data: Path, roles: Sequence[str], database_url: str | None) -> None:
+    roles  one for each process, in the order of their start
+    dicom  what the gateway processes listen at
+    """
+
+    def __init__(
+        self, folder: Path, data: Path, roles: Sequence[str], database_url: str | None, dicom: DicomSockets
+    ) -> None:
         self._arguments = [str(folder), str(data)]
         self._folder = folder
         self._data = data
-        self._processes = [_Process(role) for role in roles]
+        self._dicom = dicom
+        self._processes = [_Process(role, dicom if role == "gateway" else None) for role in roles]
         self._database_url = database_url
         self._postgres: EmbeddedPostgres | None = None
         self._postgres_restarts = _Restarts("PostgreSQL")
@@ -163,6 +174,7 @@ class Supervisor:
             if self._postgres is None:
                 failed += "; look at HUTONG_DATABASE_URL and that server, or unset it to use the embedded one"
             raise ConfigurationError(failed, code="not-prepared")
+        self._dicom.open()
         for process in self._processes:
             process.start(self._arguments, self._environment())
         for process in self._processes:
@@ -216,6 +228,7 @@ class Supervisor:
         self._end_of_start()
         if self._told:  # else it tells of the hub that this one found running on its folder
             (self._data / RUN_FILE).unlink(missing_ok=True)
+        self._dicom.close()
         living = [process.child for process in self._processes if process.child is not None]
         for child in living:
             if child.stdin is not None:

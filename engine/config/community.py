@@ -74,6 +74,15 @@ class Http(Model):
         return "https" if self.tls is not None else "http"
 
 
+class ImagingGateway(Model):
+    """How the DICOM channels are served: the `gateway` part of community.yaml.
+
+    processes  that take associations from one port; each has its share of a channel's max_associations
+    """
+
+    processes: Annotated[int, Field(ge=1, le=8)] = 1
+
+
 class Facility(Model):
     """A member of the community, an Organization. `msh4` lists the names its systems send in MSH-4."""
 
@@ -308,6 +317,7 @@ class Community(Model):
     folder: Path
     alerts: Alerts = Alerts()
     objects: ObjectsPlace = DiskObjects()
+    gateway: ImagingGateway = ImagingGateway()
 
     @property
     def mllp_endpoints(self) -> dict[str, MllpEndpoint]:

@@ -20,6 +20,7 @@ from engine.config.community import (
     Facility,
     FolderChannel,
     Http,
+    ImagingGateway,
     MllpChannel,
     Recognition,
     Route,
@@ -69,7 +70,7 @@ class _Reading:
     def community(self) -> Community:
         self._unknown_files()
         root = self._mapping_of(COMMUNITY, required=True)
-        self._known_keys(COMMUNITY, (), root, ("name", "http", "facilities", "objects"))
+        self._known_keys(COMMUNITY, (), root, ("name", "http", "facilities", "objects", "gateway"))
         community = Community.model_construct(
             name=self._community_name(root),
             http=self._http(root),
@@ -90,6 +91,7 @@ class _Reading:
             users=self._users(),
             alerts=self._alerts(),
             objects=self._objects(root),
+            gateway=self._build(ImagingGateway, COMMUNITY, ("gateway",), root.get("gateway", {})) or ImagingGateway(),
             folder=self.folder,
         )
         check_references(community, self._defined(root), self.documents, self.problems)

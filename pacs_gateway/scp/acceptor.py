@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import socket
 import ssl
 from collections.abc import Coroutine
 from functools import partial
@@ -14,21 +16,28 @@ from engine.errors import ConfigurationError
 from pacs_gateway.background import places_of
 from pacs_gateway.scp.callers import Callers
 from pacs_gateway.scp.connection import Connection
+from pacs_gateway.scp.doors import Doors
 from pacs_gateway.scp.limits import Limits
+from pacs_gateway.scp.listening import Listening, listen
 from pacs_gateway.scp.service import Services
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1024
-"""A county's modalities call again all at once after a power cut."""
 _SPARE_CONNECTIONS = 64
 """Beyond the associations allowed, for those that are told that they are one too many; more are not even told."""
 _HANDSHAKE_SECS = 10.0
+_COURTESY_SECS = 0.001
+"""For each of its own connections a process lets others take the next one first: more than they need to wake up."""
+_FULL_SECS = 0.25
+"""One that has no room for another association lets others take it first for so long; then it refuses it."""
 _SWEEP_SECS = 1.0
 
 
 class Acceptor:
-    """Listens from `start` to `close`. Implements `Listener`."""
+    """Takes associations from `start` to `close`. Implements `Listener`.
+
+    shared  sockets that listen already, in other processes too; each of those has its share of the associations
+    """
 
     def __init__(
         self,
@@ -36,20 +45,24 @@ class Acceptor:
         services: Services,
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
+        shared: Listening | None = None,
     ) -> None:
         self.channel = channel.name
         self.services = services
         self.callers = Callers(channel)
+        self._processes = shared.processes if shared is not None else 1
         self.limits = limits or Limits(
-            max_associations=channel.max_associations,
+            max_associations=math.ceil(channel.max_associations / self._processes),
             idle_timeout_secs=channel.idle_timeout_secs,
             stall_timeout_secs=channel.stall_timeout_secs,
         )
-        self._host = channel.host
-        self._asked_port = channel.port
+        self._configured = channel
+        self._listening = shared
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._server: asyncio.Server | None = None
+        self._doors: Doors | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
+        """Connections that were taken and have no protocol yet, as during a TLS handshake."""
         self._connections: set[Connection] = set()
         self._associations: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,35 +71,29 @@ class Acceptor:
 
     @property
     def port(self) -> int:
-        if self._server is None:
+        if self._listening is None:
             raise ConfigurationError(f"channel {self.channel} does not listen")
-        name: tuple[str, int] = self._server.sockets[0].getsockname()
-        return name[1]
+        return self._listening.port
 
     async def start(self) -> None:
         """Raises ConfigurationError when the address cannot be listened on."""
-        try:
-            self._server = await self._loop.create_server(
-                lambda: Connection(self, self._loop),
-                self._host,
-                self._asked_port,
-                backlog=_BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=_HANDSHAKE_SECS if self._tls else None,
-            )
-        except OSError as error:
-            address = f"{self._host}:{self._asked_port}"
-            raise ConfigurationError(
-                f"channel {self.channel}: cannot listen on {address}: {error.strerror}; stop the program that "
-                "has it, or choose another port: or host:"
-            ) from error
+        if self._listening is None:
+            self._listening = await asyncio.to_thread(listen, self._configured)
+        self._doors = Doors(self._listening.sockets, self._courtesy_secs, self._taken)
+        self._doors.open()
         self._sweep()
 
     async def close(self, grace_secs: float) -> None:
         """Stops listening, lets requests that have begun be answered within the grace period, ends associations."""
-        if self._server is None:
+        if self._listening is None:
             return
-        self._server.close()
+        if self._doors is not None:
+            self._doors.close()
+        self._listening.close()
+        self._listening = None
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections):
@@ -100,7 +107,31 @@ class Acceptor:
                 break
         for connection in list(self._connections):
             connection.drop()
-        self._server = None
+
+    # What its doors ask and tell.
+
+    def _courtesy_secs(self) -> float:
+        if self._processes == 1:
+            return 0.0
+        ours = len(self._associations) + len(self._arriving)
+        return _FULL_SECS if ours >= self.limits.max_associations else ours * _COURTESY_SECS
+
+    def _taken(self, accepted: socket.socket) -> None:
+        task = self._loop.create_task(self._connect(accepted))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self, self._loop),
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_SECS if self._tls else None,
+            )
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is one of them
+            _log.info("channel %s: a connection was not made: %s", self.channel, type(error).__name__)
+            accepted.close()
 
     # What its connections tell it.
 

@@ -14,6 +14,7 @@ from engine.cli.assembly.ids import new_ids
 from engine.cli.assembly.object_store import object_store_of
 from engine.cli.assembly.ready import OnReady
 from engine.cli.cycles import collect_seldom
+from engine.cli.dicom_sockets import inherited
 from engine.clock import now
 from engine.config import Community, DicomChannel, DicomEndpoint, HutongEndpoint
 from engine.config.secret import secret
@@ -36,14 +37,14 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
     from pacs_gateway.gateway import Gateway
 
     community = config.load(folder)
-    before: dict[str, int] = ports.get("dicom_ports", {})
+    shared = inherited(ports)
     pool = await connect_pool(database_url, max_size=4)
     intake = JournalIntake(database_url, {}, now, new_ids())
     store = object_store_of(community)
     await intake.start()
     gateways = [
         Gateway(
-            channel.model_copy(update={"port": before.get(channel.name, channel.port)}),
+            channel,
             pool,
             intake,
             data / "objects",
@@ -52,6 +53,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             store,
             community.dicom_endpoints,
             _calling_contexts(community, channel),
+            shared.get(channel.name),
         )
         for channel in community.dicom_channels
     ]
@@ -65,10 +67,6 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
         ready(
             {
                 "dicom": {"ae_title": first.ae_title, "port": gateways[0].port} if first else None,
-                "dicom_ports": {
-                    channel.name: gateway.port
-                    for channel, gateway in zip(community.dicom_channels, gateways, strict=True)
-                },
             }
         )
         await sending

@@ -15,8 +15,10 @@ def community(
     channels: Mapping[str, Mapping[str, object]] | None = None,
     endpoints: Mapping[str, Mapping[str, object]] | None = None,
     routes: tuple[Mapping[str, object], ...] = (),
+    gateways: int = 1,
 ) -> Community:
-    """`channels` and `endpoints` by name, MLLP unless they say otherwise; every endpoint has a facility of its own."""
+    """`channels` and `endpoints` by name, MLLP unless they say otherwise; every endpoint has a facility of its own.
+    `gateways` processes receive DICOM."""
     chosen = dict(channels or {"his": {}})
     receiving = dict(endpoints or {})
     facilities = sorted({str(channel.get("facility", "baishi")) for channel in chosen.values()})
@@ -24,6 +26,7 @@ def community(
         "community": {
             "name": "白石乡",
             "http": {"host": "127.0.0.1", "port": 0},
+            "gateway": {"processes": gateways},
             "facilities": {
                 **{code: {"name": f"{code}卫生院", "level": "township"} for code in facilities},
                 **{name: {"name": f"{name}医院", "level": "county"} for name in receiving},

@@ -122,10 +122,11 @@ class Served:
 
     def process(self, role: str) -> psutil.Process:
         """The process of a role: engine, pipeline, web, gateway; or postgres."""
-        (found,) = self._of_role(role)
+        (found,) = self.processes(role)
         return found
 
-    def _of_role(self, role: str) -> list[psutil.Process]:
+    def processes(self, role: str) -> list[psutil.Process]:
+        """All of a role, the oldest first; one that was killed may be among them."""
         found = []
         for child in self._children():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -165,7 +166,7 @@ class Served:
         return process
 
     def _alive(self, role: str) -> psutil.Process | None:
-        return next((process for process in self._of_role(role) if _lives(process)), None)
+        return next((process for process in self.processes(role) if _lives(process)), None)
 
     def left_running(self) -> list[psutil.Process]:
         """Every process that names this hub's data on its command line or works in it."""

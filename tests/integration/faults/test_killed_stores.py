@@ -1,4 +1,7 @@
-"""Every object answered 0000 is there, whole and once, whichever process is killed while objects arrive, ten times."""
+"""Every object answered 0000 is there, whole and once, whichever process is killed while objects arrive.
+
+Ten times in a hub of one gateway process, and six times in a hub of two that share a port, each of which is killed.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from tests.integration.gateway.sending import SUCCESS, data_set_of, send_raw, sp
 
 ASSOCIATIONS = 8
 OBJECTS = 1000
+SHARED_OBJECTS = 240
 MORE = 20
 """How many an association sends besides, again and again, should the first be stored before the last kill."""
 KILLED = (
@@ -35,7 +39,34 @@ PATIENCE_SECS = 120.0
 async def test_processes_killed_ten_times_while_eight_associations_store(serve: Serve, tmp_path: Path) -> None:
     hub = serve(community({"his": {}, "imaging": IMAGING}))
     await started(hub)
-    files = made_objects(tmp_path / "objects", OBJECTS)
+    await stored_while_killed(hub, KILLED, OBJECTS, tmp_path)
+
+
+async def test_gateways_that_share_a_port_killed_in_turn_while_eight_associations_store(
+    serve: Serve, tmp_path: Path
+) -> None:
+    hub = serve(community({"his": {}, "imaging": IMAGING}, gateways=2))
+    await started(hub)
+    born = hub.processes("gateway")
+    files = made_objects(tmp_path / "before", len(born))
+    for stuck, file in zip(born, files, strict=True):
+        stuck.suspend()
+        try:
+            assert await asyncio.to_thread(send_raw, await port_of(hub), [file]) == [SUCCESS]
+        finally:
+            stuck.resume()
+    await stored_while_killed(hub, ["gateway"] * 6, SHARED_OBJECTS, tmp_path, before=files)
+
+
+async def stored_while_killed(
+    hub: Served, killed_roles: Sequence[str], count: int, tmp_path: Path, before: Sequence[Path] = ()
+) -> None:
+    """Fails unless everything that was answered is in the index and in the store in the end, and nothing else.
+
+    before  what was answered before
+    """
+    files = made_objects(tmp_path / "objects", count)
+    born = hub.processes("gateway")
     answered: set[str] = set()
     lost = 0
     killed = asyncio.Event()
@@ -56,20 +87,22 @@ async def test_processes_killed_ten_times_while_eight_associations_store(serve: 
 
     async with asyncio.TaskGroup() as all_of_them:
         for number in range(ASSOCIATIONS):
-            all_of_them.create_task(association(files[number:OBJECTS:ASSOCIATIONS], tmp_path / f"more-{number}"))
-        for role in KILLED:
+            all_of_them.create_task(association(files[number:count:ASSOCIATIONS], tmp_path / f"more-{number}"))
+        for role in killed_roles:
             await some_more_indexed(hub)
             await kill(hub, role)
         killed.set()
     assert lost > 0, "no association was ever lost: nothing was tried"
     assert answered == {uid_of(file) for file in files}
+    assert not {one.pid for one in born} & {one.pid for one in hub.processes("gateway")}, "not every one was killed"
 
+    files = [*before, *files]
     objects = hub.data / "objects"
     await until("the spool is empty", lambda: spooled(objects) == [], within_secs=PATIENCE_SECS)
     async with hub.database() as database:
         rows = {row["sop_uid"]: row for row in await database.fetch("select * from instance")}
         assert len(await database.fetch("select 1 from instance where conflict")) == 0
-    assert rows.keys() == answered
+    assert rows.keys() == {uid_of(file) for file in files}
     for file in files:
         row, data = rows[uid_of(file)], data_set_of(file)
         with open_object(Objects(objects), row["location"]) as kept:
@@ -134,8 +167,8 @@ async def kill(hub: Served, role: str) -> None:
 
 def lives(hub: Served, role: str) -> bool:
     try:
-        return hub.process(role).status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+        return any(one.status() != psutil.STATUS_ZOMBIE for one in hub.processes(role))
+    except psutil.NoSuchProcess:
         return False
 
 

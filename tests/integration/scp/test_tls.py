@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from engine.config.transport import ListenerTls
 from pacs_gateway.scp.acceptor import Acceptor
 from pacs_gateway.upper_layer.events import AssociationAccepted, AssociationRejected
 from pacs_gateway.upper_layer.pdus import CALLING_AE_TITLE_NOT_RECOGNIZED
+from tests.integration.gateway.sending import until
 from tests.integration.scp.conftest import Call, Reception, Run, Start
-from tests.integration.scp.peer import store_request
+from tests.integration.scp.peer import PATIENCE_SECS, store_request
 
 OBJECT = bytes(range(256)) * 4000
 
@@ -101,3 +103,17 @@ async def test_who_shows_no_certificate_of_ours_is_not_heard(
 async def test_plain_dicom_is_not_answered(protected: Acceptor, dcmtk: Run) -> None:
     said = await dcmtk("echoscu", "-aet", "CT_BAISHI", "127.0.0.1", protected.port)
     assert said.code != 0
+
+
+async def test_who_never_begins_to_greet_keeps_no_gateway_from_ending(protected: Acceptor) -> None:
+    async def arrives() -> bool:
+        return bool(protected._arriving)
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", protected.port)
+    try:
+        await until(arrives)
+        async with asyncio.timeout(PATIENCE_SECS):
+            await protected.close(0.0)
+            assert await reader.read() == b""
+    finally:
+        writer.close()

@@ -10,6 +10,7 @@ import pytest
 
 import engine.cli.main
 from engine.cli.assembly.listening import ReservedPort
+from engine.cli.dicom_sockets import DicomSockets
 from engine.cli.main import main
 from engine.cli.supervisor import RUN_FILE, Supervisor
 from engine.errors import ConfigurationError, HutongError
@@ -78,7 +79,7 @@ def test_a_hub_that_cannot_start_leaves_what_tells_of_the_running_one(
 
     (tmp_path / RUN_FILE).write_text(json.dumps({"pid": 1}))
     monkeypatch.setattr(Supervisor, "_start", refuse)
-    with pytest.raises(HutongError), Supervisor(EXAMPLE, tmp_path, (), None):
+    with pytest.raises(HutongError), Supervisor(EXAMPLE, tmp_path, (), None, DicomSockets((), 1)):
         pass
     assert (tmp_path / RUN_FILE).exists()
 
