@@ -104,6 +104,11 @@ async def claim(connection: Connection, destination: str, at: datetime, until: d
     return Due(**row)
 
 
+async def claim_longer(connection: Connection, due: Due, until: datetime) -> None:
+    """By whoever has claimed it, and tells it still."""
+    await connection.execute("update delivery set next_attempt_at = $2 where id = $1 and state = 'owed'", due.id, until)
+
+
 async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[str, datetime]:
     """Those of them that are owed something, each with when it may next be told."""
     rows = await connection.fetch(

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import asyncpg
@@ -190,6 +191,35 @@ async def test_nothing_is_lost_and_ids_stay_the_same_when_a_gateway_is_killed_wh
     told = list(dict.fromkeys((operation, uid) for operation, uid, _ in ris.heard))
     assert told == [("create", "1.2.3.5"), ("set", "1.2.3.5"), ("create", "1.2.3.6"), ("set", "1.2.3.6")]
     assert len(ris.heard) > len(told)
+
+
+async def test_what_is_being_told_stays_with_its_process_and_goes_to_another_when_that_is_gone(
+    start: Start, pool: asyncpg.Pool, ris: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "CLAIMS_AGAIN_SECS", 0.02)
+    claimed: set[datetime] = set()
+
+    async def claimed_often() -> bool:
+        claimed.add(await pool.fetchval("select next_attempt_at from delivery"))
+        return len(claimed) > 3
+
+    async def heard_again() -> bool:
+        return len(ris.heard) > 1
+
+    with ris.listening():
+        ris.goes_on.clear()
+        first = await start(endpoints={"ris": ris.endpoint()})
+        await asyncio.to_thread(create, first.port, begun())
+        await until(claimed_often)
+        await start(endpoints={"ris": ris.endpoint()})
+        claimed.clear()
+        await until(claimed_often)
+        assert len(ris.heard) == 1
+        await first.close()
+        await pool.execute("update delivery set next_attempt_at = now()")  # its claim has run out
+        await until(heard_again)
+        ris.goes_on.set()
+        await in_state(pool, "delivered")
 
 
 @asynccontextmanager
