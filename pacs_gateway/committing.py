@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import asyncpg
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from engine.clock import Clock
-from engine.errors import DeliveryError, HutongError, NotFoundError, StorageError
+from engine.errors import DeliveryError, HutongError, NotFoundError
 from engine.finding import Finding
 from engine.identifiers import title_of
 from engine.store import commitments, findings, imaging, notifications, outbox
 from engine.store.announcements import Announced, Source, announce
-from engine.store.commitments import KEPT, Commitment, Named
+from engine.store.commitments import KEPT, Commitment, Named, Taken
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from engine.store.imaging import Instance
@@ -31,11 +32,13 @@ from engine.studies import study_id
 from pacs_gateway import status
 from pacs_gateway.background import keep_on
 from pacs_gateway.heard import Answer
+from pacs_gateway.presence import Presence
 from pacs_gateway.query.archive import Archive
 from pacs_gateway.query.identifier import encoded
 from pacs_gateway.query.objects import StoredDataSet
 from pacs_gateway.scp.service import Line
 from pacs_gateway.storage_classes import STORAGE_CLASSES
+from pacs_gateway.taking_over import TakingOver
 from pacs_gateway.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN
 from pacs_gateway.upper_layer.commands import Element
 
@@ -49,19 +52,31 @@ ANSWER_SECS = 20.0
 """For the answer to a result over the association of the request; then it is sent over one of our own."""
 GRACE_SECS = 30.0
 """Before that is done although the other way has not ended: a process may have died meanwhile."""
+FIRST_WAIT_SECS = 0.1
+"""For an object on its way into the index; then twice as long each time."""
 RETRY_SECS = 5.0
+"""Between two tries, at most."""
 
 _log = logging.getLogger(__name__)
 
-Settled = Callable[[], Awaitable[bool]]
-"""Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""
+
+class Kept(Protocol):
+    """What this process keeps, and what all of them have answered."""
+
+    @property
+    def number(self) -> int: ...
+
+    async def settled(self) -> bool: ...
+
+    async def lying(self, facility: str, sop_uids: Collection[str]) -> set[str]: ...
 
 
 class Committer:
-    """Settles the requests of one channel. A request that was taken is settled, whatever happens to this process.
+    """Settles the requests of one channel that this process took, and what processes took that live no more.
+
+    A request that was taken is settled, whatever happens to this process.
 
     reachable  destinations that are called with a result when the association of the request has ended
-    settled    waits for the index
     on_owed    called when somebody is owed a result
     """
 
@@ -72,7 +87,7 @@ class Committer:
         archive: Archive,
         clock: Clock,
         reachable: Collection[str],
-        settled: Settled,
+        keeping: Kept,
         on_owed: Callable[[], None],
     ) -> None:
         self._channel = channel
@@ -80,53 +95,61 @@ class Committer:
         self._archive = archive
         self._clock = clock
         self._reachable = reachable
-        self._settled = settled
+        self._keeping = keeping
+        self._presence = Presence(archive.objects.folder, channel)
         self._on_owed = on_owed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taking_over = TakingOver(channel, pool, self._presence)
+
+    @property
+    def process(self) -> int:
+        """Which of the channel's processes we are."""
+        return self._keeping.number
 
     async def start(self) -> None:
-        """Goes on with what an earlier process took. Raises StorageError."""
-        try:
-            async with self._pool.acquire() as connection:
-                waiting = await commitments.unsettled(connection, self._channel)
-        except FAILED as error:
-            end_if_cancelled()
-            raise StorageError(f"commitments cannot be read: {type(error).__name__}") from error
-        for number in waiting:
-            self.begin(number, None)
+        """Goes on with what earlier processes took. To be called before anything is taken. Raises StorageError."""
+        await self._taking_over.start(self.process, lambda taken: self.begin(taken, None))
 
     async def close(self) -> None:
-        """What is not settled yet is left to the next start."""
+        """What is not settled yet is left to the other processes, or to the next start."""
+        await self._taking_over.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._presence.end()
 
-    def begin(self, number: int, line: Line | None) -> None:
+    def begin(self, taken: Taken, line: Line | None) -> None:
         """Settles a request that is durable; `line` leads to whoever asked, for as long as it does."""
         name = f"commitment {self._channel}"
-        task = asyncio.create_task(keep_on(name, partial(self._run, number, line)), name=name)
+        task = asyncio.create_task(keep_on(name, partial(self._run, taken, line)), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, number: int, line: Line | None) -> None:
+    async def _run(self, taken: Taken, line: Line | None) -> None:
+        wait_secs = min(FIRST_WAIT_SECS, RETRY_SECS)
         while True:
             try:
-                await self._settle(number, line)
-                return
+                if await self._settle(taken, line):
+                    return
             except (*FAILED, HutongError) as error:
                 end_if_cancelled()
                 _log.warning("channel %s: a commitment waits: %s", self._channel, type(error).__name__)
-            await asyncio.sleep(RETRY_SECS)
+            await asyncio.sleep(wait_secs)
+            wait_secs = min(2 * wait_secs, RETRY_SECS)
 
-    async def _settle(self, number: int, line: Line | None) -> None:
-        settled = await self._settled()
+    async def _settle(self, taken: Taken, line: Line | None) -> bool:
+        """Whether nothing is left to be done; False while an object is on its way into the index."""
+        await self._keeping.settled()
         async with self._pool.acquire() as connection:
-            commitment = await commitments.find(connection, number)
-            rows = await imaging.instances_named(
-                connection, commitment.facility, [one.sop_uid for one in commitment.instances]
-            )
-        if not settled and {one.sop_uid for one in commitment.instances} - {row.sop_uid for row in rows}:
-            raise StorageError("what is to be committed may still be on its way into the index")
+            if not await commitments.waits(connection, taken):
+                return True
+            commitment = await commitments.find(connection, taken.id)
+        rows = await self._rows(commitment)
+        if missing := _missing(commitment, rows):
+            lying = await self._keeping.lying(commitment.facility, missing)
+            rows = await self._rows(commitment)  # what has left a spool meanwhile has its row
+            if lying & _missing(commitment, rows):
+                return False
         outcomes = await self._outcomes(commitment, rows)
         kind, report = result_of(commitment, outcomes)
         message = Notification(
@@ -137,15 +160,24 @@ class Committer:
         )
         at = self._clock()
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await commitments.settle(connection, number, outcomes, at):
-                return
+            if not await commitments.waits(connection, taken, lock=True):
+                return True
+            await commitments.settle(connection, taken.id, outcomes, at)
             await self._announce(connection, commitment, at)
             due_at = at + timedelta(seconds=GRACE_SECS) if line is not None else at
             (due,) = await notifications.owe(connection, [owed], at, due_at)
-            await findings.raise_many(connection, self._damaged(commitment, outcomes), at)
+            found = self._damaged(commitment, outcomes)
+            found += self._unreachable(due.endpoint) if line is None else []
+            await findings.raise_many(connection, found, at)
         if line is not None:
             await self._report(line, message, due)
         self._on_owed()
+        return True
+
+    async def _rows(self, commitment: Commitment) -> list[Instance]:
+        named = [one.sop_uid for one in commitment.instances]
+        async with self._pool.acquire() as connection:
+            return await imaging.instances_named(connection, commitment.facility, named)
 
     async def _announce(self, connection: Connection, commitment: Commitment, at: datetime) -> None:
         """Who asks for it has it, or had it. Said now, because what was stored a moment ago is in the index by now, and
@@ -185,9 +217,7 @@ class Committer:
                 await outbox.delivered(connection, due, answer.receipt, at)
                 return
             await outbox.postponed(connection, due, why, words, at, at)
-            if due.endpoint not in self._reachable:
-                raised = Raised(_unreachable(due.endpoint), None, due.endpoint, self._channel)
-                await findings.raise_many(connection, [raised], at)
+            await findings.raise_many(connection, self._unreachable(due.endpoint), at)
 
     async def _outcomes(self, commitment: Commitment, rows: Sequence[Instance]) -> list[int]:
         """In the order of the request. Raises StorageError when it cannot be told now."""
@@ -222,6 +252,17 @@ class Committer:
             return False
         return digest.digest() == row.sha256
 
+    def _unreachable(self, destination: str) -> list[Raised]:
+        if destination in self._reachable:
+            return []
+        found = Finding(
+            "commitment-result-unaddressed",
+            "It asks for storage commitment and does not wait for the result on its association, but its entry gives "
+            "no address and port: the results wait here. Add both, and restart.",
+            once=destination,
+        )
+        return [Raised(found, None, destination, self._channel)]
+
     def _damaged(self, commitment: Commitment, outcomes: Sequence[int]) -> list[Raised]:
         damaged = outcomes.count(status.PROCESSING_FAILURE)
         if not damaged:
@@ -234,13 +275,9 @@ class Committer:
         return [Raised(found, None, f"Commitment/{commitment.transaction_uid}", self._channel)]
 
 
-def _unreachable(destination: str) -> Finding:
-    return Finding(
-        "commitment-result-unaddressed",
-        "It asks for storage commitment and does not wait for the result on its association, but its entry gives no "
-        "address and port: the results wait here. Add both, and restart.",
-        once=destination,
-    )
+def _missing(commitment: Commitment, rows: Sequence[Instance]) -> set[str]:
+    """Instances without any row."""
+    return {one.sop_uid for one in commitment.instances} - {row.sop_uid for row in rows}
 
 
 def _study_of(commitment: Commitment, rows: Sequence[Instance]) -> str | None:

@@ -23,7 +23,6 @@ from pacs_gateway.background import Background
 from pacs_gateway.hashing import Hashing
 from pacs_gateway.receiving import Kept
 from pacs_gateway.rows import Indexed, tell_of, with_rows
-from pacs_gateway.segments.record import Head
 from pacs_gateway.segments.segment import Segment
 
 BATCH_LIMIT = 256
@@ -73,8 +72,8 @@ class Index:
         self._clock = clock
         self._on_committed = on_committed
         self._waiting: list[Kept] = []
-        self._damaged: list[Head] = []
-        self._unindexed: list[Head] = []
+        self._damaged: list[Kept] = []
+        self._unindexed: list[Kept] = []
         """Both were answered and wait for no row any more; a person has not been told of them yet."""
         self._done = 0
         self._failures = 0
@@ -148,7 +147,7 @@ class Index:
             raise StorageError(f"the index cannot be read: {type(error).__name__}") from error
         return {(row.sop_uid, row.facility, row.sha256): row for row in rows}
 
-    async def commit(self, found: Sequence[Kept], damaged: Sequence[Head]) -> list[Indexed]:
+    async def commit(self, found: Sequence[Kept], damaged: Sequence[Kept]) -> list[Indexed]:
         """Adds rows of objects that an earlier process left; those that have one now. Raises StorageError.
 
         A person hears of those that get none, and of damaged ones: they were answered, and are not what they were.
@@ -229,18 +228,20 @@ class Index:
                 break
             count += 1
         batch = await self._hashing.hashed(self._waiting[:count])
-        self._damaged += _heads_without(self._waiting[:count], batch)
+        self._damaged += _without(self._waiting[:count], batch)
         self._waiting[:count] = batch
         self._done += count - len(batch)
         return batch
 
     async def _raise_troubles(self) -> None:
-        for heads, code in ((self._damaged, object_troubles.DAMAGED), (self._unindexed, object_troubles.UNINDEXED)):
-            if heads:
+        for objects, code in ((self._damaged, object_troubles.DAMAGED), (self._unindexed, object_troubles.UNINDEXED)):
+            if objects:
                 async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
-                    uids = [head.sop_uid for head in heads]
+                    uids = [kept.head.sop_uid for kept in objects]
                     await object_troubles.objects_are(connection, code, self._channel, uids, self._clock())
-                heads.clear()
+                for kept in objects:
+                    _give_up(kept)
+                objects.clear()
 
     async def _settle_troubles(self, committed: Sequence[Indexed]) -> None:
         async with asyncio.timeout(COMMIT_TIMEOUT_SECS), self._pool.acquire() as connection:
@@ -255,7 +256,7 @@ class Index:
         """Those that have a row now; the others never get one from this process."""
         rows, impossible = with_rows(batch)
         committed = await self._record(rows)
-        refused = _heads_without([one.kept for one in rows], [one.kept for one in committed])
+        refused = _without([one.kept for one in rows], [one.kept for one in committed])
         self._unindexed += impossible + refused
         return committed
 
@@ -293,7 +294,14 @@ class Index:
             await imaging.record(connection, self._channel, rows)
 
 
-def _heads_without(all_of_them: Sequence[Kept], some: Sequence[Kept]) -> list[Head]:
-    """Of those that are not among some of them."""
+def _without(all_of_them: Sequence[Kept], some: Sequence[Kept]) -> list[Kept]:
     there = {(kept.segment, kept.head.place) for kept in some}
-    return [kept.head for kept in all_of_them if (kept.segment, kept.head.place) not in there]
+    return [kept for kept in all_of_them if (kept.segment, kept.head.place) not in there]
+
+
+def _give_up(kept: Kept) -> None:
+    """Nobody waits for its row any more, whatever process they are of; until the next start tries it again."""
+    try:
+        kept.segment.give_up(kept.head)
+    except StorageError as error:
+        _log.error("who asks to keep an object that gets no row waits for it: %s", error.message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +16,7 @@ from pacs_gateway.indexing import Index
 from pacs_gateway.receiving import SpoolReception
 from pacs_gateway.recovery import complete_index
 from pacs_gateway.rows import Indexed
+from pacs_gateway.segments.lying import lying
 from pacs_gateway.segments.spool import Draw, Spool
 from pacs_gateway.shelf import Shelf
 from pacs_gateway.shelving import Shelver
@@ -41,6 +42,7 @@ class Keeping:
         store: ObjectStore | None = None,
     ) -> None:
         self._channel = channel
+        self._objects = objects
         self._folder = objects / "store"
         self._store = store
         self._on_stored = on_stored
@@ -60,6 +62,18 @@ class Keeping:
         self._shelver.shelve(await complete_index(self._spool, self._index))
         self._shelver.start(self._store or Shelf(self._folder, f"{self._channel}-{self._spool.number}"))
         self._index.start()
+
+    @property
+    def number(self) -> int:
+        """Which of the channel's processes we are, once started."""
+        return self._spool.number
+
+    async def lying(self, facility: str, sop_uids: Collection[str]) -> set[str]:
+        """Those of a facility's instances that some process may have answered and that may still get their rows.
+
+        Raises StorageError when that cannot be told now.
+        """
+        return await asyncio.to_thread(lying, self._objects, facility, sop_uids)
 
     async def settled(self) -> bool:
         """Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""

@@ -65,21 +65,21 @@ def _names(left: Sequence[_Left]) -> dict[_Left, tuple[str, str, bytes]]:
     return names
 
 
-def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[Head]]:
+def _read_again(left: Sequence[_Left]) -> tuple[list[Kept], list[Segment], list[Kept]]:
     """Objects that are whole; the segments of those that never were, once for each; and the damaged.
 
     An object has a name only once it was flushed: if it is not whole then, or cannot be read, somebody has to know.
     """
     whole: list[Kept] = []
     torn: list[Segment] = []
-    damaged: list[Head] = []
+    damaged: list[Kept] = []
     for segment, head in left:
         try:
             kept = _whole(segment, head)
         except (NoRecordError, ParseError, OSError):
             if _was_flushed(segment, head):
                 _log.error("the disk has damaged an object that was flushed; it stays in %s", segment.path)
-                damaged.append(head)
+                damaged.append(Kept(segment, head, {}))
             else:
                 _log.warning("an object that was never answered is dropped from the spool: it is not whole")
                 torn.append(segment)

@@ -16,7 +16,6 @@ from pacs_gateway.charset import UNICODE
 from pacs_gateway.identify import identity_of, numbers_of
 from pacs_gateway.location import location
 from pacs_gateway.receiving import Kept
-from pacs_gateway.segments.record import Head
 
 _log = logging.getLogger(__name__)
 
@@ -29,16 +28,16 @@ class Indexed:
     row: Instance
 
 
-def with_rows(objects: Sequence[Kept]) -> tuple[list[Indexed], list[Head]]:
+def with_rows(objects: Sequence[Kept]) -> tuple[list[Indexed], list[Kept]]:
     """Hashed objects with their rows, in their order; and those of which none can be made, which hold up no other."""
     made: list[Indexed] = []
-    impossible: list[Head] = []
+    impossible: list[Kept] = []
     for kept in objects:
         try:
             made.append(Indexed(kept, row_of(kept)))
         except Exception as error:  # noqa: BLE001 - whatever one object does to us; a person hears of it
             tell_of(error)
-            impossible.append(kept.head)
+            impossible.append(kept)
     return made, impossible
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from engine.store.database import Connection
 
@@ -37,6 +38,22 @@ class Commitment:
     instances: tuple[Named, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A request as one process took it, to settle it. Whoever takes it after that settles it instead."""
+
+    id: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A request to us without an outcome, and which of the channel's processes took it; None where nothing says so."""
+
+    taken: Taken
+    process: int | None
+
+
 async def take(
     connection: Connection,
     *,
@@ -47,11 +64,12 @@ async def take(
     instances: Sequence[Named],
     at: datetime,
     by_us: bool = False,
-) -> int:
-    """Adds a request in the caller's transaction; its number. The same one that comes again gets the same number,
-    and is to be settled once more.
+    process: int | None = None,
+) -> Taken:
+    """Adds a request in the caller's transaction. The same one that comes again is to be settled once more.
 
-    Another request under a used transaction UID is added apart, as not the first.
+    Another request under a used transaction UID is added apart, as not the first. `process` is the one of the channel
+    that takes it.
     """
     await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"{other} {transaction_uid}")
     before = await connection.fetchval(
@@ -61,12 +79,19 @@ async def take(
         transaction_uid,
     )
     if before is not None and sorted(await _instances(connection, before), key=_key) == sorted(instances, key=_key):
-        await connection.execute("update commitment set settled_at = null where id = $1", before)
-        return int(before)
-    number: int = await connection.fetchval(
+        times = await connection.fetchval(
+            """
+            update commitment set settled_at = null, taken_by = $2, times_taken = times_taken + 1
+            where id = $1 returning times_taken
+            """,
+            before,
+            process,
+        )
+        return Taken(before, times)
+    taken = await connection.fetchrow(
         """
-        insert into commitment (transaction_uid, channel, facility, other, by_us, first, asked_at)
-        values ($1, $2, $3, $4, $5, $6, $7) returning id
+        insert into commitment (transaction_uid, channel, facility, other, by_us, first, asked_at, taken_by)
+        values ($1, $2, $3, $4, $5, $6, $7, $8) returning id, times_taken as times
         """,
         transaction_uid,
         channel,
@@ -75,20 +100,58 @@ async def take(
         by_us,
         before is None,
         at,
+        process,
     )
     await connection.executemany(
         "insert into commitment_instance (commitment, place, sop_uid, sop_class) values ($1, $2, $3, $4)",
-        [(number, place, one.sop_uid, one.sop_class) for place, one in enumerate(instances)],
+        [(taken["id"], place, one.sop_uid, one.sop_class) for place, one in enumerate(instances)],
     )
-    return number
+    return Taken(**taken)
 
 
-async def unsettled(connection: Connection, channel: str) -> list[int]:
-    """Requests to us without an outcome, the oldest first."""
+async def unsettled(connection: Connection, channel: str) -> list[Unsettled]:
+    """The oldest first."""
     rows = await connection.fetch(
-        "select id from commitment where channel = $1 and settled_at is null and not by_us order by id", channel
+        """
+        select id, times_taken, taken_by from commitment
+        where channel = $1 and settled_at is null and not by_us order by id
+        """,
+        channel,
     )
-    return [row["id"] for row in rows]
+    return [Unsettled(Taken(row["id"], row["times_taken"]), row["taken_by"]) for row in rows]
+
+
+async def take_over(connection: Connection, left: Sequence[Taken], process: int) -> list[Taken]:
+    """Has a process settle requests, those apart that somebody has taken since, or settled; the oldest first."""
+    rows = await connection.fetch(
+        """
+        with still as (
+            select c.id from commitment c
+            join unnest($1::bigint[], $2::int[]) as left_as (id, times) on c.id = left_as.id
+            where c.times_taken = left_as.times and c.settled_at is null order by c.id for update of c
+        )
+        update commitment c set taken_by = $3, times_taken = times_taken + 1
+        from still where c.id = still.id returning c.id, c.times_taken as times
+        """,
+        [one.id for one in left],
+        [one.times for one in left],
+        process,
+    )
+    return sorted((Taken(**row) for row in rows), key=attrgetter("id"))
+
+
+async def waits(connection: Connection, taken: Taken, *, lock: bool = False) -> bool:
+    """Whether a request is to be settled still by whoever took it so.
+
+    lock  nobody takes or settles it before the caller's transaction ends
+    """
+    found = await connection.fetchval(
+        "select id from commitment where id = $1 and times_taken = $2 and settled_at is null"
+        + (" for update" if lock else ""),
+        taken.id,
+        taken.times,
+    )
+    return found is not None
 
 
 async def find(connection: Connection, number: int) -> Commitment:

@@ -86,7 +86,11 @@ class Posted:
                     self._stored,
                     store=self._store,
                 )
-                await keeping.start()
+                try:
+                    await keeping.start()
+                except BaseException:
+                    await keeping.close()  # else nobody takes what it has found while this process lives
+                    raise
                 for noticer in self._noticers:
                     noticer.start()
                 self._keeping = keeping

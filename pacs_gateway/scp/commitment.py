@@ -12,7 +12,7 @@ from engine.clock import Clock
 from engine.errors import ParseError, StorageError
 from engine.finding import Finding
 from engine.store import commitments, findings
-from engine.store.commitments import KEPT, Named
+from engine.store.commitments import KEPT, Named, Taken
 from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from pacs_gateway import status
@@ -53,11 +53,11 @@ class CommitmentRequests:
         if request.command.number(Element.ACTION_TYPE_ID) != REQUEST_COMMITMENT:
             raise ParseError("there is no such action", code="action-unknown")
         transaction_uid, instances = await _asked(sent)
-        number = await self._kept(request, transaction_uid, instances)
-        self._committer.begin(number, answers.line())
+        taken = await self._kept(request, transaction_uid, instances)
+        self._committer.begin(taken, answers.line())
         return {}
 
-    async def _kept(self, request: Request, transaction_uid: str, instances: list[Named]) -> int:
+    async def _kept(self, request: Request, transaction_uid: str, instances: list[Named]) -> Taken:
         caller, at = request.caller, self._clock()
         try:
             async with (
@@ -73,6 +73,7 @@ class CommitmentRequests:
                     other=caller.destination,
                     instances=instances,
                     at=at,
+                    process=self._committer.process,
                 )
         except TimeoutError:
             raise StorageError("the database did not answer in time") from None

@@ -20,7 +20,8 @@ The head:
     56    4   CRC-32 of the whole page, this field and the name taken as zeros
     60        texts: SOP class, SOP instance, transfer syntax, facility, peer; UTF-8, each behind its length in 2 bytes
     2560  44  the name: SHA-256 of the data set with a CRC-32 and its own magic; written once the flush has returned,
-              of zeros until the SHA-256 is known, and not flushed itself: whom readers find by it was flushed
+              of zeros until the SHA-256 is known, and not flushed itself: whom readers find by it was flushed. Of ones
+              where a person was told that the object gets no row
     2604  16  XXH3 of the data set, 128 bits; in heads of the second release its SHA-256, 32 bytes; before, nothing
     …4096     file head: preamble and file meta information, right before the data set, so that a file of PS3.10 is
               one stretch of the segment
@@ -40,6 +41,8 @@ NAME_AT = 2560
 XXH3_BYTES = 16
 NOT_KNOWN = bytes(32)
 """What an object is named by between its flush and its hash."""
+GIVEN_UP = b"\xff" * 32
+"""What it is named by once a person has been told that it gets no row; the next start tries it again."""
 
 _SEGMENT_MAGIC = b"HTSEG\0\0\1"
 _HEAD_MAGIC = b"HTOBJ\0\0\3"

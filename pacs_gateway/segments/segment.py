@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.errors import StorageError
 from pacs_gateway.segments.heads import Found, generation_in, heads, survey
 from pacs_gateway.segments.record import (
+    GIVEN_UP,
     NAME_AT,
     NOT_KNOWN,
     PAGE,
@@ -120,6 +121,10 @@ class Segment:
         """Marks an object as flushed and, once its hash is known, lets readers find it. Raises StorageError."""
         self.write((name(self.generation, head.place, head.sha256 or NOT_KNOWN),), head.place + NAME_AT)
 
+    def give_up(self, head: Head) -> None:
+        """Marks an object as one that gets no row, for whoever waits for that. Raises StorageError."""
+        self.write((name(self.generation, head.place, GIVEN_UP),), head.place + NAME_AT)
+
     def sha256(self, head: Head) -> bytes:
         """What an object was named, NOT_KNOWN until it was hashed. Blocking.
 
@@ -154,12 +159,14 @@ class Segment:
         """Blocking. Every head that an earlier process left, also behind one that is lost; then it is damaged."""
         found = survey(self._descriptor, self.generation)
         self.is_damaged = self.is_damaged or found.is_damaged
-        if self.is_damaged and not self.path.name.endswith(DAMAGED_SUFFIX):
-            marked = self.path.with_name(self.path.name.removesuffix(SUFFIX) + DAMAGED_SUFFIX)
-            with suppress(OSError):
-                self.path.rename(marked)
-                self.path = marked
         return [head for head, _ in found.found]
+
+    def mark_damaged(self) -> None:
+        """Has its name say that it is. Raises OSError."""
+        if not self.path.name.endswith(DAMAGED_SUFFIX):
+            marked = self.path.with_name(self.path.name.removesuffix(SUFFIX) + DAMAGED_SUFFIX)
+            self.path.rename(marked)
+            self.path = marked
 
     def trim(self) -> None:
         """Gives the disk back what lies beyond the last object."""
@@ -251,6 +258,24 @@ def open_named(path: Path, facility: str, sha256: bytes) -> Stretch:
         raise
     os.close(descriptor)
     raise FileNotFoundError(path)
+
+
+def waiting_in(path: Path) -> list[Head]:
+    """Blocking. Heads in a segment of any process whose objects may still get their rows: all that were not given up.
+
+    Also those without a name: it may have been lost when the power was cut. Raises OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []  # its process has just removed it, because it was empty
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # from here on it is not used again
+        generation, is_damaged = generation_in(descriptor, otherwise=b"")
+        found = _findable(descriptor, generation, is_damaged or path.name.endswith(DAMAGED_SUFFIX))
+        return [head for head, page in found if not _named(page, generation, head.place, GIVEN_UP)]
+    finally:
+        os.close(descriptor)
 
 
 def flush_folder(folder: Path) -> None:

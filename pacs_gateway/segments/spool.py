@@ -19,6 +19,7 @@ from uuid import uuid4
 from engine.errors import ConfigurationError, StorageError
 from pacs_gateway.segments.record import GENERATION_BYTES, PAGE, Head
 from pacs_gateway.segments.segment import SUFFIX, Segment, flush_folder
+from pacs_gateway.segments.turns import looking, moving
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 """An object begun before here may end beyond; one that is larger makes its segment larger, until that is used again."""
@@ -42,7 +43,8 @@ class Spool:
     """The segments of one process. To be used from the event loop, after `open`."""
 
     def __init__(self, objects: Path, channel: str, draw: Draw, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._channel_folder = objects / "spool" / channel
+        self._spools = objects / "spool"
+        self._channel_folder = self._spools / channel
         self.number = 0
         """Which of the channel's processes we are."""
         self._draw = draw
@@ -64,8 +66,10 @@ class Spool:
         Raises ConfigurationError when too many processes have this channel open, StorageError when the disk says no.
         """
         try:
-            self._take_folder()
-            self._adopt()
+            make_folder(self._spools)
+            with moving(self._spools):
+                self._take_folder()
+                self._adopt()
             paths = sorted(self._folder.glob(f"*{SUFFIX}"))
             self._segments = [Segment.open(path, self._draw(GENERATION_BYTES)) for path in paths]
         except OSError as error:
@@ -88,7 +92,10 @@ class Spool:
         """
         for segment in self._segments:
             heads = segment.survey()
-            segment.kept += segment.is_damaged
+            if segment.is_damaged:
+                segment.kept += 1
+                with suppress(OSError), moving(self._spools):  # it is known by its content too
+                    segment.mark_damaged()
             for head in heads:
                 segment.kept += 1
                 segment.end = head.after
@@ -101,9 +108,8 @@ class Spool:
 
     def use_what_is_empty(self) -> None:
         """After `left_behind`: takes empty segments of earlier processes into use."""
-        for segment in self._segments:
-            if not segment.kept:
-                self._empty(segment)
+        for segment in [one for one in self._segments if not one.kept]:
+            self._empty(segment)
 
     def lend(self) -> Segment:
         """A segment for one object. Raises StorageError when a new one is needed and the disk is full."""
@@ -211,10 +217,14 @@ class Spool:
 
 def is_left_behind(objects: Path, channel: str) -> bool:
     """Blocking. Whether there are segments of a process that has ended, for the next one to take."""
-    for folder in (objects / "spool" / channel).glob("*"):
-        if any(folder.glob(f"*{SUFFIX}")) and (lock := _locked(folder)) is not None:
-            os.close(lock)
-            return True
+    folders = [folder for folder in (objects / "spool" / channel).glob("*") if any(folder.glob(f"*{SUFFIX}"))]
+    if not folders:
+        return False
+    with looking(objects / "spool"):
+        for folder in folders:
+            if (lock := _locked(folder)) is not None:
+                os.close(lock)
+                return True
     return False
 
 

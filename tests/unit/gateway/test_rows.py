@@ -97,6 +97,6 @@ def test_one_of_which_no_row_can_be_made_holds_up_no_other(
     monkeypatch.setattr("pacs_gateway.rows.identity_of", fails)
     made, impossible = with_rows([kept("1.2.3.4"), kept("1.2.3.5"), kept("1.2.3.6")])
     assert [one.row.sop_uid for one in made] == ["1.2.3.4", "1.2.3.6"]
-    assert [head.sop_uid for head in impossible] == ["1.2.3.5"]
+    assert [one.head.sop_uid for one in impossible] == ["1.2.3.5"]
     assert "RuntimeError" in caplog.text
     assert "ZHANG" not in caplog.text
