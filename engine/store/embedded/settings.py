@@ -34,7 +34,7 @@ FIXED = {
 
 TUNED = {
     "timezone": "UTC",
-    "max_connections": "80",
+    "max_connections": "120",
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
     "min_wal_size": "256MB",

@@ -19,6 +19,7 @@ from engine.config import (
     FolderChannel,
     Http,
     HutongEndpoint,
+    ImagingGateway,
     MllpChannel,
     MllpEndpoint,
     Priors,
@@ -38,7 +39,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("connect-a-system.md", "connect-a-system.zh-CN.md")
 MODELS: tuple[type[BaseModel], ...] = (
     AeEntry, Centre, DicomChannel, DicomEndpoint, EndpointTls, Facility, FolderChannel, Http, HutongEndpoint,
-    ListenerTls, MllpChannel, MllpEndpoint, Priors, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User,
+    ImagingGateway, ListenerTls, MllpChannel, MllpEndpoint, Priors, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User,
     When,
 )  # fmt: skip
 FILES = set(Community.model_fields)
