@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -20,23 +19,19 @@ from engine.config import Community
 from engine.mapping import MappingSet
 from engine.store import access
 from engine.store.database import connect_pool
-from engine.store.imaging_outbox import StudyOwed, payload_of
-from engine.store.outbox import Due
+from engine.store.imaging_outbox import StudyOwed
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.dicomweb.routes import DicomWeb
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.location import Objects
-from pacs_gateway.sending.outcome import Outcome, Turns
-from pacs_gateway.transfer.errands import TransferErrands
+from pacs_gateway.sending.outcome import Outcome
 from pacs_gateway.transfer.incoming import Incoming
-from pacs_gateway.transfer.outgoing import Outgoing
 from tests.conftest import named, unless_in_use
 from tests.integration.engine.messages import order
 from tests.integration.gateway.sending import until
 from tests.integration.reconcile.conftest import Desk, Write
+from tests.integration.transfer.attempting import ENDPOINT, attempted
 from tests.integration.transfer.conftest import Manifests, Township, application
-
-ENDPOINT = "county"
 
 
 class Baishi(Township):
@@ -141,17 +136,11 @@ class Line:
     async def send(
         self, study: str, *, announced: Callable[[], Awaitable[object]] | None = None, pieces: int = 1000
     ) -> Outcome:
-        """One attempt, as the courier of the endpoint makes it; `announced` is done when the county needs objects."""
+        """One attempt; `announced` is done when the county needs objects."""
         transport = Told(httpx.ASGITransport(application(self.county.incoming, Baishi)), announced)
         left = iter(range(pieces))
-        outgoing = Outgoing("http://hub", "token", 20.0, transport=transport)
-        errands = TransferErrands(ENDPOINT, outgoing, Objects(self.desk.objects), now)
-        what = StudyOwed("baishi", study)
-        due = Due(uuid4(), ENDPOINT, study, payload_of(what), None, 0, now())
-        async with self.desk.pool.acquire() as connection:
-            return await errands.perform(
-                due, what, Turns(connection), urgent=False, may_go_on=lambda: next(left, None) is not None
-            )
+        objects, what = Objects(self.desk.objects), StudyOwed("baishi", study)
+        return await attempted(self.desk.pool, objects, what, transport, lambda: next(left, None) is not None)
 
     async def send_what_is_owed(self) -> list[str]:
         """The studies that the hub was owed; each was sent."""

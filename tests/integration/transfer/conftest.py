@@ -26,26 +26,24 @@ from engine.errors import HutongError
 from engine.ports import Accepted
 from engine.store import imaging
 from engine.store.imaging import Instance
-from engine.store.imaging_outbox import StudyOwed, payload_of
-from engine.store.outbox import Due
+from engine.store.imaging_outbox import StudyOwed
 from pacs_gateway import indexing, shelving
 from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.location import Objects
 from pacs_gateway.scp.reception import Announced
-from pacs_gateway.sending.outcome import Outcome, Turns
+from pacs_gateway.sending.outcome import Outcome
 from pacs_gateway.transfer import chunks, outgoing
 from pacs_gateway.transfer.contents import Contents
-from pacs_gateway.transfer.errands import TransferErrands
 from pacs_gateway.transfer.incoming import Incoming
 from pacs_gateway.transfer.outgoing import Outgoing, Sent
 from pacs_gateway.transfer.routes import router
 from pacs_gateway.transfer.stream import Stream
 from tests.integration.gateway.sending import data_set_of
+from tests.integration.transfer.attempting import attempted
 
 CHANNEL = DicomChannel(type="dicom", name="imaging", ae_title="HUTONG", quiet_secs=0.1)
 SENDS, RECEIVES = "baishi", "county"
-ENDPOINT = "county"
 
 
 class Township:
@@ -172,14 +170,8 @@ class Archive:
 async def performed(
     pool: asyncpg.Pool, archive: Archive, line: httpx.AsyncBaseTransport, may_go_on: Callable[[], bool] = lambda: True
 ) -> Outcome:
-    """One attempt at a delivery of the study that the index has, as the courier of the endpoint makes it."""
-    errands = TransferErrands(
-        ENDPOINT, Outgoing("http://hub", "token", 20.0, transport=line), archive.objects, clock.now
-    )
-    what = StudyOwed(SENDS, archive.instances[0].study_uid)
-    due = Due(uuid4(), ENDPOINT, what.study_uid, payload_of(what), None, 0, clock.now())
-    async with pool.acquire() as connection:
-        return await errands.perform(due, what, Turns(connection), urgent=False, may_go_on=may_go_on)
+    """One attempt at a delivery of the study that the index has."""
+    return await attempted(pool, archive.objects, StudyOwed(SENDS, archive.instances[0].study_uid), line, may_go_on)
 
 
 @pytest.fixture(autouse=True)

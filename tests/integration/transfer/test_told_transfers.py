@@ -13,7 +13,8 @@ from engine import clock
 from engine.store import transfers
 from engine.store.transfers import Direction, Transfer, TransferLine
 from pacs_gateway.transfer import incoming
-from tests.integration.transfer.conftest import ENDPOINT, SENDS, Archive, BadLine, Hub, Township, performed
+from tests.integration.transfer.attempting import ENDPOINT
+from tests.integration.transfer.conftest import SENDS, Archive, BadLine, Hub, Township, performed
 
 
 async def told(pool: asyncpg.Pool, direction: Direction) -> list[TransferLine]:
