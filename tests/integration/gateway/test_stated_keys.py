@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import asyncpg
@@ -52,7 +53,6 @@ KNOWN = {
 }
 ANOTHER = {"AS": "001Y", "DA": "19990101", "TM": "030000", "DT": "19990101000000", "IS": "99", "UI": "1.2.99"}
 """A value that nothing here has, by VR; of any other VR the last."""
-LEVELS = list(UNIQUE_KEYS)
 
 
 def tag_of(row: Row) -> int:
@@ -83,7 +83,7 @@ def element(tag: int, value: str) -> DataElement:
 def asked_at(level: str, tag: int, value: str) -> Dataset:
     asked = Dataset()
     asked.QueryRetrieveLevel = level
-    for above in LEVELS[: LEVELS.index(next(one for one in LEVELS if one == level))]:
+    for above in takewhile(lambda one: one != level, UNIQUE_KEYS):
         setattr(asked, UNIQUE_KEYS[above], KNOWN[UNIQUE_KEYS[above]])
     asked.add(element(tag, value))
     return asked
