@@ -47,7 +47,7 @@ class Keeping:
         self._store = store
         self._on_stored = on_stored
         self._spool = Spool(objects, channel, draw)
-        self._shelver = Shelver(self._spool, Waiting(pool, channel, clock))
+        self._shelver = Shelver(self._spool, Waiting(pool, channel, self._spool, clock))
         self._hashing = Hashing(channel)
         self._index = Index(pool, channel, self._hashing, clock, self._committed)
         self._flushing = Flushing(channel)

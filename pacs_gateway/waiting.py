@@ -1,10 +1,15 @@
-"""Who hears that objects cannot leave the spool? A person, once it lasts: a finding, and by it an incident."""
+"""Who hears that objects cannot leave the spool? A person, once it lasts: a finding, and by it an incident.
+
+Each process of a channel has its spool and tells of that one: what one of them moves says nothing of the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import asyncpg
 
@@ -21,16 +26,27 @@ TELL_TIMEOUT_SECS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Waiting:
-    """The trouble of one channel with the store, from its beginning until the spool is empty."""
+class Spooled(Protocol):
+    """The spool of this process, once it is open, and the folders of those of whom it has taken over what they left."""
 
-    def __init__(self, pool: asyncpg.Pool, channel: str, clock: Clock) -> None:
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def taken_over(self) -> Sequence[str]: ...
+
+
+class Waiting:
+    """The trouble of one spool with the store, from its beginning until the spool is empty."""
+
+    def __init__(self, pool: asyncpg.Pool, channel: str, spool: Spooled, clock: Clock) -> None:
         self._pool = pool
         self._channel = channel
+        self._spool = spool
         self._clock = clock
         self._since: datetime | None = None
         self._told = True
-        """Also what an earlier process may have told."""
+        """Also what earlier processes may have told of what is ours now."""
 
     async def refused(self, why: str) -> None:
         """The store did not take an object."""
@@ -49,7 +65,8 @@ class Waiting:
         if self._told:
             try:
                 async with asyncio.timeout(TELL_TIMEOUT_SECS), self._pool.acquire() as connection:
-                    await object_troubles.objects_move_again(connection, self._channel, self._clock())
+                    spools = [str(self._spool.number), *self._spool.taken_over]
+                    await object_troubles.objects_move_again(connection, self._channel, spools, self._clock())
             except FAILED as error:
                 end_if_cancelled()
                 _log.warning("channel %s: the end of a trouble is told later: %s", self._channel, type(error).__name__)
@@ -60,7 +77,8 @@ class Waiting:
         self._told = True
         try:
             async with asyncio.timeout(TELL_TIMEOUT_SECS), self._pool.acquire() as connection:
-                await object_troubles.objects_wait(connection, self._channel, why, self._clock())
+                number = self._spool.number
+                await object_troubles.objects_wait(connection, self._channel, number, why, self._clock())
         except FAILED as error:
             end_if_cancelled()
             _log.warning("channel %s: a trouble is told later: %s", self._channel, type(error).__name__)

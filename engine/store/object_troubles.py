@@ -25,8 +25,8 @@ _SAID = {
 }
 
 
-async def objects_wait(connection: Connection, channel: str, why: str, at: datetime) -> None:
-    """The objects of a channel stay in the spool; nothing is added while that is told already."""
+async def objects_wait(connection: Connection, channel: str, number: int, why: str, at: datetime) -> None:
+    """The objects of one process of a channel stay in its spool; nothing is added while that is told already."""
     await connection.execute(
         """
         insert into finding (id, code, severity, text, channel, about, found_at)
@@ -37,13 +37,16 @@ async def objects_wait(connection: Connection, channel: str, why: str, at: datet
         str(Severity.ERROR),
         f"objects wait in the spool, nothing of them is lost: {why}",
         channel,
-        _spool(channel),
+        f"{_spool(channel)}/{number}",
         at,
     )
 
 
-async def objects_move_again(connection: Connection, channel: str, at: datetime) -> None:
-    await findings.settle(connection, NOT_MOVED, _spool(channel), "the spool was emptied into the store", at)
+async def objects_move_again(connection: Connection, channel: str, folders: Sequence[str], at: datetime) -> None:
+    """Of these processes the spools are empty."""
+    emptied = [f"{_spool(channel)}/{folder}" for folder in folders]
+    for about in (*emptied, _spool(channel)):  # the last as it was told before, of all of them
+        await findings.settle(connection, NOT_MOVED, about, "the spool was emptied into the store", at)
 
 
 async def object_is_missing(connection: Connection, location: str, at: datetime) -> None:

@@ -47,6 +47,8 @@ class Spool:
         self._channel_folder = self._spools / channel
         self.number = 0
         """Which of the channel's processes we are."""
+        self.taken_over: list[str] = []
+        """Folders of those that had ended when it was opened: what they left is ours."""
         self._draw = draw
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
@@ -211,6 +213,7 @@ class Spool:
                 for path in sorted(folder.glob(f"*{SUFFIX}")):
                     path.rename(self._folder / path.name)
                 flush_folder(self._folder)
+                self.taken_over.append(folder.name)
             finally:
                 os.close(lock)
 
