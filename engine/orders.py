@@ -66,6 +66,11 @@ def is_cancelled(order: Resource) -> bool:
     return _state(order) == "cancelled"
 
 
+def is_awaited(order: Resource) -> bool:
+    """Whether the examination is to be made: neither called off nor put off, nor over."""
+    return _state(order) == "scheduled"
+
+
 def study_uids_of(order: Resource) -> list[str]:
     """Every Study Instance UID that an order brings or goes by, the one it goes by first; what is no UID is none."""
     numbers = (str(i.get("value", "")) for i in order.get("identifier", ()) if i.get("system") == DICOM_UID)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,8 @@ from engine.envelope import Envelope, EnvelopeIds, Kind
 from engine.errors import ConfigurationError, ParseError
 from engine.identifiers import lane
 from engine.identity import personal_keys
-from engine.mapping import FieldSource
+from engine.mapping import FieldSource, MappingSet
+from engine.recording.unplaced_orders import of_unknown_kind
 from engine.replay import would_owe
 from engine.understanding import Understood, understand
 
@@ -71,17 +72,26 @@ def explain(
     console = Console(soft_wrap=as_json, highlight=False)
     if not as_json and _are_several(files):
         envelopes = (_accepted(_chosen(community, channel, payload), payload)[0] for _, payload in _messages(files))
-        for line in in_numbers(understand(envelope, community, mappings) for envelope in envelopes):
+        for line in in_numbers(_understood(envelope, community, mappings) for envelope in envelopes):
             console.print(escape(line), soft_wrap=True)
         console.print()
     for file, payload in _messages(files):
         envelope, answer = _accepted(_chosen(community, channel, payload), payload)
-        understood = understand(envelope, community, mappings, with_sources=not as_json)
+        understood = _understood(envelope, community, mappings, with_sources=not as_json)
         walk = _Walk(str(file), envelope, answer, understood, _deliveries(community, understood))
         if as_json:
             typer.echo(fhir_json.dumps(_as_json(walk)).decode())
         else:
             _print(console, walk)
+
+
+def _understood(
+    envelope: Envelope, community: Community, mappings: MappingSet, *, with_sources: bool = False
+) -> Understood:
+    """What the message says, with what a recording would find of its orders where nothing is known of them yet."""
+    said = understand(envelope, community, mappings, with_sources=with_sources)
+    orders = [resource for resource in said.resources if resource["resourceType"] == "ServiceRequest"]
+    return replace(said, findings=[*said.findings, *of_unknown_kind(community, said, orders)])
 
 
 def _messages(files: list[Path]) -> Iterator[tuple[Path, bytes]]:

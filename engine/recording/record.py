@@ -24,6 +24,7 @@ from engine.recording.perform_steps import perform_steps
 from engine.recording.place_orders import place_moved_orders, place_orders
 from engine.recording.replayed import Replayed, of_what_stays, replayed
 from engine.recording.state_resources import doubtful, state_resources
+from engine.recording.unplaced_orders import tell_unplaced_orders
 from engine.recording.waiting_steps import link_waiting_steps
 from engine.recording.work import Work
 from engine.store import audit, findings, outbox, performed_steps, reconcile_cases, worklist
@@ -64,6 +65,7 @@ async def record(
     await perform_steps(work, [walk for walk in walks if walk.performed is not None])
     await change_visits(work, walks)
     await place_moved_orders(work)
+    await tell_unplaced_orders(work, walks)
     await _identify_patients(work, joined_by(walks))
     await join_people(work, walks)
     _raise_own_findings(work, walks)

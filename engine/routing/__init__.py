@@ -64,6 +64,11 @@ def order_placed(
     return None
 
 
+def takes_orders(community: Community, facility: str) -> bool:
+    """Whether any route is about the orders of a facility."""
+    return bool(_applying(community, Event.ORDER, facility))
+
+
 def report_signed(
     community: Community, *, requester_facility: str, modality: str, categories: Collection[str] = ()
 ) -> list[Target]:

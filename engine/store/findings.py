@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -63,9 +63,28 @@ class Raised:
 
     @property
     def id(self) -> UUID:
-        if self.finding.once:
-            return uuid5(_TOLD_ONCE, f"{self.finding.code} {self.about}")
-        return uuid4()
+        return _told_once(self.finding.code, self.about) if self.finding.once else uuid4()
+
+
+def _told_once(code: str, about: str | None) -> UUID:
+    return uuid5(_TOLD_ONCE, f"{code} {about}")
+
+
+async def told_of(connection: Connection, code: str, abouts: Iterable[str]) -> dict[str, bool]:
+    """Of what findings that are told once were told, and whether each is open still."""
+    numbers = {_told_once(code, about): about for about in abouts}
+    rows = await connection.fetch("select id, settled_at from finding where id = any($1)", list(numbers))
+    return {numbers[row["id"]]: row["settled_at"] is None for row in rows}
+
+
+async def open_of(connection: Connection, code: str, beginning: str) -> int:
+    """How many findings of a code are open about what begins so."""
+    number: int = await connection.fetchval(
+        "select count(*) from finding where code = $1 and settled_at is null and starts_with(about, $2)",
+        code,
+        beginning,
+    )
+    return number
 
 
 async def settle(connection: Connection, code: str, about: str, settlement: str, at: datetime) -> None:

@@ -196,3 +196,14 @@ def test_of_several_messages_what_was_found_is_told_first_and_by_cause(
     assert causes[1] == "3  warning: id-card-check-digit PID-3.1 rule pid-3  (3 messages)"
     alone = _told(capsys, tmp_path / "0.hl7", "--config", EXAMPLE)
     assert "by cause" not in alone
+
+
+def test_an_order_of_unknown_kind_is_told_before_anything_goes_live(tmp_path: Path, explain: Explain) -> None:
+    (tmp_path / "unknown.hl7").write_bytes(order(code="XP-1").replace(b"||||||DX", b"||||||"))
+    (tmp_path / "known.hl7").write_bytes(order().replace(b"||||||DX", b"||||||"))
+    arguments = "--config", EXAMPLE, "--channel", "baishi-his"
+    found = {
+        Path(line["file"]).name: [finding["code"] for finding in line["findings"]]
+        for line in explain(*arguments, tmp_path)
+    }
+    assert found == {"unknown.hl7": ["order-kind-unknown"], "known.hl7": []}

@@ -40,6 +40,7 @@ const meanings = {
   "number-format": "数值写法不规范（如 >180），已按其含义读取",
   "number-unreadable": "应为数值却读不出数值，按文字保留或未采用",
   "order-after-cancellation": "申请取消后又重新提出，中心的请求仍为已取消",
+  "order-kind-unknown": "申请看不出是不是影像检查；若是，工作列表和中心都收不到它",
   "order-number-repeated": "两份申请用了同一个申请单号，后一份未记录",
   "order-without-accession": "机构自有 RIS，但申请没有检查号，未进入工作列表",
   "parent-result-unknown": "OBR-26 所指的上级结果不在本报文中；若并无上级结果，请核对字段是否错位",
