@@ -309,7 +309,8 @@ class JournalIntake:
             message_type=word,
             payload=payload,
             sha256=sha256(payload).digest(),
-            lanes=tuple(lane(facility, identifier) for identifier in patient_ids),
+            # Its own too: what is said of it may name nobody, or somebody else than before.
+            lanes=tuple(lane(facility, named) for named in (*patient_ids, f"{word} {uid}")),
         )
         entry = entries.of_gateway(envelope, word, uid)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
