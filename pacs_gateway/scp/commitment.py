@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 from pydicom.dataset import Dataset
@@ -17,7 +18,7 @@ from engine.store.database import FAILED, Connection, end_if_cancelled
 from engine.store.findings import Raised
 from pacs_gateway import status
 from pacs_gateway.committing import ALL_KEPT, COMMITMENT, SOME_FAILED, WELL_KNOWN_INSTANCE, Committer
-from pacs_gateway.normalized import items, plain, uid
+from pacs_gateway.normalized import is_uid, items, plain, uid
 from pacs_gateway.query.identifier import Gathered
 from pacs_gateway.scp.callers import Caller
 from pacs_gateway.scp.normalized import Normalized, Values, understood
@@ -28,6 +29,8 @@ from pacs_gateway.upper_layer.commands import CommandField, Element
 REQUEST_COMMITMENT = 1
 """The one action type (PS3.4 J.3.2)."""
 COMMIT_TIMEOUT_SECS = 30.0
+_LARGEST_REASON = 0xFFFF
+"""Failure Reason (0008,1197) is of two bytes."""
 
 
 class CommitmentRequests:
@@ -103,14 +106,14 @@ class CommitmentResults:
         _check_instance(command.text(Element.AFFECTED_SOP_INSTANCE_UID))
         if command.number(Element.EVENT_TYPE_ID) not in (ALL_KEPT, SOME_FAILED):
             raise ParseError("there is no such event", code="event-unknown")
-        transaction_uid, outcomes = await _answered(sent)
+        result = await _answered(sent)
         try:
             async with (
                 asyncio.timeout(COMMIT_TIMEOUT_SECS),
                 self._pool.acquire() as connection,
                 connection.transaction(),
             ):
-                await self._keep(connection, transaction_uid, outcomes)
+                await self._keep(connection, result)
         except TimeoutError:
             raise StorageError("the database did not answer in time") from None
         except FAILED as error:
@@ -118,24 +121,52 @@ class CommitmentResults:
             raise StorageError(f"the result cannot be kept: {type(error).__name__}") from error
         return {}
 
-    async def _keep(self, connection: Connection, transaction_uid: str, outcomes: dict[str, int]) -> None:
-        commitment = await commitments.asked_by_us(connection, transaction_uid)
+    async def _keep(self, connection: Connection, result: Result) -> None:
+        commitment = await commitments.asked_by_us(connection, result.transaction_uid)
         if commitment is None:
             raise ParseError("nothing was asked under this transaction UID", code="instance-unknown")
         at = self._clock()
-        found = [outcomes.get(one.sop_uid) for one in commitment.instances]
+        found = [result.outcomes.get(one.sop_uid) for one in commitment.instances]
         if not await commitments.settle(connection, commitment.id, found, at):
             return  # it was told before
-        failed = sum(outcome not in (None, KEPT) for outcome in found)
-        if failed:
-            told = Finding(
-                "commitment-refused",
-                f"Of {len(found)} objects that were sent there, it does not commit itself to keep {failed}. "
-                "They are kept here.",
-            )
-            await findings.raise_many(
-                connection, [Raised(told, None, f"Commitment/{transaction_uid}", self._channel)], at
-            )
+        told = [*_refused(found), *_unreadable(found, result)]
+        about = f"Commitment/{result.transaction_uid}"
+        await findings.raise_many(connection, [Raised(one, None, about, self._channel) for one in told], at)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What another system answered.
+
+    outcomes    by the SOP Instance UID of each instance that it names
+    unreadable  how many it names by what is no UID
+    """
+
+    transaction_uid: str
+    outcomes: Mapping[str, int]
+    unreadable: int
+
+
+def _refused(found: Sequence[int | None]) -> Iterator[Finding]:
+    failed = sum(outcome not in (None, KEPT) for outcome in found)
+    if failed:
+        yield Finding(
+            "commitment-refused",
+            f"Of {len(found)} objects that were sent there, it does not commit itself to keep {failed}. "
+            "They are kept here.",
+        )
+
+
+def _unreadable(found: Sequence[int | None], result: Result) -> Iterator[Finding]:
+    """Whoever answers takes a refusal for one of the whole result; so a person hears of it instead."""
+    unknown = found.count(None)
+    if result.unreadable and unknown:
+        yield Finding(
+            "commitment-result-unreadable",
+            f"It answers whether it keeps what it was sent, and names {result.unreadable} objects by what is no UID: "
+            f"of {unknown} of {len(found)} nobody knows. They are kept here; ask there whether it has them.",
+            once=result.transaction_uid,
+        )
 
 
 def _check_instance(sop_uid: str) -> None:
@@ -156,20 +187,32 @@ async def _asked(sent: Gathered) -> tuple[str, list[Named]]:
     return await understood(read)
 
 
-async def _answered(sent: Gathered) -> tuple[str, dict[str, int]]:
-    """Transaction UID and the outcome of each instance named. Raises ParseError."""
+async def _answered(sent: Gathered) -> Result:
+    """Raises ParseError where it answers nothing, or no question."""
 
-    def read() -> tuple[str, dict[str, int]]:
+    def read() -> Result:
         dataset = sent.read()
-        outcomes = {one.sop_uid: KEPT for one in _named(dataset, "ReferencedSOPSequence")}
-        for item in items(dataset, "FailedSOPSequence"):
-            reason = item.get("FailureReason")
-            outcomes[_uid(item, "ReferencedSOPInstanceUID")] = (
-                reason if isinstance(reason, int) and reason else status.PROCESSING_FAILURE
-            )
-        return _uid(dataset, "TransactionUID"), outcomes
+        outcomes, unreadable = {}, 0
+        for item, outcome in _outcomes(dataset):
+            sop_uid = plain(item, "ReferencedSOPInstanceUID")
+            if is_uid(sop_uid):
+                outcomes[sop_uid] = outcome
+            else:
+                unreadable += 1
+        if unreadable and not outcomes:
+            raise ParseError("no instance is named by a UID", code="argument-invalid")
+        return Result(_uid(dataset, "TransactionUID"), outcomes, unreadable)
 
     return await understood(read)
+
+
+def _outcomes(dataset: Dataset) -> Iterator[tuple[Dataset, int]]:
+    """The items of a result; of an instance that is in both sequences the failure counts."""
+    for item in items(dataset, "ReferencedSOPSequence"):
+        yield item, KEPT
+    for item in items(dataset, "FailedSOPSequence"):
+        reason = item.get("FailureReason")
+        yield item, reason if isinstance(reason, int) and 0 < reason <= _LARGEST_REASON else status.PROCESSING_FAILURE
 
 
 def _named(dataset: Dataset, keyword: str) -> list[Named]:

@@ -147,7 +147,10 @@ def _by_request() -> Sequence[tuple[str, Sequence[_Said]]]:
                 _FAILED,
                 (status.NO_SUCH_SOP_INSTANCE, "nothing was asked under this transaction UID"),
                 (status.NO_SUCH_EVENT_TYPE, "the event is neither 1 nor 2"),
-                (status.INVALID_ARGUMENT_VALUE, "there is no transaction UID, or an instance that is none"),
+                (
+                    status.INVALID_ARGUMENT_VALUE,
+                    "there is no transaction UID, or none of the instances that it names is one",
+                ),
             ],
         ),
         ("N-CREATE (Instance Availability)", [_DONE, _INVALID, _FAILED, _MISSING, _EMPTY]),

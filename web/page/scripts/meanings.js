@@ -86,6 +86,7 @@ const meanings = {
   "step-unreadable": "检查步骤的说明无法读取",
   "commitment-object-damaged": "请求长期保存的影像已损坏或无法读出，已告知对方不要删除",
   "commitment-refused": "归档系统没有承诺保存发给它的部分影像",
+  "commitment-result-unreadable": "归档系统答复了哪些影像会保存，其中有些无法辨认，请向对方核实",
   "commitment-result-unaddressed": "有存储承诺的结果无处可送，请为该条目填写地址和端口",
   "notification-refused": "对方多次拒绝接收通知，已不再发送",
   "time-format": "日期写法不是 YYYYMMDDHHMMSS，已按其含义读取",
