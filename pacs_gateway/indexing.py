@@ -2,7 +2,7 @@
 
 Senders go first: while objects keep coming, hashes and rows wait for a second, or for so many bytes. An object that was
 answered 0000 gets its row whatever happens: while the database is away rows wait, and what a process that ends leaves
-without one is found in the spool by the next.
+without one is found in the spool by the next. Other processes of the channel see there what has none yet (`lying`).
 """
 
 from __future__ import annotations

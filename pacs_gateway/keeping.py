@@ -76,7 +76,7 @@ class Keeping:
         return await asyncio.to_thread(lying, self._objects, facility, sop_uids)
 
     async def settled(self) -> bool:
-        """Returns when what was answered until now is in the index, or cannot be for now; and which of both it is."""
+        """Returns when what this process answered until now is in the index, or cannot be for now; and which it is."""
         return await self._index.settled()
 
     async def close(self) -> None:

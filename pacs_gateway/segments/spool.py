@@ -3,8 +3,9 @@
     objects/spool/<channel>/<number>/<name>.segment
 
 Every process of a channel has a numbered folder of its own, locked while it lives; what a process that ended left in
-its folder is moved into that of the next one that starts. An arriving object has a segment to itself from its first
-byte to its flush, so that it lies there in one stretch; then the next object goes on behind it.
+its folder is moved into that of the next one that starts, while nobody looks for anything (`turns`). An arriving object
+has a segment to itself from its first byte to its flush, so that it lies there in one stretch; then the next object
+goes on behind it.
 """
 
 from __future__ import annotations

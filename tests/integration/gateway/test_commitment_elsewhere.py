@@ -12,13 +12,17 @@ import asyncpg
 import pydicom
 import pytest
 
+from engine import clock
+from engine.identifiers import ae_destination
 from engine.store import commitments
+from engine.store.commitments import Named
 from pacs_gateway import committing, indexing, keeping, notifying, taking_over
+from pacs_gateway.dicomweb.receiving import Posted
 from pacs_gateway.gateway import Gateway
 from pacs_gateway.segments.lying import lying
 from tests.integration.gateway import gateway_process
-from tests.integration.gateway.conftest import Start, Write
-from tests.integration.gateway.sending import PATIENCE_SECS, send_raw, until
+from tests.integration.gateway.conftest import RecordingIntake, Start, Write, channel
+from tests.integration.gateway.sending import PATIENCE_SECS, announced, data_set_of, send_raw, until
 from tests.integration.gateway.test_commitment import (
     CR,
     MISSING,
@@ -103,6 +107,35 @@ async def test_what_another_process_answered_is_waited_for_and_committed(
         await has_come(modality.on_own)
     ((_, report),) = modality.on_own
     assert (kept(report), failed(report)) == (uids, {"1.2.3.404": MISSING})
+
+
+async def test_what_was_posted_is_waited_for_and_committed(
+    pool: asyncpg.Pool,
+    intake: RecordingIntake,
+    objects: Path,
+    start: Start,
+    modality: Modality,
+    radiograph: Write,
+    held_back: None,
+    looks: list[set[str]],
+) -> None:
+    gateway = await start()
+    posted = Posted((channel(),), pool, intake, objects, clock.now)
+    file = radiograph()
+    uid = announced(file).sop_instance_uid
+    try:
+        arriving = (await posted.reception()).begin(announced(file))
+        arriving.write([memoryview(data_set_of(file))])
+        await arriving.finish()
+        async with over(modality, gateway.port) as association:
+            assert await asyncio.to_thread(ask, association, asked([(uid, CR)])) == 0
+            await has_come(looks, 3)
+            assert modality.on_own == []
+            assert await posted.settled()
+            await has_come(modality.on_own)
+    finally:
+        await posted.close()
+    assert kept(modality.on_own[0][1]) == [uid]
 
 
 async def test_what_has_its_row_is_committed_without_a_look_at_the_spools(
@@ -195,6 +228,30 @@ async def test_who_asks_again_elsewhere_hears_there_and_only_there(
         await until(nobody_settles)
     assert (kept(impatient.on_own[0][1]), modality.on_own) == (uids, [])
     assert await pool.fetchval("select count(*) from delivery") == 1
+
+
+async def test_whoever_is_owed_a_result_of_a_process_that_died_and_gives_no_address_is_told_of(
+    start: Start, pool: asyncpg.Pool
+) -> None:
+    gateway = await start()
+    async with pool.acquire() as connection, connection.transaction():
+        await commitments.take(
+            connection,
+            transaction_uid="1.2.3.77",
+            channel="imaging",
+            facility="baishi",
+            other=ae_destination("imaging", "DR_BAISHI"),
+            instances=[Named("1.2.3.404", CR)],
+            at=clock.now(),
+            process=gateway._keeping.number + 1,
+        )
+
+    async def told() -> bool:
+        return bool(
+            await pool.fetchval("select count(*) = 1 from finding where code = 'commitment-result-unaddressed'")
+        )
+
+    await until(told)
 
 
 async def test_what_a_killed_process_had_taken_is_settled_by_one_that_lives_once_its_objects_are_in_the_index(
