@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -27,6 +28,7 @@ from pacs_gateway.gateway import Gateway
 from pacs_gateway.keeping import Keeping
 from pacs_gateway.sending import courier, couriers
 from tests.integration.gateway.sending import PATIENCE_SECS
+from tests.integration.gateway.serving import Somebody, viewing
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,13 @@ async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
 @pytest.fixture
 async def gateway(start: Start) -> Gateway:
     return await start()
+
+
+@pytest.fixture
+async def viewer(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may look at everything, at the gateway's web side."""
+    async with viewing(pool, objects, Somebody()) as client:
+        yield client
 
 
 @pytest.fixture

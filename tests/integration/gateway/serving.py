@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def application(
         return await answer(request)
 
     return app
+
+
+@asynccontextmanager
+async def viewing(
+    pool: asyncpg.Pool, objects: Path, caller: Somebody, store: ObjectStore | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the routes for as long as they may encode something for it."""
+    app = application(pool, objects, caller, store=store)
+    try:
+        async with client_of(app) as client:
+            yield client
+    finally:
+        await app.state.imaging.close()
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

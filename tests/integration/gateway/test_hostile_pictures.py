@@ -20,8 +20,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, J
 from pacs_gateway.apart import Apart, Limits
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
+from tests.integration.gateway.fetching import kept, study_of
 from tests.integration.gateway.serving import Somebody, application, client_of
-from tests.integration.gateway.test_looking import kept, study_of
 
 SMALL = Limits(processor_secs=20, wall_secs=60.0, memory_bytes=64 * 1024**2)
 

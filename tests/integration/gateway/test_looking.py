@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from PIL import Image
 
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.sending import SUCCESS, broken_off, data_set_of, real, send_raw, settled
+from tests.integration.gateway.fetching import kept, study_of
+from tests.integration.gateway.sending import broken_off, data_set_of, real
 from tests.integration.gateway.serving import Somebody, application, client_of
 
 
@@ -23,19 +23,6 @@ from tests.integration.gateway.serving import Somebody, application, client_of
 async def browser(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(application(pool, objects, Somebody())) as client:
         yield client
-
-
-async def kept(gateway: Gateway, objects: Path, file: Path) -> str:
-    """Stores a file; the path it can be had at."""
-    assert await asyncio.to_thread(send_raw, gateway.port, [file]) == [SUCCESS]
-    await settled(objects)
-    sent = pydicom.dcmread(file, stop_before_pixels=True)
-    uids = (sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.SOPInstanceUID)
-    return "/dicomweb/studies/{}/series/{}/instances/{}".format(*uids)
-
-
-def study_of(path: str) -> str:
-    return path.split("/series/")[0]
 
 
 async def test_the_instances_of_a_study_are_listed_as_dicom_json(

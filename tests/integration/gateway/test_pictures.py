@@ -15,9 +15,9 @@ from PIL import Image
 from pacs_gateway.apart import Apart
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
+from tests.integration.gateway.fetching import kept, study_of
 from tests.integration.gateway.sending import real
 from tests.integration.gateway.serving import Somebody, application, client_of
-from tests.integration.gateway.test_looking import kept, study_of
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 
@@ -17,18 +16,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import RecordingIntake, Write
+from tests.integration.gateway.fetching import path_of
 from tests.integration.gateway.sending import SUCCESS, data_set_of, indexed, send_raw, settled
-from tests.integration.gateway.serving import Somebody, application, client_of
 from tests.integration.gateway.test_getting import CR, fetch
 from tests.integration.gateway.test_querying import identifier
 
 NAME, VIEW = "张^智宏", "胸部正位片"
-
-
-@pytest.fixture
-async def viewer(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(application(pool, objects, Somebody())) as client:
-        yield client
 
 
 @pytest.fixture
@@ -41,11 +34,6 @@ def mislabelled(radiograph: Write) -> Path:
     assert content.count(b"CS\x08\0GB18030 ") == 1
     file.write_bytes(content.replace(b"CS\x08\0GB18030 ", b"CS\x0a\0ISO_IR 100"))
     return file
-
-
-def path_of(file: Path) -> str:
-    one = pydicom.dcmread(file, stop_before_pixels=True)
-    return f"/dicomweb/studies/{one.StudyInstanceUID}/series/{one.SeriesInstanceUID}/instances/{one.SOPInstanceUID}"
 
 
 async def keep(gateway: Gateway, objects: Path, file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
 from tests.integration.gateway.sending import SUCCESS, real, send_raw, settled
-from tests.integration.gateway.serving import Somebody, application, client_of
+from tests.integration.gateway.serving import application, client_of
 
 WANG = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "王^小明", "PatientID": "P1"}
 LI = {"PatientName": "Li^Lei", "PatientID": "P2", "AccessionNumber": "A7", "StudyDate": "20260305"}
@@ -36,12 +35,6 @@ async def county(gateway: Gateway, radiograph: Write, objects: Path) -> None:
     ]
     assert set(await asyncio.to_thread(send_raw, gateway.port, files)) == {SUCCESS}
     await settled(objects)
-
-
-@pytest.fixture
-async def viewer(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(application(pool, objects, Somebody())) as client:
-        yield client
 
 
 async def found(client: httpx.AsyncClient, path: str, tag: str = "0020000D") -> list[Any]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pydicom
-import pytest
 
 from pacs_gateway.gateway import Gateway
 from tests.integration.gateway.conftest import Write
-from tests.integration.gateway.serving import Somebody, application, client_of
-from tests.integration.gateway.test_wado import RELATED, kept, parts_of, series_of, study_of
+from tests.integration.gateway.fetching import RELATED, kept, parts_of, series_of, study_of
 
 OCTETS = "application/octet-stream"
-
-
-@pytest.fixture
-async def viewer(pool: asyncpg.Pool, objects: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(application(pool, objects, Somebody())) as client:
-        yield client
 
 
 async def test_who_has_an_answer_is_told_so_without_a_look_at_the_object(
