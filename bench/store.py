@@ -1,5 +1,7 @@
 """How fast is C-STORE, durable? `python -m bench.store`, beside DCMTK's storescp, Orthanc and the bare disk.
 
+`--processes 2` lets so many gateway processes share hutong's port.
+
 Every sender of the first table is DCMTK's storescu, with TCP_NODELAY=1 on both sides: without it Debian's builds stall
 40 ms an object. hutong answers when the object is flushed, and its index row follows; storescp flushes nothing;
 Orthanc, measured where Debian's package is installed, flushes and indexes before it answers. Starting the senders is
@@ -11,6 +13,7 @@ busy machine changes less than it does any rate; without that of hutong's databa
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -37,6 +40,7 @@ from bench import associated
 from bench.cpu import used_secs_with_children
 from bench.ready import free_port, listens, until
 from engine.cli.assembly import prepare
+from engine.cli.supervisor import RUN_FILE
 from engine.store.embedded import EmbeddedPostgres
 
 ROUNDS = 3
@@ -89,12 +93,16 @@ class Server:
 
 
 def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--processes", type=int, default=1)
+    processes: int = asked.parse_args().processes
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as name, EmbeddedPostgres(Path(name) / "pg") as url:
         folder = Path(name)
         folder.chmod(0o755)
         asyncio.run(prepare(url, folder))
         with ExitStack() as stack:
-            servers = [stack.enter_context(_hutong(folder, url)), stack.enter_context(_storescp(folder / "storescp"))]
+            hutong = stack.enter_context(_hutong(folder, url, processes))
+            servers = [hutong, stack.enter_context(_storescp(folder / "storescp"))]
             if shutil.which("Orthanc"):
                 servers.append(stack.enter_context(_orthanc(folder / "orthanc")))
             _report(servers, folder)
@@ -144,7 +152,9 @@ def _report(servers: Sequence[Server], folder: Path) -> None:
     )
     for server, four, fifty in zip(servers, *rates, strict=False):  # the last one is the disk
         console.print(f"{server.name}: 50 associations : 4 associations = {fifty / four:.2f}")
-    console.print(f"most memory of the gateway's process: {_peak_megabytes(servers[0].process):.0f} MB")
+    gateways = [one for one in servers[0].process.children() if "gateway" in one.cmdline()]
+    peaks = ", ".join(f"{_peak_megabytes(one):.0f} MB" for one in gateways)
+    console.print(f"most memory of each of {len(gateways)} gateway processes: {peaks}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,17 +292,20 @@ def _bare(load: Load, path: Path) -> float:
 
 
 @contextmanager
-def _hutong(folder: Path, url: str) -> Iterator[Server]:
+def _hutong(folder: Path, url: str, processes: int) -> Iterator[Server]:
     (folder / "channels").mkdir()
-    (folder / "community.yaml").write_text("name: 测量\nfacilities:\n  bench: {name: 测量医院, level: county}\n")
+    (folder / "community.yaml").write_text(
+        f"name: 测量\nfacilities:\n  bench: {{name: 测量医院, level: county}}\ngateway: {{processes: {processes}}}\n"
+    )
     (folder / "channels" / "imaging.yaml").write_text(
         "type: dicom\nae_title: HUTONG\nport: 0\ndefault_facility: bench\nmax_associations: 64\n"
     )
-    command = [sys.executable, "-m", "engine.cli.process", "gateway", str(folder), str(folder)]
+    command = [sys.executable, "-m", "engine.cli.main", "serve", "--only", "gateway"]
+    command += ["--config", str(folder), "--data", str(folder)]
     environment = {**_ENVIRONMENT, "HUTONG_DATABASE_URL": url}
-    with _running(command, environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
+    with _running(command, environment) as process:
+        until((folder / RUN_FILE).exists)
+        said = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
 
         settled_before = 0
 
@@ -354,13 +367,10 @@ def _orthanc(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _running(
-    command: Sequence[str],
-    environment: dict[str, str],
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
-) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL)
+def _running(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield process
     finally:

@@ -39,8 +39,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("connect-a-system.md", "connect-a-system.zh-CN.md")
 MODELS: tuple[type[BaseModel], ...] = (
     AeEntry, Centre, DicomChannel, DicomEndpoint, EndpointTls, Facility, FolderChannel, Http, HutongEndpoint,
-    ImagingGateway, ListenerTls, MllpChannel, MllpEndpoint, Priors, Recognition, RecognitionItem, Retry, Route, S3Objects, To, User,
-    When,
+    ImagingGateway, ListenerTls, MllpChannel, MllpEndpoint, Priors, Recognition, RecognitionItem, Retry, Route,
+    S3Objects, To, User, When,
 )  # fmt: skip
 FILES = set(Community.model_fields)
 """Files and folders, which the headings name."""
