@@ -1,10 +1,11 @@
 """May I rely on where segments are? While nobody moves one: who looks for something and who moves take turns.
 
     objects/spool/.lock
+    objects/spool/.next    held by whoever waits for the other
 
 A process that starts takes a folder and moves what others left into it; meanwhile a file may be seen nowhere, and a
-lock that is only looked at may be taken for that of a living process. Nothing of an object that arrives, is indexed or
-leaves the spool waits for this.
+lock that is only looked at may be taken for that of a living process. However many look, one behind the other, who
+starts is the next. Nothing of an object that arrives, is indexed or leaves the spool waits for this.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LOCK = ".lock"
+_NEXT = ".next"
 
 
 @contextmanager
@@ -24,22 +26,31 @@ def looking(spools: Path) -> Iterator[None]:
 
     spools  the folder of the channels' spools, which is there
     """
-    with _locked(spools, fcntl.LOCK_SH):
+    with _turn(spools, fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
 def moving(spools: Path) -> Iterator[None]:
     """Blocking. Nobody else looks or moves. Raises OSError."""
-    with _locked(spools, fcntl.LOCK_EX):
+    with _turn(spools, fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
-def _locked(spools: Path, how: int) -> Iterator[None]:
-    lock = os.open(spools / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _turn(spools: Path, how: int) -> Iterator[None]:
+    turn = _opened(spools / _LOCK)
     try:
-        fcntl.flock(lock, how)
+        following = _opened(spools / _NEXT)
+        try:
+            fcntl.flock(following, fcntl.LOCK_EX)
+            fcntl.flock(turn, how)
+        finally:
+            os.close(following)
         yield
     finally:
-        os.close(lock)
+        os.close(turn)
+
+
+def _opened(lock: Path) -> int:
+    return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 from xxhash import xxh3_128
@@ -181,6 +182,7 @@ def test_a_segment_that_is_removed_meanwhile_held_nothing(
     put(living, "1.2.1")
     gone = tmp_path / "spool" / "imaging" / "0" / f"gone{SUFFIX}"
     gone.touch()
+
     def removed_first(path: Path) -> list[Head]:
         gone.unlink(missing_ok=True)
         return waiting_in(path)
@@ -218,6 +220,27 @@ def test_who_looks_and_who_moves_take_turns(living: Spool, tmp_path: Path) -> No
             assert not asks.done()
         assert looks.result(PATIENCE_SECS) == {"1.2.1"}
         assert not asks.result(PATIENCE_SECS)
+
+
+def test_who_starts_is_not_kept_waiting_by_those_who_look_one_behind_the_other(living: Spool, tmp_path: Path) -> None:
+    put(living, "1.2.1")
+    spools, started = tmp_path / "spool", Event()
+
+    def look() -> int:
+        looks = 0
+        while not started.is_set():
+            with looking(spools):
+                looks += 1
+        return looks
+
+    with ThreadPoolExecutor(5) as threads:
+        ever = [threads.submit(look) for _ in range(4)]
+        try:
+            for _ in range(20):
+                threads.submit(opened, tmp_path).result(PATIENCE_SECS).close()
+        finally:
+            started.set()
+        assert all(one.result(PATIENCE_SECS) for one in ever)
 
 
 def test_more_empty_segments_than_are_kept_are_used_or_removed_at_the_next_start(
