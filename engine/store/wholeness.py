@@ -105,7 +105,10 @@ MISSING_KEPT = 100
 
 
 async def noticed(connection: Connection, uid: str, facility: str, channel: str, at: datetime) -> None:
-    """A study has fallen quiet: it is to be judged."""
+    """A study has fallen quiet: it is to be judged, and so is every other one whose missing instances are in it.
+
+    What a commitment names is of no study until it comes: until then it is missing from that of its neighbours.
+    """
     await connection.execute(
         """
         insert into study_state (uid, facility, channel, state, since, look_at)
@@ -114,6 +117,23 @@ async def noticed(connection: Connection, uid: str, facility: str, channel: str,
         uid,
         facility,
         channel,
+        at,
+    )
+    await connection.execute(
+        """
+        with here as materialized (
+            select short.uid
+            from (select uid, unnest(missing_uids) as sop_uid from study_state
+                  where state = 'short' and facility = $2 and uid <> $1) short
+            join instance i on i.sop_uid = short.sop_uid and i.facility = $2
+            where i.study_uid = $1 and not i.conflict
+        ), found as (  -- whoever has one locked is judging it, and sees what is here, or has it judged
+            select uid from study_state where facility = $2 and uid in (select uid from here) for update skip locked
+        )
+        update study_state ss set look_at = $3 from found where ss.uid = found.uid and ss.facility = $2
+        """,
+        uid,
+        facility,
         at,
     )
 
