@@ -77,9 +77,11 @@ _ALIKE_LIMIT = 2000
 async def record(connection: Connection, channel: str, instances: Sequence[Instance]) -> list[Standing]:
     """Adds instances in the caller's transaction and says, in the same order, what each of them is.
 
-    The rows of their studies are locked first and in one order, so that two gateways storing one study take turns.
-    Each statement serves all of the instances. What was said of their studies by people takes effect on them too.
+    Their UIDs and the rows of their studies are locked first and in one order: two gateways that store one study, or
+    other contents under one UID, take turns. Each statement serves all of the instances. What was said of their
+    studies by people takes effect on them too.
     """
+    await _lock_uids(connection, instances)
     spoken_of = await _lock_studies(connection, channel, instances)
     known = await _known_contents(connection, instances)
     standings: list[Standing] = []
@@ -102,6 +104,20 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
         if said_of:
             await restating.restate(connection, facility, said_of)
     return standings
+
+
+async def _lock_uids(connection: Connection, instances: Sequence[Instance]) -> None:
+    """Contents of different studies under one UID lock no row that both of them have."""
+    await connection.execute(
+        """
+        select pg_advisory_xact_lock(key) from (
+            select distinct hashtextextended('instance ' || facility || ' ' || sop_uid, 0) as key
+            from unnest($1::text[], $2::text[]) as one (sop_uid, facility) order by 1
+        ) keys
+        """,
+        [i.sop_uid for i in instances],
+        [i.facility for i in instances],
+    )
 
 
 async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> set[tuple[str, str]]:
