@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,20 @@ FOLDER = Path(__file__).parents[3] / "mappings"
 CONTEXT = Context("baishi", "白石乡卫生院", "baishi-his", datetime(2026, 4, 1, tzinfo=UTC))
 
 Map = Callable[..., Mapped]
+Edit = Callable[[str, str, str], int]
+
+OVERLAY = """\
+version: 1
+mappings: [ADT]
+groups:
+  patient: {holds: [ZPD]}
+changes:
+  Patient:
+    - {rule: pid-13, from: PID-13, to: telecom+, with: telecom, as: work}
+    - {rule: pid-14, remove: yes}
+    - {rule: z-name, from: ZPD-2, to: name+, with: person_name}
+"""
+"""What the facility of Baishi changes."""
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +57,32 @@ def mapped(mappings: MappingSet) -> Map:
 @pytest.fixture(scope="session")
 def folder() -> Path:
     return FOLDER
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """The installed mappings, to be changed."""
+    return Path(shutil.copytree(folder, tmp_path / "mappings"))
+
+
+@pytest.fixture
+def edit(copied: Path) -> Edit:
+    def replace(file: str, old: str, new: str) -> int:
+        """Replaces a text in a file; returns the line it stood on."""
+        path = copied / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return text[: text.index(old)].count("\n") + 1
+
+    return replace
+
+
+@pytest.fixture
+def overlaid(copied: Path) -> Path:
+    """With what a facility changes, and a table of its own."""
+    place = copied / "facilities/baishi"
+    (place / "tables").mkdir(parents=True)
+    (place / "adt.yaml").write_text(OVERLAY, encoding="utf-8")
+    (place / "tables/sex.csv").write_text("from,code\nX,other\nM,unknown\n", encoding="utf-8")
+    return copied
