@@ -45,7 +45,7 @@ class Missing:
     async def _tell(self, location: str) -> None:
         _log.error("an object that is in the index is not in the store any more")
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire() as connection, connection.transaction():
                 await object_troubles.object_is_missing(connection, location, self._clock())
         except (*FAILED, HutongError) as error:
             end_if_cancelled()

@@ -13,3 +13,8 @@ async def claim(connection: Connection, what: str) -> bool:
     """
     claimed: bool = await connection.fetchval("select pg_try_advisory_xact_lock(hashtextextended($1, 0))", what)
     return claimed
+
+
+async def claim_in_turn(connection: Connection, what: str) -> None:
+    """As `claim`, but waits until it is ours."""
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", what)

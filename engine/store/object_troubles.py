@@ -9,6 +9,7 @@ from engine.finding import Finding, Severity
 from engine.identifiers import resource_id
 from engine.store import findings
 from engine.store.audit import SYSTEM
+from engine.store.claims import claim_in_turn
 from engine.store.database import Connection
 from engine.store.findings import Raised
 
@@ -50,7 +51,11 @@ async def objects_move_again(connection: Connection, channel: str, folders: Sequ
 
 
 async def object_is_missing(connection: Connection, location: str, at: datetime) -> None:
-    """What the index says to be at a location, `facility/study/…`, is not there."""
+    """What the index says to be at a location, `facility/study/…`, is not there; told once, whoever finds it out.
+
+    In the caller's transaction.
+    """
+    await claim_in_turn(connection, f"missing {location}")
     facility, study_uid = [*location.split("/"), ""][:2]
     # By the index first; the whole table only for an object that was put into another study since.
     # What was decided of an object is written behind the key of its location (`engine.store.statements`).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -54,6 +55,7 @@ async def record(connection: asyncpg.Connection, one: Instance) -> list[Standing
         return await imaging.record(connection, "imaging", [one])
 
 
-async def waits_or_is_done(pool: asyncpg.Pool, task: asyncio.Task[list[Standing]]) -> bool:
+async def waits_or_is_done(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> bool:
+    """Whether it has come as far as somebody else's transaction lets it."""
     waits = await pool.fetchval("select exists (select from pg_locks where not granted)")
     return waits or task.done()
