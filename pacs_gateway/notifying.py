@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from engine.store.findings import Raised
 from engine.store.notifications import Notification, Operation
 from engine.store.outbox import Due
 from pacs_gateway.background import Background, places_of
+from pacs_gateway.claiming import CLAIM_SECS, claimed
 from pacs_gateway.heard import Answer
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.scp.normalized import DATA_SET_LIMIT
@@ -33,10 +34,6 @@ from pacs_gateway.scu.peer import PLAIN, Peer, Proposal
 from pacs_gateway.scu.requestor import Requestor, opened
 from pacs_gateway.upper_layer.commands import CommandField, CommandSet, Element
 
-CLAIM_SECS = 15.0
-"""After this another process tells what one was telling when it was killed."""
-CLAIMS_AGAIN_SECS = 5.0
-"""Until the attempt has ended, however long it takes."""
 IDLE_SECS = 5.0
 """What another process adds is seen after so long at the latest."""
 REFUSALS = 8
@@ -143,7 +140,7 @@ class Notifier:
         if due is None:
             return False
         try:
-            async with self._claimed(due):
+            async with claimed(partial(self._claim_longer, due)):
                 answer = await tell(destination, notifications.read(due.payload))
         except DeliveryError as error:
             if error.code == "sop-class-not-taken":
@@ -156,24 +153,9 @@ class Notifier:
             await self._answered(due, destination, answer)
         return True
 
-    @asynccontextmanager
-    async def _claimed(self, due: Due) -> AsyncIterator[None]:
-        """It stays ours for as long as it is being told."""
-        claiming = asyncio.create_task(self._claim_again(due), name=f"dicom courier {due.endpoint}, claim")
-        try:
-            yield
-        finally:
-            claiming.cancel()
-            await asyncio.gather(claiming, return_exceptions=True)
-
-    async def _claim_again(self, due: Due) -> None:
-        while True:
-            await asyncio.sleep(CLAIMS_AGAIN_SECS)
-            with suppress(*FAILED):  # it is claimed for longer than until the next time
-                async with self._pool.acquire() as connection:
-                    until = self._clock() + timedelta(seconds=CLAIM_SECS)
-                    await notifications.claim_longer(connection, due, until)
-            end_if_cancelled()
+    async def _claim_longer(self, due: Due) -> None:
+        async with self._pool.acquire() as connection:
+            await notifications.claim_longer(connection, due, self._clock() + timedelta(seconds=CLAIM_SECS))
 
     async def _answered(self, due: Due, destination: Destination, answer: Answer) -> None:
         if answer.accepted:

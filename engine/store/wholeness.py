@@ -308,6 +308,13 @@ async def claim_asking(connection: Connection, uid: str, facility: str, at: date
     return status.endswith("1")
 
 
+async def claim_asking_longer(connection: Connection, uid: str, facility: str, until: datetime) -> None:
+    """By whoever has claimed it, and asks still."""
+    await connection.execute(
+        "update study_state set asking_until = $3 where uid = $1 and facility = $2", uid, facility, until
+    )
+
+
 async def end_asking(connection: Connection, uid: str, facility: str) -> None:
     """Whoever asked has judged the study by what was answered, or was not."""
     await connection.execute(

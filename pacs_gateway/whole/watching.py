@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 import asyncpg
@@ -18,6 +19,7 @@ from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.wholeness import Facts
 from pacs_gateway.background import Background, places_of
+from pacs_gateway.claiming import CLAIM_SECS, claimed
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.whole.judging import Patience, asks, is_to_be_asked, judge
 
@@ -27,8 +29,6 @@ LOOK_SECS = 1.0
 RETRY_SECS = 2.0
 ASKED_AT_ONCE = 4
 """Senders that are asked at the same time; most modalities take one or two associations."""
-ASKING_SECS = 120.0
-"""For so long no other process asks about the same study, should the one that does be killed."""
 
 _log = logging.getLogger(__name__)
 
@@ -133,10 +133,11 @@ class Watcher:
             async with self._lines:
                 at = self._clock()
                 async with self._pool.acquire() as connection:
-                    until = at + timedelta(seconds=ASKING_SECS)
+                    until = at + timedelta(seconds=CLAIM_SECS)
                     if not await wholeness.claim_asking(connection, uid, facility, at, until):
                         return
-                said = await self._answer(uid, title, sender)
+                async with claimed(partial(self._claim_longer, study)):
+                    said = await self._answer(uid, title, sender)
             async with self._pool.acquire() as connection:
                 if said is not None:
                     async with connection.transaction():
@@ -156,6 +157,10 @@ class Watcher:
         except (*FAILED, HutongError) as error:  # it is still due, and is asked again
             end_if_cancelled()
             _log.warning("channel %s: a study waits to be judged: %s", self._channel, type(error).__name__)
+
+    async def _claim_longer(self, study: _Study) -> None:
+        async with self._pool.acquire() as connection:
+            await wholeness.claim_asking_longer(connection, *study, self._clock() + timedelta(seconds=CLAIM_SECS))
 
     async def _answer(self, uid: str, title: str, sender: Sender) -> list[Announced] | None:
         """What it says it has; None where it says nothing."""

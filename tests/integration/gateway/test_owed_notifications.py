@@ -16,7 +16,7 @@ from engine import clock
 from engine.config import Retry
 from engine.store import delivery_list, notifications
 from engine.store.delivery_list import Choice, DeliveryLine
-from pacs_gateway import notifying
+from pacs_gateway import claiming, notifying
 from tests.integration.gateway import notifying_process
 from tests.integration.gateway.conftest import Start
 from tests.integration.gateway.listening import QUICK, Listener
@@ -196,12 +196,12 @@ async def test_nothing_is_lost_and_ids_stay_the_same_when_a_gateway_is_killed_wh
 async def test_what_is_being_told_stays_with_its_process_and_goes_to_another_when_that_is_gone(
     start: Start, pool: asyncpg.Pool, ris: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifying, "CLAIMS_AGAIN_SECS", 0.02)
-    claimed: set[datetime] = set()
+    monkeypatch.setattr(claiming, "AGAIN_SECS", 0.02)
+    claims: set[datetime] = set()
 
     async def claimed_often() -> bool:
-        claimed.add(await pool.fetchval("select next_attempt_at from delivery"))
-        return len(claimed) > 3
+        claims.add(await pool.fetchval("select next_attempt_at from delivery"))
+        return len(claims) > 3
 
     async def heard_again() -> bool:
         return len(ris.heard) > 1
@@ -212,7 +212,7 @@ async def test_what_is_being_told_stays_with_its_process_and_goes_to_another_whe
         await asyncio.to_thread(create, first.port, begun())
         await until(claimed_often)
         await start(endpoints={"ris": ris.endpoint()})
-        claimed.clear()
+        claims.clear()
         await until(claimed_often)
         assert len(ris.heard) == 1
         await first.close()

@@ -10,12 +10,14 @@ import pytest
 from engine.errors import DeliveryError
 from engine.store.announcements import Announced
 from engine.store.wholeness import State
+from pacs_gateway import claiming
+from pacs_gateway.claiming import CLAIM_SECS
 from pacs_gateway.whole import watching
-from pacs_gateway.whole.watching import ASKING_SECS, Watcher
+from pacs_gateway.whole.watching import Watcher
+from tests.integration.gateway.sending import PATIENCE_SECS, until
 from tests.integration.whole.conftest import CHANNEL, STUDY, Scene, named
 
 OTHER = "1.2.4"
-PATIENCE_SECS = 30.0
 
 
 class OneLine:
@@ -122,8 +124,31 @@ async def test_another_process_asks_when_the_one_that_did_is_gone(scene: Scene, 
     await second.look()
     await second.settled()
     assert several.modality.asked == [STUDY]
-    scene.after(ASKING_SECS)
+    scene.after(CLAIM_SECS)
     await second.look()
     await second.settled()
     assert several.modality.asked == [STUDY, STUDY]
     assert await scene.judged_last() is State.SHORT
+
+
+async def test_a_sender_that_answers_slowly_is_asked_by_nobody_else_meanwhile(
+    scene: Scene, several: Several, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "AGAIN_SECS", 0.02)
+    await scene.store(1)
+    scene.after(300)
+    first, second = several.watcher(), several.watcher()
+    await first.look()
+    await several.modality.is_called()
+    scene.after(2 * CLAIM_SECS)
+
+    async def is_claimed_anew() -> bool:
+        claimed: bool = await scene.pool.fetchval("select asking_until > $1 from study_state", scene.now)
+        return claimed
+
+    await until(is_claimed_anew)
+    await second.look()
+    await second.settled()
+    several.modality.may_answer.set()
+    await first.settled()
+    assert several.modality.asked == [STUDY]
