@@ -94,6 +94,11 @@ async def delivery_reaches(pool: asyncpg.Pool, state: str, study_uid: str) -> as
             await asyncio.sleep(0.01)
 
 
+async def attempts(pool: asyncpg.Pool) -> list[str]:
+    """How each attempt at a delivery ended, in their order."""
+    return [row["outcome"] for row in await pool.fetch("select outcome from delivery_attempt order by at")]
+
+
 @dataclass
 class System:
     """Another imaging system: every object that it was offered, in order, and how it answers.
