@@ -48,6 +48,7 @@ from pacs_gateway.scp.worklist import WorklistFind
 from pacs_gateway.scu.entities import called_of
 from pacs_gateway.sending.encoding import Encoder
 from pacs_gateway.stepping import StepIntake, StepNoticer
+from pacs_gateway.strangers import Strangers
 from pacs_gateway.whole.asking import senders_of
 from pacs_gateway.whole.watching import Watcher
 
@@ -114,6 +115,7 @@ class Gateway:
             clock,
             self._noticer.stored,
         )
+        self._strangers = Strangers(channel.name, pool, clock)
         self._acceptor: Acceptor | None = None
 
     @property
@@ -142,6 +144,7 @@ class Gateway:
             self._notifier.start()
             await self._committer.start()
             self._watcher.start()
+            self._strangers.start()
             self._acceptor = self._listener()
             await self._acceptor.start()
         except BaseException:
@@ -160,6 +163,7 @@ class Gateway:
         await self._keeping.close()
         await self._noticer.close()
         await self._watcher.close()
+        await self._strangers.close()
         await self._encoder.close()
 
     def _listener(self) -> Acceptor:
@@ -180,7 +184,7 @@ class Gateway:
                 AvailabilityNotices(name, self._pool, self._clock),
             )
         )
-        return Acceptor(self._channel, services, self._tls, shared=self._shared)
+        return Acceptor(self._channel, services, self._tls, shared=self._shared, hears=self._strangers)
 
     def _step_told(self) -> None:
         self._stepper.told()

@@ -14,7 +14,7 @@ from typing import Any
 from engine.config import DicomChannel
 from engine.errors import ConfigurationError
 from pacs_gateway.background import places_of
-from pacs_gateway.scp.callers import Callers
+from pacs_gateway.scp.callers import NOBODY, Callers, Hears
 from pacs_gateway.scp.connection import Connection
 from pacs_gateway.scp.doors import Doors
 from pacs_gateway.scp.limits import Limits
@@ -37,6 +37,7 @@ class Acceptor:
     """Takes associations from `start` to `close`. Implements `Listener`.
 
     shared  sockets that listen already, in other processes too; each of those has its share of the associations
+    hears   who is told of callers
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Acceptor:
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         shared: Listening | None = None,
+        hears: Hears = NOBODY,
     ) -> None:
         self.channel = channel.name
         self.services = services
         self.callers = Callers(channel)
+        self.hears = hears
         self._processes = shared.processes if shared is not None else 1
         self.limits = limits or Limits(
             max_associations=math.ceil(channel.max_associations / self._processes),

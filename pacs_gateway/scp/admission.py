@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pacs_gateway.scp.callers import Caller, Callers
+from pacs_gateway.scp.callers import Caller, Callers, Hears
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
 from pacs_gateway.scp.service import Services
 from pacs_gateway.upper_layer.pdus import (
@@ -45,14 +45,20 @@ class Calling:
     one_too_many: bool
 
 
-async def decide(request: AAssociateRQ, calling: Calling, callers: Callers, services: Services) -> Admitted | Rejected:
+async def decide(
+    request: AAssociateRQ, calling: Calling, callers: Callers, services: Services, hears: Hears
+) -> Admitted | Rejected:
     """Looks up host names where an entry has one, which may take its time."""
     if calling.one_too_many:
         return Rejected(LOCAL_LIMIT_EXCEEDED, "one too many")
     refusal = refusal_of(request)
     if refusal is not None:
         return Rejected(refusal, "of another protocol")
-    caller = await callers.admit(request.calling_ae_title, calling.host, calling.certificate)
+    ae_title = request.calling_ae_title
+    caller = await callers.admit(ae_title, calling.host, calling.certificate)
     if caller is None:
-        return Rejected(CALLING_AE_TITLE_NOT_RECOGNIZED, "in no entry")
+        why = callers.unknown(ae_title, calling.certificate)
+        hears.refused(ae_title, calling.host, why)
+        return Rejected(CALLING_AE_TITLE_NOT_RECOGNIZED, why)
+    hears.admitted(ae_title, calling.host)
     return Admitted(caller, answer_to(request, caller, services))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
 
 from engine.config import AeEntry, DicomChannel
 from engine.config.transport import certificate_names, host_address
@@ -24,6 +25,35 @@ class Caller:
     facility: str
     destination: str
     private_classes: bool = False
+
+
+class Unknown(StrEnum):
+    """Why a caller is nobody that is known."""
+
+    TITLE = "its AE title is in no entry"
+    ADDRESS = "its AE title has another address"
+    CERTIFICATE = "its certificate bears no name that is asked for"
+
+
+class Hears(Protocol):
+    """Whoever is told, while an association is negotiated, who was let in and who was not: both return at once."""
+
+    def refused(self, ae_title: str, host: str, why: Unknown) -> None: ...
+
+    def admitted(self, ae_title: str, host: str) -> None: ...
+
+
+class _Nobody:
+    """Implements `Hears`."""
+
+    def refused(self, ae_title: str, host: str, why: Unknown) -> None:
+        """The log has it."""
+
+    def admitted(self, ae_title: str, host: str) -> None:
+        """It says itself what it wants."""
+
+
+NOBODY = _Nobody()
 
 
 class Callers:
@@ -47,6 +77,19 @@ class Callers:
             if _carries(entry.client_names, certificate) and await _calls_from_its_host(entry, host):
                 return Caller(ae_title, entry.facility, self._channel.destination_of(entry), entry.private_classes)
         return None
+
+    def unknown(self, ae_title: str, certificate: dict[str, Any] | None) -> Unknown:
+        """Why nobody was admitted."""
+        if not _carries(self._names, certificate):
+            return Unknown.CERTIFICATE
+        entries = self._entries.get(ae_title)
+        if entries is None:
+            return Unknown.TITLE
+        return (
+            Unknown.ADDRESS
+            if any(_carries(entry.client_names, certificate) for entry in entries)
+            else Unknown.CERTIFICATE
+        )
 
     def _in_no_entry(self, ae_title: str) -> Caller | None:
         facility = self._channel.default_facility

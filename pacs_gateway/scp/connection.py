@@ -220,7 +220,8 @@ class Connection(asyncio.BufferedProtocol):
         self._peer = f"{_printable(request.calling_ae_title)}@{self._peer}"
         certificate = self._transport.get_extra_info("peercert") if self._transport is not None else None
         calling = Calling(self._host, certificate, self._one_too_many)
-        decided = await admission.decide(request, calling, self._listener.callers, self._listener.services)
+        listener = self._listener
+        decided = await admission.decide(request, calling, listener.callers, listener.services, listener.hears)
         if self._association.state is State.DECIDING:  # else it was ended meanwhile
             if isinstance(decided, Rejected):
                 self._reject(decided.answer, decided.why)

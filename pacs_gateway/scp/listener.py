@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pacs_gateway.scp.callers import Callers
+from pacs_gateway.scp.callers import Callers, Hears
 from pacs_gateway.scp.limits import Limits
 from pacs_gateway.scp.service import Services
 
@@ -17,6 +17,7 @@ class Listener(Protocol):
     channel: str
     services: Services
     callers: Callers
+    hears: Hears
     limits: Limits
 
     def joined(self, connection: Connection) -> bool:
