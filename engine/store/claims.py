@@ -15,6 +15,13 @@ async def claim(connection: Connection, what: str) -> bool:
     return claimed
 
 
-async def claim_in_turn(connection: Connection, what: str) -> None:
-    """As `claim`, but waits until it is ours."""
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", what)
+async def claim_in_turn(connection: Connection, *what: str) -> None:
+    """As `claim`, but waits until all of it is ours; claimed in one order, so that nobody waits in a circle."""
+    await connection.execute(
+        """
+        select pg_advisory_xact_lock(key) from (
+            select distinct hashtextextended(what, 0) as key from unnest($1::text[]) what order by 1
+        ) keys
+        """,
+        what,
+    )

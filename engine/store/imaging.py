@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time
 from enum import StrEnum
 
-from engine.store import imaging_index, restating
-from engine.store.claims import claim
+from engine.store import imaging_index, restating, wholeness
+from engine.store.claims import claim, claim_in_turn
 from engine.store.database import Connection
 from engine.store.imaging_names import name_matches
 from engine.store.instances import INSTANCE_COLUMNS, insert
@@ -74,6 +74,14 @@ _ALIKE_LIMIT = 2000
 """Steps whose names are compared one by one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """Studies by UID and facility: of which people said something, and which have counted as whole."""
+
+    spoken_of: set[tuple[str, str]]
+    counted_whole: set[tuple[str, str]]
+
+
 async def record(connection: Connection, channel: str, instances: Sequence[Instance]) -> list[Standing]:
     """Adds instances in the caller's transaction and says, in the same order, what each of them is.
 
@@ -81,8 +89,9 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
     other contents under one UID, take turns. Each statement serves all of the instances. What was said of their
     studies by people takes effect on them too.
     """
-    await _lock_uids(connection, instances)
-    spoken_of = await _lock_studies(connection, channel, instances)
+    # Contents of different studies under one UID lock no row that both of them have.
+    await claim_in_turn(connection, *(f"instance {i.facility} {i.sop_uid}" for i in instances))
+    studies = await _lock_studies(connection, channel, instances)
     known = await _known_contents(connection, instances)
     standings: list[Standing] = []
     added: list[Instance] = []
@@ -99,32 +108,19 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
         await _count(connection, added)
     if searchable := [instance for instance in added if not instance.conflict]:
         await imaging_index.add(connection, searchable)
-    for facility in sorted({facility for _, facility in spoken_of}):
-        said_of = {i.study_uid for i in added if (i.study_uid, i.facility) in spoken_of and i.facility == facility}
+    if behind := [instance for instance in searchable if instance.study in studies.counted_whole]:
+        await wholeness.came_behind(connection, behind)
+    for facility in sorted({facility for _, facility in studies.spoken_of}):
+        said_of = {i.study_uid for i in added if i.study in studies.spoken_of and i.facility == facility}
         if said_of:
             await restating.restate(connection, facility, said_of)
     return standings
 
 
-async def _lock_uids(connection: Connection, instances: Sequence[Instance]) -> None:
-    """Contents of different studies under one UID lock no row that both of them have."""
-    await connection.execute(
-        """
-        select pg_advisory_xact_lock(key) from (
-            select distinct hashtextextended('instance ' || facility || ' ' || sop_uid, 0) as key
-            from unnest($1::text[], $2::text[]) as one (sop_uid, facility) order by 1
-        ) keys
-        """,
-        [i.sop_uid for i in instances],
-        [i.facility for i in instances],
-    )
-
-
-async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> set[tuple[str, str]]:
-    """Those of their studies, by UID and facility, of which something was said."""
+async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> _Locked:
     firsts: dict[tuple[str, str], Instance] = {}
     for instance in instances:
-        firsts.setdefault((instance.study_uid, instance.facility), instance)
+        firsts.setdefault(instance.study, instance)
     ordered = [firsts[key] for key in sorted(firsts)]
     await connection.execute(
         """
@@ -142,13 +138,19 @@ async def _lock_studies(connection: Connection, channel: str, instances: Sequenc
     )
     rows = await connection.fetch(
         """
-        select uid, facility, statements from study
+        select uid, facility, statements, exists (
+                   select from study_state ss
+                   where ss.uid = study.uid and ss.facility = study.facility and ss.whole_at is not null) as whole
+        from study
         where (uid, facility) in (select * from unnest($1::text[], $2::text[])) order by uid, facility for update
         """,
         [i.study_uid for i in ordered],
         [i.facility for i in ordered],
     )
-    return {(row["uid"], row["facility"]) for row in rows if row["statements"]}
+    return _Locked(
+        spoken_of={(row["uid"], row["facility"]) for row in rows if row["statements"]},
+        counted_whole={(row["uid"], row["facility"]) for row in rows if row["whole"]},
+    )
 
 
 async def _known_contents(connection: Connection, instances: Sequence[Instance]) -> dict[tuple[str, str], set[bytes]]:
@@ -172,9 +174,8 @@ async def _known_contents(connection: Connection, instances: Sequence[Instance])
 async def _count(connection: Connection, added: Sequence[Instance]) -> None:
     counts: dict[tuple[str, str], tuple[int, datetime]] = {}
     for instance in added:
-        key = (instance.study_uid, instance.facility)
-        number, last = counts.get(key, (0, instance.stored_at))
-        counts[key] = (number + 1, max(last, instance.stored_at))
+        number, last = counts.get(instance.study, (0, instance.stored_at))
+        counts[instance.study] = (number + 1, max(last, instance.stored_at))
     await connection.execute(
         """
         update study set revision = revision + more.number, last_stored_at = greatest(last_stored_at, more.at)

@@ -36,6 +36,11 @@ class Instance:
     stored_at: datetime
     conflict: bool = False
 
+    @property
+    def study(self) -> tuple[str, str]:
+        """Its UID and facility."""
+        return self.study_uid, self.facility
+
 
 _COLUMN_TYPES = {
     "sop_uid": "text",

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from engine.store.announcements import Source
 from engine.store.database import Connection
+from engine.store.instances import Instance
 from engine.store.statements import REJECTION_NOTE
 
 
@@ -143,13 +144,36 @@ async def late_instances(connection: Connection, uid: str, facility: str) -> lis
     rows = await connection.fetch(
         """
         select i.sop_uid from study_state s
-        join instance i on i.study_uid = s.uid and i.facility = s.facility and i.stored_at > s.whole_at
+        join instance i on i.study_uid = s.uid and i.facility = s.facility
+             and (i.stored_at > s.whole_at or i.sop_uid = any(s.late_uids))
         where s.uid = $1 and s.facility = $2 and not i.conflict order by i.stored_at, i.sop_uid
         """,
         uid,
         facility,
     )
     return [row["sop_uid"] for row in rows]
+
+
+async def came_behind(connection: Connection, instances: Sequence[Instance]) -> None:
+    """Those of them are late that came before their study counted as whole, and have their rows only now.
+
+    A process was killed and another went on with the study. In the transaction that adds them.
+    """
+    await connection.execute(
+        """
+        update study_state s set late_uids = late_uids || behind.sop_uids
+        from (
+            select uid, facility, array_agg(sop_uid) as sop_uids
+            from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
+                 as one (uid, facility, sop_uid, stored_at)
+            join study_state using (uid, facility) where one.stored_at <= study_state.whole_at group by uid, facility
+        ) behind where s.uid = behind.uid and s.facility = behind.facility
+        """,
+        [i.study_uid for i in instances],
+        [i.facility for i in instances],
+        [i.sop_uid for i in instances],
+        [i.stored_at for i in instances],
+    )
 
 
 async def due(connection: Connection, channel: str, at: datetime, limit: int) -> list[tuple[str, str]]:
@@ -177,7 +201,8 @@ async def facts(connection: Connection, uid: str, facility: str) -> Facts | None
         select ss.state, ss.whole_at, ss.asked_at, s.peer, s.last_stored_at,
                coalesce(s.noticed_revision < s.revision, false) as coming,
                exists (select from instance i where i.study_uid = ss.uid and i.facility = ss.facility
-                       and i.stored_at > ss.whole_at and not i.conflict) as came_late
+                       and (i.stored_at > ss.whole_at or i.sop_uid = any(ss.late_uids))
+                       and not i.conflict) as came_late
         from study_state ss left join study s on s.uid = ss.uid and s.facility = ss.facility
         where ss.uid = $1 and ss.facility = $2 for update of ss
         """,
@@ -291,44 +316,3 @@ async def keep(connection: Connection, uid: str, facility: str, judged: Judged, 
 async def forget(connection: Connection, uid: str, facility: str) -> None:
     """Of a study of which nothing has come everything that was announced was taken back."""
     await connection.execute("delete from study_state where uid = $1 and facility = $2", uid, facility)
-
-
-async def claim_asking(connection: Connection, uid: str, facility: str, at: datetime, until: datetime) -> bool:
-    """Whether the sender of a study is ours to ask until a moment: it is due still, and no other process asks it."""
-    status: str = await connection.execute(
-        """
-        update study_state set asking_until = $4
-        where uid = $1 and facility = $2 and look_at <= $3 and (asking_until is null or asking_until <= $3)
-        """,
-        uid,
-        facility,
-        at,
-        until,
-    )
-    return status.endswith("1")
-
-
-async def claim_asking_longer(connection: Connection, uid: str, facility: str, until: datetime) -> None:
-    """By whoever has claimed it, and asks still."""
-    await connection.execute(
-        "update study_state set asking_until = $3 where uid = $1 and facility = $2", uid, facility, until
-    )
-
-
-async def end_asking(connection: Connection, uid: str, facility: str) -> None:
-    """Whoever asked has judged the study by what was answered, or was not."""
-    await connection.execute(
-        "update study_state set asking_until = null where uid = $1 and facility = $2", uid, facility
-    )
-
-
-async def asked(connection: Connection, uid: str, facility: str, at: datetime) -> None:
-    """The sender of a study has answered what it has."""
-    await connection.execute("update study_state set asked_at = $3 where uid = $1 and facility = $2", uid, facility, at)
-
-
-async def ask_again(connection: Connection, uid: str, facility: str, at: datetime) -> None:
-    """The sender of a study is asked, and the study judged, once more; what it said before counts until it answers."""
-    await connection.execute(
-        "update study_state set asked_at = null, look_at = $3 where uid = $1 and facility = $2", uid, facility, at
-    )

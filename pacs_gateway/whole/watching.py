@@ -14,7 +14,7 @@ import asyncpg
 from engine.clock import Clock
 from engine.config import DicomChannel
 from engine.errors import HutongError
-from engine.store import announcements, wholeness
+from engine.store import announcements, senders_asked, wholeness
 from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.wholeness import Facts
@@ -134,7 +134,7 @@ class Watcher:
                 at = self._clock()
                 async with self._pool.acquire() as connection:
                     until = at + timedelta(seconds=CLAIM_SECS)
-                    if not await wholeness.claim_asking(connection, uid, facility, at, until):
+                    if not await senders_asked.claim(connection, uid, facility, at, until):
                         return
                 async with claimed(partial(self._claim_longer, study)):
                     said = await self._answer(uid, title, sender)
@@ -151,16 +151,16 @@ class Watcher:
                             said=said,
                             at=at,
                         )
-                        await wholeness.asked(connection, uid, facility, at)
+                        await senders_asked.answered(connection, uid, facility, at)
                 await self._judge(connection, study, may_ask=False)
-                await wholeness.end_asking(connection, uid, facility)
+                await senders_asked.end(connection, uid, facility)
         except (*FAILED, HutongError) as error:  # it is still due, and is asked again
             end_if_cancelled()
             _log.warning("channel %s: a study waits to be judged: %s", self._channel, type(error).__name__)
 
     async def _claim_longer(self, study: _Study) -> None:
         async with self._pool.acquire() as connection:
-            await wholeness.claim_asking_longer(connection, *study, self._clock() + timedelta(seconds=CLAIM_SECS))
+            await senders_asked.claim_longer(connection, *study, self._clock() + timedelta(seconds=CLAIM_SECS))
 
     async def _answer(self, uid: str, title: str, sender: Sender) -> list[Announced] | None:
         """What it says it has; None where it says nothing."""

@@ -16,7 +16,16 @@ from engine.api.reading.seen import Answer
 from engine.api.services import Hub, Services
 from engine.config.community import Role
 from engine.errors import NotFoundError, ParseError, RequestStateError
-from engine.store import announcements, audit, study_finding, study_standing, study_states, transfers, wholeness
+from engine.store import (
+    announcements,
+    audit,
+    senders_asked,
+    study_finding,
+    study_standing,
+    study_states,
+    transfers,
+    wholeness,
+)
 from engine.store.study_standing import SeriesStanding, Waived
 from engine.store.study_states import Kept, Listed, Said
 from engine.store.transfers import TransferLine
@@ -232,7 +241,7 @@ async def ask_sender(uid: Uid, body: Asking, hub: Hub, caller: Operator) -> Stud
         (one,) = [one for one in found if one.state.facility == study.facility]
         if not _can_be_asked(hub, one):
             raise RequestStateError("the sender of this study cannot be asked", code="not-askable")
-        await wholeness.ask_again(connection, uid, study.facility, at)
+        await senders_asked.ask_again(connection, uid, study.facility, at)
         act = audit.Audited(caller.name, "ask-sender", f"Study/{uid}", {"facility": study.facility})
         await audit.write(connection, [act], at)
     return _line(one)
