@@ -63,9 +63,11 @@ async def _tell(work: Work, facility: str, new: Sequence[tuple[str, Understood, 
 
 def of_unknown_kind(community: Community, walk: Understood, orders: Iterable[Resource]) -> Iterator[Finding]:
     """A finding for each of these orders of a message that may be one of images."""
-    if not walk.envelope.message_type.startswith(_MESSAGES) or not _takes_orders(community, walk.envelope.facility):
+    if not walk.envelope.message_type.startswith(_MESSAGES):
         return
-    yield from (_unknown(order) for order in orders if _may_be_of_images(order, walk))
+    unknown = [order for order in orders if _may_be_of_images(order, walk)]
+    if unknown and _takes_orders(community, walk.envelope.facility):
+        yield from map(_unknown, unknown)
 
 
 def _on_record(work: Work, walk: Understood) -> Iterator[Resource]:
