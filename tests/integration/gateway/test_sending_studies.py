@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections import Counter
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,45 @@ async def test_couriers_that_end_within_a_study_go_on_where_they_stopped(
             await delivery_reaches(pool, "delivered", STUDY)
     assert pacs.offered == [*study[:3], *study[2:]]
     assert sorted(pacs.held) == study
+
+
+async def test_one_process_sends_and_another_goes_on_when_that_one_is_gone(
+    study: list[str], pool: asyncpg.Pool, database_url: str, objects: Path, free_port: int
+) -> None:
+    await owe_study(pool, STUDY)
+    reached, over = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    with system(free_port) as pacs:
+
+        def answer_the_third_too_late(event: Any) -> None:
+            if event.request.AffectedSOPInstanceUID == uid(3):
+                loop.call_soon_threadsafe(reached.set)
+                over.wait()
+
+        pacs.before = answer_the_third_too_late
+        try:
+            async with AsyncExitStack() as first:
+                await first.enter_async_context(sending(database_url, objects, endpoint(free_port)))
+                async with asyncio.timeout(PATIENCE_SECS):
+                    await reached.wait()
+                async with sending(database_url, objects, endpoint(free_port)):
+                    await until(partial(_wants_to_lead, pool))
+                    await first.aclose()
+                    over.set()
+                    await delivery_reaches(pool, "delivered", STUDY)
+        finally:
+            over.set()
+    assert pacs.offered == [*study[:3], *study[2:]]
+    assert sorted(pacs.held) == study
+
+
+async def _wants_to_lead(pool: asyncpg.Pool) -> bool:
+    """Whether somebody has asked for the lead, and has not got it: who has goes on with other statements."""
+    asked: bool = await pool.fetchval(
+        "select exists (select from pg_stat_activity "
+        "where datname = current_database() and query like 'select pg_try_advisory_lock%')"
+    )
+    return asked
 
 
 async def test_only_a_study_that_was_tried_in_vain_shows_that_its_system_is_away(
