@@ -34,8 +34,9 @@ async def claimed_by_two_workers(hub: Hub, at_once: int) -> list[list[UUID]]:
         return [[one.envelope.id for one in claimed] for claimed in claims]
 
 
-@pytest.mark.parametrize("say", [a_manifest, a_step])
-@pytest.mark.parametrize(("before", "after"), [([], []), (["P1"], ["P2"]), ([], ["P1"])])
+@pytest.mark.parametrize(
+    ("say", "before", "after"), [(a_manifest, [], []), (a_manifest, ["P1"], ["P2"]), (a_step, [], ["P1"])]
+)
 async def test_what_is_said_later_of_the_same_waits_for_what_was_said_before(
     hub: Hub, say: Say, before: list[str], after: list[str]
 ) -> None:
@@ -44,7 +45,6 @@ async def test_what_is_said_later_of_the_same_waits_for_what_was_said_before(
     assert await claimed_by_two_workers(hub, at_once=2) == [[first.envelope_id], []]
 
 
-@pytest.mark.parametrize("say", [a_manifest, a_step])
-async def test_what_is_said_of_another_waits_for_nothing(hub: Hub, say: Say) -> None:
-    first, second = await say(hub, "1.2.3", []), await say(hub, "1.2.4", [])
+async def test_what_is_said_of_another_waits_for_nothing(hub: Hub) -> None:
+    first, second = await a_manifest(hub, "1.2.3", []), await a_manifest(hub, "1.2.4", [])
     assert await claimed_by_two_workers(hub, at_once=1) == [[first.envelope_id], [second.envelope_id]]
