@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from engine.steps import COMPLETED, IN_PROGRESS, PerformedStep, awaited, read, written
-from engine.store.claims import claim
+from engine.store.claims import claim, claim_in_turn
 from engine.store.database import Connection
 from engine.store.worklist import Step
 
@@ -57,16 +57,7 @@ async def lock_numbers(connection: Connection, facility: str, numbers: Sequence[
     An order and the step that performs it may be told of at once: whichever is second sees the first. Taken in one
     order, and before rows of the worklist and of steps are locked.
     """
-    await connection.execute(
-        """
-        select pg_advisory_xact_lock(key) from (
-            select distinct hashtextextended('order ' || $1 || ' ' || number, 0) as key from unnest($2::text[]) number
-            order by 1
-        ) keys
-        """,
-        facility,
-        list(numbers),
-    )
+    await claim_in_turn(connection, *(f"order {facility} {number}" for number in numbers))
 
 
 async def awaiting(connection: Connection, facility: str, numbers: Sequence[str]) -> list[PerformedStep]:
