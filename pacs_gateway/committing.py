@@ -98,8 +98,8 @@ class Committer:
         self._keeping = keeping
         self._presence = Presence(archive.objects.folder, channel)
         self._on_owed = on_owed
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._taking_over = TakingOver(channel, pool, self._presence)
+        self._tasks: dict[asyncio.Task[None], Taken] = {}
+        self._taking_over = TakingOver(channel, pool, self._presence, self._tasks.values)
 
     @property
     def process(self) -> int:
@@ -122,8 +122,8 @@ class Committer:
         """Settles a request that is durable; `line` leads to whoever asked, for as long as it does."""
         name = f"commitment {self._channel}"
         task = asyncio.create_task(keep_on(name, partial(self._run, taken, line)), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = taken
+        task.add_done_callback(self._tasks.pop)
 
     async def _run(self, taken: Taken, line: Line | None) -> None:
         wait_secs = min(FIRST_WAIT_SECS, RETRY_SECS)

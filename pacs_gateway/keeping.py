@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -51,6 +52,8 @@ class Keeping:
         self._hashing = Hashing(channel)
         self._index = Index(pool, channel, self._hashing, clock, self._committed)
         self._flushing = Flushing(channel)
+        self._looks = ThreadPoolExecutor(1, f"dicom spools {channel}")
+        """Through all spools, one after the other: they may have to wait for a process that starts."""
         self.reception = SpoolReception(self._spool, self._index, self._flushing, clock)
 
     async def start(self) -> None:
@@ -73,7 +76,7 @@ class Keeping:
 
         Raises StorageError when that cannot be told now.
         """
-        return await asyncio.to_thread(lying, self._objects, facility, sop_uids)
+        return await asyncio.get_running_loop().run_in_executor(self._looks, lying, self._objects, facility, sop_uids)
 
     async def settled(self) -> bool:
         """Returns when what this process answered until now is in the index, or cannot be for now; and which it is."""
@@ -85,6 +88,7 @@ class Keeping:
         await self._shelver.close()
         await self._flushing.close()
         await self._hashing.close()
+        self._looks.shutdown(wait=False)
         self._spool.close()
 
     def _committed(self, objects: Sequence[Indexed]) -> None:

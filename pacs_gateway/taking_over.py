@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from operator import attrgetter
 
 import asyncpg
 
@@ -26,12 +27,20 @@ Begin = Callable[[Taken], None]
 
 
 class TakingOver:
-    """Takes over requests for storage commitment of one channel, from its start to its end."""
+    """Takes over requests for storage commitment of one channel, from its start to its end.
 
-    def __init__(self, channel: str, pool: asyncpg.Pool, presence: Presence) -> None:
+    under_way  what this process is settling
+    """
+
+    def __init__(
+        self, channel: str, pool: asyncpg.Pool, presence: Presence, under_way: Callable[[], Collection[Taken]]
+    ) -> None:
         self._channel = channel
         self._pool = pool
         self._presence = presence
+        self._under_way = under_way
+        self._not_begun: set[Taken] = set()
+        """At the last look: ours, and not under way."""
         self._background = Background(f"commitments of others {channel}")
 
     async def start(self, number: int, begin: Begin) -> None:
@@ -57,7 +66,8 @@ class TakingOver:
                 _log.warning("channel %s: what others took is looked at later: %s", self._channel, type(error).__name__)
 
     async def _take_over(self, number: int, begin: Begin, ended: set[int]) -> None:
-        """From processes that have ended: these, and those that are found to have.
+        """From processes that have ended: these, and those that are found to have; and what we took ourselves without
+        having heard that we did, because the connection to the database was lost just then.
 
         Whoever took a request held its lock before that: where the lock is free *after* the request was read, that
         process lives no more. And nobody takes a request in between unseen, because it is counted how often it was.
@@ -67,9 +77,12 @@ class TakingOver:
         others = {one.process for one in unsettled if one.process is not None} - {number}
         if others:
             ended = ended | await asyncio.to_thread(self._presence.ended, others)
-        left = [one.taken for one in unsettled if one.process is None or one.process in ended]
+        left = {one.taken for one in unsettled if one.process is None or one.process in ended}
+        not_begun = {one.taken for one in unsettled if one.process == number} - set(self._under_way())
+        left |= not_begun & self._not_begun
+        self._not_begun = not_begun
         if left:
             async with self._pool.acquire() as connection:
-                taken = await commitments.take_over(connection, left, number)
+                taken = await commitments.take_over(connection, sorted(left, key=attrgetter("id")), number)
             for one in taken:
                 begin(one)

@@ -51,8 +51,8 @@ class DicomSockets:
 
 
 def inherited(ports: Mapping[str, Any]) -> dict[str, Listening]:
-    """By channel, what a supervisor handed to this process; nothing where none did."""
-    from pacs_gateway.scp.listening import taken_over
+    """By channel, what the supervisor handed to this process."""
+    from pacs_gateway.scp import listening
 
-    handed = ports.get(SOCKETS, {"processes": 1, "channels": {}})
-    return {name: taken_over(numbers, handed["processes"]) for name, numbers in handed["channels"].items()}
+    handed = ports[SOCKETS]
+    return {name: listening.inherited(numbers, handed["processes"]) for name, numbers in handed["channels"].items()}

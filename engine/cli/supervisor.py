@@ -25,6 +25,8 @@ RUN_FILE = "run.json"
 STARTING_FILE = "starting.pid"
 """Stands in the data folder from the beginning of a start until run.json does: commands wait for it."""
 START_SECS = 60.0
+RESTART_SECS = 600.0
+"""For a process that is started again: it may first have to enter what was answered before into the index."""
 STOP_SECS = 10.0
 FIRST_PAUSE_SECS = 0.1
 LONGEST_PAUSE_SECS = 10.0
@@ -70,6 +72,8 @@ class _Process:
         self._shared = shared
         self.ready: dict[str, Any] = {}
         self.child: subprocess.Popen[str] | None = None
+        self.is_starting = False
+        self._started_at = 0.0
         self.restarts = _Restarts(role)
 
     def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
@@ -83,21 +87,32 @@ class _Process:
             pass_fds=self._shared.numbers if self._shared is not None else (),
             start_new_session=True,  # a Ctrl-C in the terminal reaches the supervisor, which ends them in order
         )
+        self.is_starting = True
+        self._started_at = time.monotonic()
 
-    def await_ready(self) -> None:
-        """Raises ConfigurationError with what the process said when it did not start."""
+    def is_ready(self, at_most_secs: float, wait_secs: float = 0.0) -> bool:
+        """Whether it has said what it listens on; it is asked again until then.
+
+        Raises ConfigurationError with what the process said when it did not start, StorageError when it has taken more
+        than at_most_secs since it was started.
+        """
         assert self.child is not None
         assert self.child.stdout is not None
-        if not select.select([self.child.stdout], [], [], START_SECS)[0]:
-            raise StorageError(f"{self.role} did not start within {START_SECS:.0f} s")
+        if not select.select([self.child.stdout], [], [], wait_secs)[0]:
+            if time.monotonic() - self._started_at > at_most_secs:
+                raise StorageError(f"{self.role} did not start within {at_most_secs:.0f} s")
+            return False
         line = self.child.stdout.readline()
         said: dict[str, Any] = json.loads(line) if line else {"failed": f"{self.role} ended while starting"}
         if "failed" in said:
             raise ConfigurationError(said["failed"], code="not-started")
         self.ready = said
+        self.is_starting = False
+        return True
 
     def give_up(self) -> None:
         """Ends a process that is not ready: one that hangs would be taken for one that works."""
+        self.is_starting = False
         if self.child is not None:
             self.child.kill()
             self.child.wait()
@@ -157,8 +172,10 @@ class Supervisor:
         while not self._stopping.wait(_TICK_SECS):
             self._revive_postgres()
             for process in self._processes:
-                if not process.alive and not self._stopping.is_set():
-                    self._revive(process)
+                if process.is_starting:
+                    self._look_at(process)
+                elif not process.alive and process.restarts.due():
+                    process.start(self._arguments, self._environment())
 
     def _start(self) -> None:
         (self._data / STARTING_FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
@@ -178,27 +195,26 @@ class Supervisor:
         for process in self._processes:
             process.start(self._arguments, self._environment())
         for process in self._processes:
-            process.await_ready()
+            while not process.is_ready(START_SECS, _TICK_SECS):
+                if self._stopping.is_set():
+                    return
         self._write_run_file()
 
     def _environment(self) -> dict[str, str]:
         assert self._database_url is not None
         return {**os.environ, "HUTONG_DATABASE_URL": self._database_url}
 
-    def _revive(self, process: _Process) -> None:
-        """Started again on the same ports."""
-        if not process.restarts.due():
-            return
-        process.start(self._arguments, self._environment())
+    def _look_at(self, process: _Process) -> None:
+        """At one that is being started again, on the same ports; the others are watched meanwhile."""
         try:
-            process.await_ready()
+            if not process.is_ready(RESTART_SECS):
+                return
         except (ConfigurationError, StorageError) as error:
             _say(f"{process.role}: {error.message}")
             process.give_up()
-            return
-        finally:
-            process.restarts.started()
-        self._write_run_file()
+        else:
+            self._write_run_file()
+        process.restarts.started()
 
     def _revive_postgres(self) -> None:
         if self._postgres is None or self._postgres.alive or not self._postgres_restarts.due():

@@ -34,6 +34,7 @@ def check_references(
     for watched in community.alerts.channels:
         check.name("channel", watched, "alerts.yaml", ("channels", watched))
     _listeners(check, community)
+    _shares(check, community)
     _folders(check, community)
 
 
@@ -140,6 +141,16 @@ def _listeners(check: _Check, community: Community) -> None:
                 f"expected a port of its own; {channel.port} is already {taken[channel.port]}",
             )
         taken.setdefault(channel.port, f"channel {channel.name}")
+
+
+def _shares(check: _Check, community: Community) -> None:
+    for channel in community.dicom_channels:
+        if channel.max_associations < community.gateway.processes:
+            check.say(
+                f"channels/{channel.name}.yaml",
+                ("max_associations",),
+                f"expected at least one for each of the {community.gateway.processes} gateway.processes",
+            )
 
 
 def _folders(check: _Check, community: Community) -> None:

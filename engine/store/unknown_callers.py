@@ -14,8 +14,8 @@ from engine.store.findings import Raised
 async def tell(connection: Connection, unknown: Sequence[Raised], others: Raised, most: int, at: datetime) -> None:
     """Adds, in the caller's transaction, what was not told before, and beyond `most` that are open one for the others.
 
-    What they are about is what the others are about, a colon and the caller. One that came right by itself is told anew, one that a
-    person settled is not.
+    What they are about is what the others are about, a colon and the caller. One that came right by itself is told
+    anew, one that a person settled is not.
     """
     await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", others.about)
     told = await connection.fetch(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import socket
 import ssl
 from collections.abc import Coroutine
 from functools import partial
@@ -16,7 +15,8 @@ from engine.errors import ConfigurationError
 from pacs_gateway.background import places_of
 from pacs_gateway.scp.callers import NOBODY, Callers, Hears
 from pacs_gateway.scp.connection import Connection
-from pacs_gateway.scp.doors import Doors
+from pacs_gateway.scp.doors import Courtesy, Doors
+from pacs_gateway.scp.handshakes import Handshakes
 from pacs_gateway.scp.limits import Limits
 from pacs_gateway.scp.listening import Listening, listen
 from pacs_gateway.scp.service import Services
@@ -25,11 +25,13 @@ _log = logging.getLogger(__name__)
 
 _SPARE_CONNECTIONS = 64
 """Beyond the associations allowed, for those that are told that they are one too many; more are not even told."""
-_HANDSHAKE_SECS = 10.0
 _COURTESY_SECS = 0.001
-"""For each of its own connections a process lets others take the next one first: more than they need to wake up."""
-_FULL_SECS = 0.25
-"""One that has no room for another association lets others take it first for so long; then it refuses it."""
+"""For each of its own connections a process lets others accept the next one first: more than they need to wake up."""
+_LONGEST_COURTESY_SECS = 0.02
+_FULL_SECS = 0.05
+"""One that has no room for another association lets others accept it first for so long; then it refuses it."""
+_BATCH_OF_ITS_OWN = 4
+"""One in so many of those it has: when hundreds wait, the shares need not be even to the last one."""
 _SWEEP_SECS = 1.0
 
 
@@ -61,11 +63,9 @@ class Acceptor:
         )
         self._configured = channel
         self._listening = shared
-        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._doors: Doors | None = None
-        self._arriving: set[asyncio.Task[None]] = set()
-        """Connections that were taken and have no protocol yet, as during a TLS handshake."""
+        self._handshakes = Handshakes(channel.name, lambda: Connection(self, self._loop), tls)
         self._connections: set[Connection] = set()
         self._associations: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,7 +82,7 @@ class Acceptor:
         """Raises ConfigurationError when the address cannot be listened on."""
         if self._listening is None:
             self._listening = await asyncio.to_thread(listen, self._configured)
-        self._doors = Doors(self._listening.sockets, self._courtesy_secs, self._taken)
+        self._doors = Doors(self._listening.sockets, self._courtesy, self._handshakes.begin)
         self._doors.open()
         self._sweep()
 
@@ -94,9 +94,7 @@ class Acceptor:
             self._doors.close()
         self._listening.close()
         self._listening = None
-        for task in self._arriving:
-            task.cancel()
-        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await self._handshakes.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections):
@@ -111,30 +109,16 @@ class Acceptor:
         for connection in list(self._connections):
             connection.drop()
 
-    # What its doors ask and tell.
-
-    def _courtesy_secs(self) -> float:
+    def _courtesy(self) -> Courtesy:
+        """Toward the other processes, before it accepts more."""
         if self._processes == 1:
-            return 0.0
-        ours = len(self._associations) + len(self._arriving)
-        return _FULL_SECS if ours >= self.limits.max_associations else ours * _COURTESY_SECS
-
-    def _taken(self, accepted: socket.socket) -> None:
-        task = self._loop.create_task(self._connect(accepted))
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
-
-    async def _connect(self, accepted: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: Connection(self, self._loop),
-                accepted,
-                ssl=self._tls,
-                ssl_handshake_timeout=_HANDSHAKE_SECS if self._tls else None,
-            )
-        except (OSError, TimeoutError) as error:  # ssl.SSLError is one of them
-            _log.info("channel %s: a connection was not made: %s", self.channel, type(error).__name__)
-            accepted.close()
+            return Courtesy()
+        ours = len(self._associations) + len(self._handshakes)
+        batch = 1 + ours // _BATCH_OF_ITS_OWN
+        room = self.limits.max_associations - len(self._associations)
+        if room <= 0:
+            return Courtesy(_FULL_SECS, batch)
+        return Courtesy(min(ours * _COURTESY_SECS, _LONGEST_COURTESY_SECS), min(batch, room))
 
     # What its connections tell it.
 

@@ -1,4 +1,4 @@
-"""Which of the processes that share a port takes the next connection? The one with the fewest, as long as it lives.
+"""Which of the processes that share a port accepts the next connection? The one with the fewest, as long as it lives.
 
 All of them hear of a connection that waits. Each lets those with fewer go first: it waits a moment for every one that
 it has. Nobody has to know of the others, and what waits is in a queue that is nobody's own: a process that is killed
@@ -11,33 +11,47 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 _AGAIN_SECS = 1.0
 """After the system refused another connection: it has too many open files, or no memory."""
-_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO})
-"""The caller went away while it waited."""
+_OF_ONE_CALLER = frozenset(
+    {
+        *(errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENETUNREACH, errno.ENONET),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOPROTOOPT, errno.EOPNOTSUPP),
+    }
+)
+"""What became of one that waited, as accept(2) tells it; the next is another."""
 
 _log = logging.getLogger(__name__)
 
 
-class Doors:
-    """Takes connections from listening sockets, one at a time.
+@dataclass(frozen=True, slots=True)
+class Courtesy:
+    """How long others may accept first, and how many are accepted then, should that many wait."""
 
-    courtesy_secs  asked before each: how long others may take it first
-    taken          called with each
+    secs: float = 0.0
+    at_most: int = 1
+
+
+class Doors:
+    """Accepts connections from listening sockets.
+
+    courtesy  asked before each time
+    accepted  called with each
     """
 
     def __init__(
         self,
-        sockets: tuple[socket.socket, ...],
-        courtesy_secs: Callable[[], float],
-        taken: Callable[[socket.socket], None],
+        sockets: Sequence[socket.socket],
+        courtesy: Callable[[], Courtesy],
+        accepted: Callable[[socket.socket], None],
     ) -> None:
         self._sockets = sockets
-        self._courtesy_secs = courtesy_secs
-        self._taken = taken
+        self._courtesy = courtesy
+        self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
 
@@ -47,7 +61,7 @@ class Doors:
             self._listen(one)
 
     def close(self) -> None:
-        """Takes no more; the sockets go on listening."""
+        """Accepts no more; the sockets go on listening."""
         for one in self._sockets:
             self._loop.remove_reader(one)
         for pause in self._pauses.values():
@@ -58,27 +72,36 @@ class Doors:
         self._loop.add_reader(one, partial(self._knocked, one))
 
     def _knocked(self, one: socket.socket) -> None:
-        secs = self._courtesy_secs()
-        if not secs:
-            self._take(one)
-            return
-        self._loop.remove_reader(one)  # else it would tell us of the same connection over and over
-        self._pauses[one] = self._loop.call_later(secs, self._take_after, one)
+        courtesy = self._courtesy()
+        if courtesy.secs:
+            self._pause(one, courtesy.secs, self._waited)
+        else:
+            self._accept(one, courtesy.at_most)
 
-    def _take_after(self, one: socket.socket) -> None:
+    def _waited(self, one: socket.socket) -> None:
         self._listen(one)
-        self._take(one)
+        self._accept(one, self._courtesy().at_most)
 
-    def _take(self, one: socket.socket) -> None:
-        try:
-            connection, _ = one.accept()
-        except BlockingIOError:
-            return  # somebody else has taken it
-        except OSError as error:
-            if error.errno not in _GONE:
-                _log.error("no more connections are taken for %s s: %s", _AGAIN_SECS, error.strerror)
-                self._loop.remove_reader(one)
-                self._pauses[one] = self._loop.call_later(_AGAIN_SECS, self._listen, one)
-            return
-        connection.setblocking(False)
-        self._taken(connection)
+    def _accept(self, one: socket.socket, at_most: int) -> None:
+        for _ in range(at_most):
+            try:
+                connection, _ = one.accept()
+            except BlockingIOError:
+                return  # none waits, or somebody else has it
+            except OSError as error:
+                if error.errno not in _OF_ONE_CALLER:
+                    _log.error("no more connections are accepted for %s s: %s", _AGAIN_SECS, error.strerror)
+                    self._pause(one, _AGAIN_SECS, self._listen)
+                return
+            connection.setblocking(False)
+            self._accepted(connection)
+
+    def _pause(self, one: socket.socket, secs: float, then: Callable[[socket.socket], None]) -> None:
+        """Without its reader, which would tell of the same connection over and over."""
+        self._loop.remove_reader(one)
+        self._pauses[one] = self._loop.call_later(secs, then, one)
+
+
+def turning_away(sockets: Sequence[socket.socket]) -> Doors:
+    """Whoever calls is not served, and sees it at once."""
+    return Doors(sockets, Courtesy, socket.socket.close)

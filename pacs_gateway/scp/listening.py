@@ -45,14 +45,15 @@ def listen(channel: DicomChannel, processes: int = 1) -> Listening:
     except OSError as error:
         for one in opened:
             one.close()
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ConfigurationError(
-            f"channel {channel.name}: cannot listen on {channel.host}:{port}: {error.strerror}; stop the program that "
+            f"channel {channel.name}: cannot listen on {channel.host}:{port}: {why}; stop the program that "
             "has it, or choose another port: or host:"
         ) from error
     return Listening(tuple(opened), processes)
 
 
-def taken_over(numbers: Sequence[int], processes: int) -> Listening:
+def inherited(numbers: Sequence[int], processes: int) -> Listening:
     """Sockets that listen already, by the file descriptors that this process inherited, and no other shall."""
     for number in numbers:
         os.set_inheritable(number, False)
@@ -60,6 +61,17 @@ def taken_over(numbers: Sequence[int], processes: int) -> Listening:
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Each once, in the resolver's order."""
+    """Each once, in the resolver's order; without those of IPv6 where the system has none."""
     found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    every: dict[tuple[socket.AddressFamily, tuple[Any, ...]], None] = dict.fromkeys(
+        (family, address) for family, _, _, _, address in found
+    )
+    return [one for one in every if one[0] != socket.AF_INET6 or _has_ipv6()] or list(every)
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     from adapters.objects.s3 import S3ObjectStore
     from pacs_gateway.gateway import Gateway
     from pacs_gateway.location import Objects
+    from pacs_gateway.scp.doors import Doors
+    from pacs_gateway.scp.listening import Listening
     from pacs_gateway.sending.courier import Errand
     from pacs_gateway.sending.couriers import ImagingCouriers
+
+_log = logging.getLogger(__name__)
 
 
 async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[str, Any], ready: OnReady) -> None:
@@ -38,6 +43,7 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
 
     community = config.load(folder)
     shared = inherited(ports)
+    channels = [channel for channel in community.dicom_channels if channel.name in shared]
     pool = await connect_pool(database_url, max_size=4)
     intake = JournalIntake(database_url, {}, now, new_ids())
     store = object_store_of(community)
@@ -53,32 +59,44 @@ async def run_gateway(folder: Path, data: Path, database_url: str, ports: dict[s
             store,
             community.dicom_endpoints,
             _calling_contexts(community, channel),
-            shared.get(channel.name),
+            shared[channel.name],
         )
-        for channel in community.dicom_channels
+        for channel in channels
     ]
+    closed = _turn_away_from_removed(community, shared)
     sending: asyncio.Task[None] | None = None
     try:
         for gateway in gateways:
             await gateway.start()
         sending = asyncio.create_task(_imaging_couriers(community, data, database_url, pool, store, gateways).run())
-        first = community.dicom_channels[0] if gateways else None
+        first = channels[0] if channels else None
         collect_seldom()
-        ready(
-            {
-                "dicom": {"ae_title": first.ae_title, "port": gateways[0].port} if first else None,
-            }
-        )
+        ready({"dicom": {"ae_title": first.ae_title, "port": gateways[0].port} if first else None})
         await sending
     finally:
         if sending is not None:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+        for doors in closed:
+            doors.close()
         await asyncio.gather(*(gateway.close() for gateway in gateways))
         if store is not None:
             store.close()
         await intake.close()
         await pool.close()
+
+
+def _turn_away_from_removed(community: Community, shared: Mapping[str, Listening]) -> list[Doors]:
+    """A process that is started again reads what was changed since; ports stay those of the hub's start."""
+    from pacs_gateway.scp.doors import turning_away
+
+    named = {channel.name for channel in community.dicom_channels}
+    for name in sorted(named ^ shared.keys()):
+        _log.error("channel %s was %s: restart the hub", name, "added" if name in named else "removed")
+    doors = [turning_away(listening.sockets) for name, listening in shared.items() if name not in named]
+    for one in doors:
+        one.open()
+    return doors
 
 
 def _calling_contexts(community: Community, channel: DicomChannel) -> dict[str, SSLContext]:

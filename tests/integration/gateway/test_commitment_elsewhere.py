@@ -230,10 +230,11 @@ async def test_who_asks_again_elsewhere_hears_there_and_only_there(
     assert await pool.fetchval("select count(*) from delivery") == 1
 
 
-async def test_whoever_is_owed_a_result_of_a_process_that_died_and_gives_no_address_is_told_of(
-    start: Start, pool: asyncpg.Pool
+@pytest.mark.parametrize("process", [1, 0], ids=["a process that died", "a process that never heard that it took it"])
+async def test_whoever_is_owed_a_result_of_such_a_process_and_gives_no_address_is_told_of(
+    start: Start, pool: asyncpg.Pool, process: int
 ) -> None:
-    gateway = await start()
+    await start()
     async with pool.acquire() as connection, connection.transaction():
         await commitments.take(
             connection,
@@ -243,7 +244,7 @@ async def test_whoever_is_owed_a_result_of_a_process_that_died_and_gives_no_addr
             other=ae_destination("imaging", "DR_BAISHI"),
             instances=[Named("1.2.3.404", CR)],
             at=clock.now(),
-            process=gateway._keeping.number + 1,
+            process=process,
         )
 
     async def told() -> bool:

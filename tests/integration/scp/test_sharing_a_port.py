@@ -7,22 +7,28 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import cast
 
 import pytest
+import uvloop
 
 from engine.errors import ConfigurationError
 from pacs_gateway.scp.acceptor import Acceptor
-from pacs_gateway.scp.doors import Doors
+from pacs_gateway.scp.connection import Connection
+from pacs_gateway.scp.doors import Courtesy, Doors, turning_away
 from pacs_gateway.scp.echo import Echo
 from pacs_gateway.scp.listening import Listening, listen
 from pacs_gateway.scp.service import Services
 from pacs_gateway.upper_layer.events import AssociationAccepted, AssociationRejected
 from pacs_gateway.upper_layer.pdus import LOCAL_LIMIT_EXCEEDED
+from tests.integration.gateway.sending import until
 from tests.integration.scp.conftest import Call, channel
 from tests.integration.scp.peer import PATIENCE_SECS
 
 PROCESSES = 2
 SUCCESS = 0x0000
+ABORT = b"\x07"
+"""How such a PDU begins."""
 LATE_SECS = 3600.0
 
 Shared = Callable[..., Listening]
@@ -79,15 +85,15 @@ async def test_a_process_with_fewer_goes_first_and_one_that_is_stuck_is_not_wait
     taken: list[str] = []
     happened = asyncio.Event()
 
-    def doors(name: str, courtesy_secs: float) -> Doors:
+    def doors(name: str, courtesy: Courtesy) -> Doors:
         def take(connection: socket.socket) -> None:
             taken.append(name)
             connection.close()
             happened.set()
 
-        return Doors(duplicates_of(held), lambda: courtesy_secs, take)
+        return Doors(duplicates_of(held), lambda: courtesy, take)
 
-    busy, idle, stuck = doors("busy", 0.01), doors("idle", 0.0), doors("stuck", LATE_SECS)
+    busy, idle, stuck = doors("busy", Courtesy(0.01)), doors("idle", Courtesy()), doors("stuck", Courtesy(LATE_SECS))
     stuck.open()
     busy.open()
     try:
@@ -129,7 +135,7 @@ async def test_without_another_file_descriptor_callers_wait_and_are_taken_later(
     held = listen(channel())
     poor = Poor(fileno=held.sockets[0].detach())
     taken: asyncio.Queue[socket.socket] = asyncio.Queue()
-    doors = Doors((poor,), lambda: 0.0, taken.put_nowait)
+    doors = Doors((poor,), Courtesy, taken.put_nowait)
     doors.open()
     try:
         with socket.create_connection(("127.0.0.1", poor.getsockname()[1])):
@@ -140,6 +146,103 @@ async def test_without_another_file_descriptor_callers_wait_and_are_taken_later(
     finally:
         doors.close()
         poor.close()
+
+
+async def test_many_that_wait_are_accepted_in_batches_however_many_it_has() -> None:
+    held = listen(channel())
+    accepted: list[socket.socket] = []
+    asked = 0
+
+    def courtesy() -> Courtesy:
+        nonlocal asked
+        asked += 1
+        return Courtesy(0.001, 1 + len(accepted))
+
+    callers = [socket.create_connection(("127.0.0.1", held.port)) for _ in range(100)]
+    doors = Doors(held.sockets, courtesy, accepted.append)
+    doors.open()
+    try:
+
+        async def all_of_them() -> bool:
+            return len(accepted) == len(callers)
+
+        await until(all_of_them)
+        assert asked < 20
+    finally:
+        doors.close()
+        for one in (*accepted, *callers):
+            one.close()
+        held.close()
+
+
+@pytest.mark.parametrize(
+    ("has", "courtesy"),
+    [
+        (0, Courtesy(0.0, 1)),
+        (3, Courtesy(0.003, 1)),
+        (40, Courtesy(0.02, 11)),
+        (99, Courtesy(0.02, 1)),
+        (100, Courtesy(0.05, 26)),
+    ],
+    ids=["none", "some", "many", "one less than allowed", "as many as allowed"],
+)
+async def test_others_are_let_go_first_for_a_moment_that_has_an_end(has: int, courtesy: Courtesy) -> None:
+    asked = channel(max_associations=200)
+    acceptor = Acceptor(asked, Services((Echo(),)), shared=Listening((), PROCESSES))
+    acceptor._associations.update(cast("list[Connection]", [object() for _ in range(has)]))
+    assert acceptor._courtesy() == courtesy
+
+
+async def test_who_calls_where_nobody_serves_any_more_sees_it_at_once() -> None:
+    held = listen(channel())
+    doors = turning_away(held.sockets)
+    doors.open()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", held.port)
+        async with asyncio.timeout(PATIENCE_SECS):
+            assert await reader.read() == b""
+        writer.close()
+    finally:
+        doors.close()
+        held.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("turns", range(4))
+def test_a_connection_that_is_just_made_keeps_no_gateway_from_ending(
+    loop: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    async def close_after_accepting() -> None:
+        acceptor = Acceptor(channel(), Services((Echo(),)))
+        await acceptor.start()
+        with socket.create_connection(("127.0.0.1", acceptor.port)) as caller:
+            caller.setblocking(False)
+            async with asyncio.timeout(PATIENCE_SECS):
+                while not acceptor._handshakes:  # noqa: ASYNC110 - in this very turn of the loop
+                    await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await acceptor.close(PATIENCE_SECS)
+            assert not acceptor._connections
+            async with asyncio.timeout(PATIENCE_SECS):
+                assert await asyncio.get_running_loop().sock_recv(caller, 1) in (ABORT, b"")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(close_after_accepting())
+
+
+def test_a_system_without_ipv6_listens_at_the_other_addresses_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(*_: object, **__: object) -> list[tuple[object, ...]]:
+        addresses = ((socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0)))
+        return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    monkeypatch.setattr("pacs_gateway.scp.listening._has_ipv6", lambda: False)
+    listening = listen(channel(host="localhost"))
+    try:
+        assert [one.getsockname()[0] for one in listening.sockets] == ["127.0.0.1"]
+    finally:
+        listening.close()
 
 
 def test_every_address_of_a_host_has_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ async def test_plain_dicom_is_not_answered(protected: Acceptor, dcmtk: Run) -> N
 
 async def test_who_never_begins_to_greet_keeps_no_gateway_from_ending(protected: Acceptor) -> None:
     async def arrives() -> bool:
-        return bool(protected._arriving)
+        return len(protected._handshakes) > 0
 
     reader, writer = await asyncio.open_connection("127.0.0.1", protected.port)
     try:

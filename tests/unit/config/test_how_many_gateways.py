@@ -43,6 +43,14 @@ def test_a_hub_without_a_dicom_channel_starts_none(county: Path) -> None:
     assert roles_of(load(county), None) == ["engine", "pipeline", "web"]
 
 
+def test_each_needs_an_association_of_its_own(county: Path) -> None:
+    put(county, "gateway:\n  processes: 3\n")
+    with (county / "channels" / "imaging.yaml").open("a", encoding="utf-8") as file:
+        file.write("max_associations: 2\n")
+    with pytest.raises(InvalidConfiguration, match=r"imaging\.yaml.*max_associations: expected at least one for each"):
+        load(county)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
