@@ -40,5 +40,18 @@ class Turns:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        async with self._lock, self._connection.transaction():
-            yield self._connection
+        """Begun whole or not at all: where a beginning is cancelled, asyncpg takes the connection to be in it for ever.
+
+        Whatever others wrote after it would be inside, and never be committed.
+        """
+        async with self._lock:
+            transaction = self._connection.transaction()
+            beginning = asyncio.create_task(transaction.start())
+            try:
+                await asyncio.shield(beginning)
+                yield self._connection
+            except BaseException:
+                await beginning  # where it failed, that is the error, and there is nothing to take back
+                await transaction.rollback()
+                raise
+            await transaction.commit()

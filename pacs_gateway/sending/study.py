@@ -139,9 +139,15 @@ class StudySending:
             self._remembered_at = now
 
     async def _write_down(self) -> None:
-        answers, self._answers = self._answers, []
-        if answers:
-            await self._remember(answers)
+        """Finishes what it began, also when it is cancelled: it may be the last time that anybody writes them down."""
+        if not self._answers:
+            return
+        writing = asyncio.ensure_future(self._remember(self._answers))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await writing
+            self._answers = []
 
     @staticmethod
     def _count(counted: dict[str, int], note: str) -> None:
