@@ -105,5 +105,6 @@ def organization_id(facility: str) -> str:
 
 
 def lane(facility: str, value: str) -> str:
-    """The lane of one patient identifier at one facility (assigning authorities share it: coarser is safer)."""
+    """The lane of one patient identifier at one facility (assigning authorities share it: coarser is safer), or of one
+    study or step there."""
     return f"{facility}|{value}"
