@@ -209,8 +209,8 @@ def test_who_looks_and_who_moves_take_turns(living: Spool, tmp_path: Path) -> No
     spools = tmp_path / "spool"
     with ThreadPoolExecutor(3) as threads:
         with looking(spools):
+            assert found(tmp_path) == {"1.2.1"}  # others look meanwhile, until somebody waits to move
             starts = threads.submit(opened, tmp_path)
-            assert found(tmp_path) == {"1.2.1"}  # others look meanwhile
             assert not starts.done()
         starts.result(PATIENCE_SECS).close()
         with moving(spools):
