@@ -44,11 +44,10 @@ async def tell_unplaced_orders(work: Work, walks: Sequence[Understood]) -> None:
             met.setdefault(f"{walk.envelope.facility} {finding.once}", (walk, finding))
     if not met:
         return
-    facilities = {walk.envelope.facility for walk, _ in met.values()}
-    told = await findings.told_of(work.connection, CODE, [*met, *(f"{facility} {_OTHERS}" for facility in facilities)])
+    told = await findings.told_of(work.connection, CODE, met)
     new = sorted((walk.envelope.facility, about) for about, (walk, _) in met.items() if about not in told)
     for facility, abouts in groupby(new, key=lambda each: each[0]):
-        if not told.get(f"{facility} {_OTHERS}"):
+        if not await findings.open_of(work.connection, CODE, f"{facility} {_OTHERS}"):
             await _tell(work, facility, [(about, *met[about]) for _, about in abouts])
 
 
@@ -56,9 +55,10 @@ async def _tell(work: Work, facility: str, new: Sequence[tuple[str, Understood, 
     room = MOST_AT_ONCE - await findings.open_of(work.connection, CODE, f"{facility} ")
     for about, walk, finding in new[: max(room, 0)]:
         work.find(finding, walk, about)
-    if len(new) > room:
+    others = f"{facility} {_OTHERS}"
+    if len(new) > room and await findings.is_first_to_tell(work.connection, CODE, others):
         _, walk, _ = new[-1]
-        work.find(_others(), walk, f"{facility} {_OTHERS}")
+        work.find(_others(), walk, others)
 
 
 def of_unknown_kind(community: Community, walk: Understood, orders: Iterable[Resource]) -> Iterator[Finding]:
@@ -121,13 +121,13 @@ def _unknown(order: Resource) -> Finding:
             location=_SECTION,
             once=f"{_SECTION} {section}",
         )
-    item = _shown(_item(order))
+    item = _item(order)
     return Finding(
         CODE,
-        f"{_ORDER} {item or 'names no code'}: nothing says what kind of order this is ({_SECTION} {_says(order)}). If "
-        f"it is one of images, no worklist and no centre hears of it: have its modality or section sent in {_SECTION}, "
-        "or add the code with its modality to the facility's table imaging_procedures, then process its messages "
-        "again. If not, settle this",
+        f"{_ORDER} {item or 'names no code (ASCII without spaces)'}: nothing says what kind of order this is "
+        f"({_SECTION} {_says(order)}). If it is one of images, no worklist and no centre hears of it: have its "
+        f"modality or section sent in {_SECTION}, or add the code (its text, where it has none) with its modality to "
+        "the facility's table imaging_procedures, then process its messages again. If not, settle this",
         location=_ORDER,
         once=f"{_ORDER} {item}".strip(),
     )
@@ -140,12 +140,12 @@ def _says(order: Resource) -> str:
 
 
 def _others() -> Finding:
+    """Told again after it was settled, where there are too many once more."""
     return Finding(
         CODE,
         f"Of {MOST_AT_ONCE} codes of the facility nothing says what kind of order they are; further ones are not told "
         f"of until this is settled. Have {_SECTION} sent with every order (LAB by the laboratory's)",
         location=_SECTION,
-        once=_OTHERS,
     )
 
 
@@ -155,10 +155,15 @@ def _unlisted(order: Resource) -> str:
 
 
 def _item(order: Resource) -> str:
-    code = order.get("code", {})
-    for coding in code.get("coding", ()):
-        return str(coding.get("code", ""))
-    return str(code.get("text", ""))
+    """The code by which the tables know what is ordered. Free text in its place is none: it may name the patient."""
+    for coding in order.get("code", {}).get("coding", ()):
+        code = str(coding.get("code", ""))
+        return code if _is_plain(code) else ""
+    return ""
+
+
+def _is_plain(code: str) -> bool:
+    return 0 < len(code) <= LIMIT_TEXT and all("!" <= character <= "~" for character in code)
 
 
 def _shown(word: str) -> str:

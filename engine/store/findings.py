@@ -70,11 +70,11 @@ def _told_once(code: str, about: str | None) -> UUID:
     return uuid5(_TOLD_ONCE, f"{code} {about}")
 
 
-async def told_of(connection: Connection, code: str, abouts: Iterable[str]) -> dict[str, bool]:
-    """Of what findings that are told once were told, and whether each is open still."""
+async def told_of(connection: Connection, code: str, abouts: Iterable[str]) -> set[str]:
+    """Of what findings that are told once were told, settled or not."""
     numbers = {_told_once(code, about): about for about in abouts}
-    rows = await connection.fetch("select id, settled_at from finding where id = any($1)", list(numbers))
-    return {numbers[row["id"]]: row["settled_at"] is None for row in rows}
+    rows = await connection.fetch("select id from finding where id = any($1)", list(numbers))
+    return {numbers[row["id"]] for row in rows}
 
 
 async def open_of(connection: Connection, code: str, beginning: str) -> int:
@@ -85,6 +85,12 @@ async def open_of(connection: Connection, code: str, beginning: str) -> int:
         beginning,
     )
     return number
+
+
+async def is_first_to_tell(connection: Connection, code: str, about: str) -> bool:
+    """Whether no finding of a code is open about this, and no other transaction that is under way asked the same."""
+    alone = await connection.fetchval("select pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"{code} {about}")
+    return alone and not await open_of(connection, code, about)
 
 
 async def settle(connection: Connection, code: str, about: str, settlement: str, at: datetime) -> None:

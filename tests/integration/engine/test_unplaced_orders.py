@@ -9,7 +9,7 @@ from engine.config import Community
 from engine.mapping import MappingSet
 from engine.pipeline import Pipeline
 from engine.recording import unplaced_orders
-from engine.store import finding_list
+from engine.store import finding_list, findings
 from engine.store.finding_list import Choice
 from tests.integration.engine.conftest import Hub
 from tests.integration.engine.messages import order
@@ -76,9 +76,21 @@ async def test_many_unknown_codes_of_one_facility_are_told_of_together(
         "qingxi OBR-4 XP-1",
     }
     await _settle(hub)
-    await hub.send("baishi-his", _of("", "O9", "XP-9"))
+    for number in (7, 8, 9):
+        await hub.send("baishi-his", _of("", f"O{number}", f"XP-{number}"))
+        await hub.run()
+    assert {*await _told(hub)} == {"baishi OBR-4 XP-7", "baishi OBR-4 XP-8", "baishi OBR-4, and others"}
+    await hub.send("baishi-his", _of("", "O10", "XP-10"))
     await hub.run()
-    assert await _told(hub) == ["baishi OBR-4 XP-9"]
+    assert len(await _told(hub)) == 3
+
+
+async def test_of_two_recordings_at_once_one_tells_of_the_others(hub: Hub) -> None:
+    about = "baishi OBR-4, and others"
+    async with hub.pool.acquire() as one, one.transaction(), hub.pool.acquire() as two, two.transaction():
+        assert await findings.is_first_to_tell(one, CODE, about)
+        assert not await findings.is_first_to_tell(two, CODE, about)
+        assert await findings.is_first_to_tell(two, CODE, "qingxi OBR-4, and others")
 
 
 async def test_what_a_person_settled_is_not_told_again(hub: Hub) -> None:

@@ -125,7 +125,20 @@ def test_a_channel_that_takes_every_title_for_a_facility_is_a_worklist_of_it(com
     assert len(told(open_to_all, {"code": ITEM}, facility="qingxi-tcm")) == 1
 
 
-@pytest.mark.parametrize("word", ["张三家住" * 40, "XP\x00\r\n1", "X" * 100_000])
+@pytest.mark.parametrize("word", ["胸片 张三 床12", "胸片张三", "XP 1", "ZHANG SAN"])
+def test_free_text_in_place_of_a_code_is_not_repeated(community: Community, word: str) -> None:
+    for code in ({"text": word}, {"coding": [{"code": word}]}, {"coding": [{"code": ""}], "text": word}):
+        (finding,) = told(community, {"code": code})
+        assert (finding.once, word in finding.text) == ("OBR-4", False)
+        assert "OBR-4 names no code" in finding.text
+
+
+def test_only_the_code_that_the_tables_know_it_by_is_named(community: Community) -> None:
+    (finding,) = told(community, {"code": {"coding": [{"code": "胸片"}, {"code": "XP-2"}]}})
+    assert finding.once == "OBR-4"
+
+
+@pytest.mark.parametrize("word", ["张三家住" * 40, "XP\x00\r\n1", "X" * 100_000, "X" * 65])
 def test_what_is_no_code_is_not_repeated(community: Community, word: str) -> None:
     (item,) = told(community, {"code": {"coding": [{"code": word}]}})
     (section,) = told(community, {"code": {"text": word}, "category": [{"text": word}]})
