@@ -74,14 +74,6 @@ _ALIKE_LIMIT = 2000
 """Steps whose names are compared one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    """Studies by UID and facility: of which people said something, and which have counted as whole."""
-
-    spoken_of: set[tuple[str, str]]
-    counted_whole: set[tuple[str, str]]
-
-
 async def record(connection: Connection, channel: str, instances: Sequence[Instance]) -> list[Standing]:
     """Adds instances in the caller's transaction and says, in the same order, what each of them is.
 
@@ -91,7 +83,7 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
     """
     # Contents of different studies under one UID lock no row that both of them have.
     await claim_in_turn(connection, *(f"instance {i.facility} {i.sop_uid}" for i in instances))
-    studies = await _lock_studies(connection, channel, instances)
+    spoken_of = await _lock_studies(connection, channel, instances)
     known = await _known_contents(connection, instances)
     standings: list[Standing] = []
     added: list[Instance] = []
@@ -108,16 +100,16 @@ async def record(connection: Connection, channel: str, instances: Sequence[Insta
         await _count(connection, added)
     if searchable := [instance for instance in added if not instance.conflict]:
         await imaging_index.add(connection, searchable)
-    if behind := [instance for instance in searchable if instance.study in studies.counted_whole]:
-        await wholeness.came_behind(connection, behind)
-    for facility in sorted({facility for _, facility in studies.spoken_of}):
-        said_of = {i.study_uid for i in added if i.study in studies.spoken_of and i.facility == facility}
+        await wholeness.came_behind(connection, searchable)
+    for facility in sorted({facility for _, facility in spoken_of}):
+        said_of = {i.study_uid for i in added if i.study in spoken_of and i.facility == facility}
         if said_of:
             await restating.restate(connection, facility, said_of)
     return standings
 
 
-async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> _Locked:
+async def _lock_studies(connection: Connection, channel: str, instances: Sequence[Instance]) -> set[tuple[str, str]]:
+    """UID and facility of those of which people said something."""
     firsts: dict[tuple[str, str], Instance] = {}
     for instance in instances:
         firsts.setdefault(instance.study, instance)
@@ -138,19 +130,13 @@ async def _lock_studies(connection: Connection, channel: str, instances: Sequenc
     )
     rows = await connection.fetch(
         """
-        select uid, facility, statements, exists (
-                   select from study_state ss
-                   where ss.uid = study.uid and ss.facility = study.facility and ss.whole_at is not null) as whole
-        from study
+        select uid, facility, statements from study
         where (uid, facility) in (select * from unnest($1::text[], $2::text[])) order by uid, facility for update
         """,
         [i.study_uid for i in ordered],
         [i.facility for i in ordered],
     )
-    return _Locked(
-        spoken_of={(row["uid"], row["facility"]) for row in rows if row["statements"]},
-        counted_whole={(row["uid"], row["facility"]) for row in rows if row["whole"]},
-    )
+    return {(row["uid"], row["facility"]) for row in rows if row["statements"]}
 
 
 async def _known_contents(connection: Connection, instances: Sequence[Instance]) -> dict[tuple[str, str], set[bytes]]:

@@ -170,7 +170,12 @@ async def message(connection: Connection, uid: str, facility: str, place: int) -
 async def judge_studies(connection: Connection, step: PerformedStep, at: datetime) -> None:
     """Has the studies of a step that told of no other objects judged again: it may have ended."""
     await connection.execute(
-        "update study_state set look_at = $3 where uid = any($1::text[]) and facility = $2",
+        """
+        with locked as (
+            select uid from study_state where uid = any($1::text[]) and facility = $2 order by uid for update
+        )
+        update study_state ss set look_at = $3 from locked where ss.uid = locked.uid and ss.facility = $2
+        """,
         sorted({scheduled.study_uid for scheduled in step.scheduled}),
         step.facility,
         at,

@@ -110,31 +110,23 @@ async def noticed(connection: Connection, uid: str, facility: str, channel: str,
 
     What a commitment names is of no study until it comes: until then it is missing from that of its neighbours.
     """
+    # Whoever judges one of them now, perhaps by what was there before, is waited for, all in one order.
     await connection.execute(
         """
         insert into study_state (uid, facility, channel, state, since, look_at)
-        values ($1, $2, $3, 'receiving', $4, $4) on conflict (uid, facility) do update set look_at = $4
+        select uid, $2, $3, 'receiving', $4, $4 from (
+            select $1::text as uid
+            union
+            select ss.uid from instance i
+            join study_state ss on ss.facility = i.facility
+                 and ss.missing_uids <> '{}' and ss.missing_uids @> array[i.sop_uid]
+            where i.study_uid = $1 and i.facility = $2 and not i.conflict
+        ) one order by uid
+        on conflict (uid, facility) do update set look_at = $4
         """,
         uid,
         facility,
         channel,
-        at,
-    )
-    await connection.execute(
-        """
-        with here as materialized (
-            select short.uid
-            from (select uid, unnest(missing_uids) as sop_uid from study_state
-                  where state = 'short' and facility = $2 and uid <> $1) short
-            join instance i on i.sop_uid = short.sop_uid and i.facility = $2
-            where i.study_uid = $1 and not i.conflict
-        ), found as (  -- whoever has one locked is judging it, and sees what is here, or has it judged
-            select uid from study_state where facility = $2 and uid in (select uid from here) for update skip locked
-        )
-        update study_state ss set look_at = $3 from found where ss.uid = found.uid and ss.facility = $2
-        """,
-        uid,
-        facility,
         at,
     )
 
@@ -157,8 +149,29 @@ async def late_instances(connection: Connection, uid: str, facility: str) -> lis
 async def came_behind(connection: Connection, instances: Sequence[Instance]) -> None:
     """Those of them are late that came before their study counted as whole, and have their rows only now.
 
-    A process was killed and another went on with the study. In the transaction that adds them.
+    A process was killed and another went on with the study. In the transaction that adds them, and that has locked the
+    studies: none of them is judged meanwhile.
     """
+    columns = (
+        [i.study_uid for i in instances],
+        [i.facility for i in instances],
+        [i.sop_uid for i in instances],
+        [i.stored_at for i in instances],
+    )
+    locked = await connection.fetch(
+        """
+        select ss.uid from study_state ss
+        join (select uid, facility, min(stored_at) as stored_at
+              from unnest($1::text[], $2::text[], $3::timestamptz[]) as one (uid, facility, stored_at)
+              group by uid, facility) first using (uid, facility)
+        where first.stored_at <= ss.whole_at order by uid, facility for update of ss
+        """,
+        columns[0],
+        columns[1],
+        columns[3],
+    )
+    if not locked:
+        return
     await connection.execute(
         """
         update study_state s set late_uids = late_uids || behind.sop_uids
@@ -169,10 +182,7 @@ async def came_behind(connection: Connection, instances: Sequence[Instance]) -> 
             join study_state using (uid, facility) where one.stored_at <= study_state.whole_at group by uid, facility
         ) behind where s.uid = behind.uid and s.facility = behind.facility
         """,
-        [i.study_uid for i in instances],
-        [i.facility for i in instances],
-        [i.sop_uid for i in instances],
-        [i.stored_at for i in instances],
+        *columns,
     )
 
 
@@ -195,7 +205,12 @@ async def due(connection: Connection, channel: str, at: datetime, limit: int) ->
 
 
 async def facts(connection: Connection, uid: str, facility: str) -> Facts | None:
-    """In a transaction, whose end lets the state be judged by others again; None where there is nothing to judge."""
+    """None where there is nothing to judge.
+
+    In a transaction, whose end lets the state be judged by others again, and objects be added to the study.
+    """
+    # Before its state, as whoever adds objects does; what is asked afterwards sees what they have added.
+    await connection.execute("select from study where uid = $1 and facility = $2 for share", uid, facility)
     row = await connection.fetchrow(
         """
         select ss.state, ss.whole_at, ss.asked_at, s.peer, s.last_stored_at,
