@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pacs_gateway.scp.callers import Caller, Callers, Hears
+from pacs_gateway.scp.callers import Caller, Callers, Hears, Unknown
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
 from pacs_gateway.scp.service import Services
 from pacs_gateway.upper_layer.pdus import (
@@ -56,9 +56,9 @@ async def decide(
         return Rejected(refusal, "of another protocol")
     ae_title = request.calling_ae_title
     caller = await callers.admit(ae_title, calling.host, calling.certificate)
-    if caller is None:
-        why = callers.unknown(ae_title, calling.certificate)
-        hears.refused(ae_title, calling.host, why)
-        return Rejected(CALLING_AE_TITLE_NOT_RECOGNIZED, why)
-    hears.admitted(ae_title, calling.host)
-    return Admitted(caller, answer_to(request, caller, services))
+    if isinstance(caller, Caller):
+        hears.admitted(ae_title, calling.host)
+        return Admitted(caller, answer_to(request, caller, services))
+    if isinstance(caller, Unknown):
+        hears.refused(ae_title, calling.host, caller)
+    return Rejected(CALLING_AE_TITLE_NOT_RECOGNIZED, caller)

@@ -35,6 +35,12 @@ class Unknown(StrEnum):
     CERTIFICATE = "its certificate bears no name that is asked for"
 
 
+class Unclear(StrEnum):
+    """Why nobody can say whether a caller is known."""
+
+    HOST = "the host name of its entry cannot be looked up"
+
+
 class Hears(Protocol):
     """Whoever is told, while an association is negotiated, who was let in and who was not: both return at once."""
 
@@ -56,6 +62,10 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
+_FIRST_TO_NAME = (Unclear.HOST, Unknown.ADDRESS, Unknown.CERTIFICATE)
+"""Of entries of one title that refuse for several reasons: what may pass, then what lets in most nearly."""
+
+
 class Callers:
     """The entries of one channel."""
 
@@ -66,35 +76,25 @@ class Callers:
             self._entries.setdefault(entry.ae_title, []).append(entry)
         self._names = channel.tls.client_names if channel.tls is not None else ()
 
-    async def admit(self, ae_title: str, host: str, certificate: dict[str, Any] | None) -> Caller | None:
-        """By the first entry of the title that fits; None refuses. Waits only where an address is a host's name."""
-        if not _carries(self._names, certificate):
-            return None
-        entries = self._entries.get(ae_title)
-        if entries is None:
-            return self._in_no_entry(ae_title)
-        for entry in entries:
-            if _carries(entry.client_names, certificate) and await _calls_from_its_host(entry, host):
-                return Caller(ae_title, entry.facility, self._channel.destination_of(entry), entry.private_classes)
-        return None
-
-    def unknown(self, ae_title: str, certificate: dict[str, Any] | None) -> Unknown:
-        """Why nobody was admitted."""
+    async def admit(self, ae_title: str, host: str, certificate: dict[str, Any] | None) -> Caller | Unknown | Unclear:
+        """By the first entry of the title that fits, or why none does. Waits only where an address is a host's name."""
         if not _carries(self._names, certificate):
             return Unknown.CERTIFICATE
         entries = self._entries.get(ae_title)
         if entries is None:
-            return Unknown.TITLE
-        return (
-            Unknown.ADDRESS
-            if any(_carries(entry.client_names, certificate) for entry in entries)
-            else Unknown.CERTIFICATE
-        )
+            return self._in_no_entry(ae_title)
+        reasons = set()
+        for entry in entries:
+            why = await _refusal_of(entry, host, certificate)
+            if why is None:
+                return Caller(ae_title, entry.facility, self._channel.destination_of(entry), entry.private_classes)
+            reasons.add(why)
+        return next(why for why in _FIRST_TO_NAME if why in reasons)
 
-    def _in_no_entry(self, ae_title: str) -> Caller | None:
+    def _in_no_entry(self, ae_title: str) -> Caller | Unknown:
         facility = self._channel.default_facility
         if facility is None:
-            return None
+            return Unknown.TITLE
         return Caller(ae_title, facility, ae_destination(self._channel.name, ae_title))
 
 
@@ -103,16 +103,19 @@ def _carries(names: tuple[str, ...], certificate: dict[str, Any] | None) -> bool
     return not names or not {name.lower() for name in names}.isdisjoint(certificate_names(certificate or {}))
 
 
-async def _calls_from_its_host(entry: AeEntry, host: str) -> bool:
+async def _refusal_of(entry: AeEntry, host: str, certificate: dict[str, Any] | None) -> Unknown | Unclear | None:
+    """Why an entry of its title is not the caller's; None where it is."""
+    if not _carries(entry.client_names, certificate):
+        return Unknown.CERTIFICATE
     if entry.address is None:
-        return True
+        return None
     caller = host_address(host)
     try:
-        return host_address(entry.address) == caller
+        return None if host_address(entry.address) == caller else Unknown.ADDRESS
     except ValueError:
         pass  # it is a name
     try:
         known = await asyncio.get_running_loop().getaddrinfo(entry.address, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return any(host_address(str(address[0])) == caller for *_, address in known)
+    except (OSError, UnicodeError):  # the latter where a part of the name is too long for one
+        return Unclear.HOST
+    return None if any(host_address(str(address[0])) == caller for *_, address in known) else Unknown.ADDRESS

@@ -10,7 +10,7 @@ import pytest
 from engine.config import AeEntry, DicomChannel, load
 from engine.config.transport import ListenerTls
 from engine.identifiers import ae_destination, title_of
-from pacs_gateway.scp.callers import Callers
+from pacs_gateway.scp.callers import Caller, Callers
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "example"
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -32,7 +32,7 @@ def shown(name: str) -> dict[str, Any]:
 
 async def facility_of(host: str, certificate: str, *entries: AeEntry, **settings: Any) -> str | None:
     caller = await Callers(channel(*entries, **settings)).admit("CT", host, shown(certificate))
-    return caller.facility if caller is not None else None
+    return caller.facility if isinstance(caller, Caller) else None
 
 
 @pytest.mark.parametrize(("host", "facility"), [(A, "a"), (B, "b"), (C, None)])
@@ -59,13 +59,13 @@ async def test_who_has_a_title_of_entries_and_comes_from_elsewhere_is_not_counte
 async def test_what_an_entry_allows_is_not_allowed_to_its_namesake() -> None:
     callers = Callers(channel(entry("a", address=A, private_classes=True), entry("b", address=B)))
     allowed = [await callers.admit("CT", host, None) for host in (A, B)]
-    assert [caller.private_classes if caller is not None else None for caller in allowed] == [True, False]
+    assert [caller.private_classes if isinstance(caller, Caller) else None for caller in allowed] == [True, False]
 
 
 async def test_results_for_one_that_does_not_listen_do_not_go_to_its_namesake_that_does() -> None:
     callers = Callers(channel(entry("a", address=A, port=104), entry("b", address=B)))
     admitted = [await callers.admit("CT", host, None) for host in (A, B)]
-    first, second = (caller.destination if caller is not None else "" for caller in admitted)
+    first, second = (caller.destination if isinstance(caller, Caller) else "" for caller in admitted)
     assert first == ae_destination("imaging", "CT") == "ae:imaging/CT"
     assert second == ae_destination("imaging", "CT", "b") == "ae:imaging:b/CT"
     assert title_of(first) == title_of(second) == "CT"

@@ -10,7 +10,7 @@ import pytest
 from engine.config import AeEntry, DicomChannel
 from engine.store.imaging import StepQuery
 from engine.store.worklist import Step
-from pacs_gateway.scp.callers import Caller, Callers
+from pacs_gateway.scp.callers import Caller, Callers, Unknown
 from pacs_gateway.scp.echo import Echo
 from pacs_gateway.scp.negotiation import answer_to, refusal_of
 from pacs_gateway.scp.reception import Announced, Arriving
@@ -213,9 +213,9 @@ HOSTS = [
 @pytest.mark.parametrize(("address", "host", "may"), HOSTS)
 async def test_the_host_that_an_entry_names_may_call(address: str | None, host: str, may: bool) -> None:
     caller = await callers(address=address).admit("CT1", host, None)
-    assert (caller == CALLER) if may else (caller is None)
+    assert (caller == CALLER) is may
 
 
 async def test_an_unknown_title_may_not_call() -> None:
-    assert await callers().admit("ct1", "192.0.2.1", None) is None
-    assert await callers().admit("", "192.0.2.1", None) is None
+    assert await callers().admit("ct1", "192.0.2.1", None) is Unknown.TITLE
+    assert await callers().admit("", "192.0.2.1", None) is Unknown.TITLE
