@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from functools import partial
 
 import asyncpg
@@ -26,7 +26,7 @@ from engine.store.findings import Raised
 from engine.store.notifications import Notification, Operation
 from engine.store.outbox import Due
 from pacs_gateway.background import Background, places_of
-from pacs_gateway.claiming import CLAIM_SECS, claimed
+from pacs_gateway.claiming import claim_end, claimed
 from pacs_gateway.heard import Answer
 from pacs_gateway.query.identifier import UNREADABLE, decoded, encoded
 from pacs_gateway.scp.normalized import DATA_SET_LIMIT
@@ -135,12 +135,13 @@ class Notifier:
     async def _step(self, name: str, destination: Destination) -> bool:
         """Tells the oldest message if it is due; whether it was."""
         at = self._clock()
+        until = claim_end(at)
         async with self._pool.acquire() as connection:
-            due = await notifications.claim(connection, name, at, at + timedelta(seconds=CLAIM_SECS))
+            due = await notifications.claim(connection, name, at, until)
         if due is None:
             return False
         try:
-            async with claimed(partial(self._claim_longer, due)):
+            async with claimed(until, self._clock, partial(self._claim_longer, due)):
                 answer = await tell(destination, notifications.read(due.payload))
         except DeliveryError as error:
             if error.code == "sop-class-not-taken":
@@ -153,9 +154,9 @@ class Notifier:
             await self._answered(due, destination, answer)
         return True
 
-    async def _claim_longer(self, due: Due) -> None:
+    async def _claim_longer(self, due: Due, old: datetime, until: datetime) -> bool:
         async with self._pool.acquire() as connection:
-            await notifications.claim_longer(connection, due, self._clock() + timedelta(seconds=CLAIM_SECS))
+            return await notifications.claim_longer(connection, due, old, until)
 
     async def _answered(self, due: Due, destination: Destination, answer: Answer) -> None:
         if answer.accepted:

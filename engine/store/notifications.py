@@ -104,9 +104,15 @@ async def claim(connection: Connection, destination: str, at: datetime, until: d
     return Due(**row)
 
 
-async def claim_longer(connection: Connection, due: Due, until: datetime) -> None:
-    """By whoever has claimed it, and tells it still."""
-    await connection.execute("update delivery set next_attempt_at = $2 where id = $1 and state = 'owed'", due.id, until)
+async def claim_longer(connection: Connection, due: Due, old: datetime, until: datetime) -> bool:
+    """By whoever has claimed it until `old`, and tells it still; False where it is no longer theirs."""
+    status: str = await connection.execute(
+        "update delivery set next_attempt_at = $3 where id = $1 and state = 'owed' and next_attempt_at = $2",
+        due.id,
+        old,
+        until,
+    )
+    return status.endswith("1")
 
 
 async def waiting(connection: Connection, destinations: Sequence[str]) -> dict[str, datetime]:

@@ -22,11 +22,16 @@ async def claim(connection: Connection, uid: str, facility: str, at: datetime, u
     return status.endswith("1")
 
 
-async def claim_longer(connection: Connection, uid: str, facility: str, until: datetime) -> None:
-    """By whoever has claimed it, and asks still."""
-    await connection.execute(
-        "update study_state set asking_until = $3 where uid = $1 and facility = $2", uid, facility, until
+async def claim_longer(connection: Connection, uid: str, facility: str, old: datetime, until: datetime) -> bool:
+    """By whoever has claimed it until `old`, and asks still; False where it is no longer theirs."""
+    status: str = await connection.execute(
+        "update study_state set asking_until = $4 where uid = $1 and facility = $2 and asking_until = $3",
+        uid,
+        facility,
+        old,
+        until,
     )
+    return status.endswith("1")
 
 
 async def answered(connection: Connection, uid: str, facility: str, at: datetime) -> None:
@@ -34,10 +39,13 @@ async def answered(connection: Connection, uid: str, facility: str, at: datetime
     await connection.execute("update study_state set asked_at = $3 where uid = $1 and facility = $2", uid, facility, at)
 
 
-async def end(connection: Connection, uid: str, facility: str) -> None:
-    """Whoever asked has judged the study by what was answered, or was not."""
+async def end(connection: Connection, uid: str, facility: str, until: datetime) -> None:
+    """Whoever asked, and had it claimed until a moment, has judged the study by what was answered, or was not."""
     await connection.execute(
-        "update study_state set asking_until = null where uid = $1 and facility = $2", uid, facility
+        "update study_state set asking_until = null where uid = $1 and facility = $2 and asking_until = $3",
+        uid,
+        facility,
+        until,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
 from engine.store.wholeness import Facts
 from pacs_gateway.background import Background, places_of
-from pacs_gateway.claiming import CLAIM_SECS, claimed
+from pacs_gateway.claiming import claim_end, claimed
 from pacs_gateway.manifest import ae_title
 from pacs_gateway.whole.judging import Patience, asks, is_to_be_asked, judge
 
@@ -133,10 +133,10 @@ class Watcher:
             async with self._lines:
                 at = self._clock()
                 async with self._pool.acquire() as connection:
-                    until = at + timedelta(seconds=CLAIM_SECS)
+                    until = claim_end(at)
                     if not await senders_asked.claim(connection, uid, facility, at, until):
                         return
-                async with claimed(partial(self._claim_longer, study)):
+                async with claimed(until, self._clock, partial(self._claim_longer, study)) as claim:
                     said = await self._answer(uid, title, sender)
             async with self._pool.acquire() as connection:
                 if said is not None:
@@ -153,14 +153,14 @@ class Watcher:
                         )
                         await senders_asked.answered(connection, uid, facility, at)
                 await self._judge(connection, study, may_ask=False)
-                await senders_asked.end(connection, uid, facility)
+                await senders_asked.end(connection, uid, facility, claim.until)
         except (*FAILED, HutongError) as error:  # it is still due, and is asked again
             end_if_cancelled()
             _log.warning("channel %s: a study waits to be judged: %s", self._channel, type(error).__name__)
 
-    async def _claim_longer(self, study: _Study) -> None:
+    async def _claim_longer(self, study: _Study, old: datetime, until: datetime) -> bool:
         async with self._pool.acquire() as connection:
-            await senders_asked.claim_longer(connection, *study, self._clock() + timedelta(seconds=CLAIM_SECS))
+            return await senders_asked.claim_longer(connection, *study, old, until)
 
     async def _answer(self, uid: str, title: str, sender: Sender) -> list[Announced] | None:
         """What it says it has; None where it says nothing."""

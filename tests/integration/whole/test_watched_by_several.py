@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from engine.errors import DeliveryError
+from engine.store import senders_asked
 from engine.store.announcements import Announced
 from engine.store.wholeness import State
 from pacs_gateway import claiming
@@ -152,3 +154,21 @@ async def test_a_sender_that_answers_slowly_is_asked_by_nobody_else_meanwhile(
     several.modality.may_answer.set()
     await first.settled()
     assert several.modality.asked == [STUDY]
+
+
+async def test_a_process_that_stood_still_leaves_a_study_to_the_one_that_asks_now(
+    scene: Scene, several: Several
+) -> None:
+    await scene.store(1)
+    scene.after(300)
+    stood_still = several.watcher()
+    await stood_still.look()
+    await several.modality.is_called()
+    scene.after(CLAIM_SECS)
+    theirs = scene.now + timedelta(seconds=CLAIM_SECS)
+    async with scene.pool.acquire() as connection:
+        assert await senders_asked.claim(connection, STUDY, "baishi", scene.now, theirs)
+        assert not await senders_asked.claim_longer(connection, STUDY, "baishi", scene.now, theirs)
+    several.modality.may_answer.set()
+    await stood_still.settled()
+    assert await scene.pool.fetchval("select asking_until from study_state") == theirs
