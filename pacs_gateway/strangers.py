@@ -21,6 +21,7 @@ LOOK_SECS = 5.0
 MOST_OPEN = 30
 """Findings of a channel: whoever scans the port with titles of its own fills no list."""
 _MOST_HEARD = 1000
+"""Between two looks. Who is let in and finds no room among them settles what was told of it when it calls again."""
 _TITLE_CHARACTERS = 16
 
 _TOLD = {
@@ -60,7 +61,7 @@ class Strangers:
         self._note((ae_title, host), None)
 
     def _note(self, caller: _Caller, ended: Unknown | None) -> None:
-        if len(self._heard) < _MOST_HEARD:
+        if caller in self._heard or len(self._heard) < _MOST_HEARD:
             self._heard[caller] = ended
 
     async def _run(self) -> None:
@@ -83,7 +84,9 @@ class Strangers:
         except FAILED as error:
             end_if_cancelled()
             _log.warning("channel %s: callers wait to be told of: %s", self._channel, type(error).__name__)
-            self._heard = {**heard, **self._heard}
+            meanwhile, self._heard = self._heard, heard
+            for caller, ended in meanwhile.items():
+                self._note(caller, ended)
 
     def _raised(self, caller: _Caller, why: Unknown) -> Raised:
         title, host = caller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
@@ -13,6 +13,7 @@ from engine import clock
 from engine.config import AeEntry
 from engine.store import finding_list, unknown_callers
 from engine.store.finding_list import Choice
+from engine.store.findings import Raised
 from pacs_gateway import strangers
 from pacs_gateway.scp.callers import Unknown
 from pacs_gateway.strangers import Strangers
@@ -128,6 +129,17 @@ async def test_whoever_tries_many_titles_fills_no_list(
     await _are_open(pool, *first[1:], one_more, others)
 
 
+async def test_who_is_let_in_at_last_while_somebody_tries_many_titles_is_not_told_of(
+    heard: Strangers, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "MOST_OPEN", 3)
+    for number in range(1_500):
+        heard.refused(f"T{number}", HOST, Unknown.TITLE)
+    heard.admitted("T0", HOST)
+    three = [("caller-title-unknown", f"Callers of imaging: T{number}@{HOST}") for number in (1, 2, 3)]
+    await _are_open(pool, *three, ("callers-unknown", "Callers of imaging"))
+
+
 @pytest.mark.parametrize(
     ("title", "shown"),
     [
@@ -158,3 +170,23 @@ async def test_who_called_while_the_database_was_away_is_told_once_it_is_back(
     heard.admitted("MR", HOST)
     monkeypatch.setattr(unknown_callers, "tell", tell)
     await _are_open(pool, ("caller-title-unknown", f"Callers of imaging: CT@{HOST}"))
+
+
+async def test_while_the_database_is_away_no_more_callers_are_remembered_than_between_two_looks(
+    heard: Strangers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    async def away(_: object, unknown: Sequence[Raised], *__: object) -> None:
+        told.append(len(unknown))
+        for number in range(1_500):
+            heard.refused(f"L{len(told)}T{number}", HOST, Unknown.TITLE)
+        raise asyncpg.PostgresConnectionError
+
+    async def looked_often() -> bool:
+        return len(told) >= 3
+
+    monkeypatch.setattr(unknown_callers, "tell", away)
+    heard.refused("CT", HOST, Unknown.TITLE)
+    await until(looked_often)
+    assert told[:3] == [1, 1_000, 1_000]
