@@ -129,7 +129,8 @@ class CommitmentResults:
         found = [result.outcomes.get(one.sop_uid) for one in commitment.instances]
         if not await commitments.settle(connection, commitment.id, found, at):
             return  # it was told before
-        told = [*_refused(found), *_unreadable(found, result)]
+        known = [outcome for _, outcome in await commitments.outcomes(connection, commitment.id)]
+        told = [*_refused(found), *_unreadable(known, result)]
         about = f"Commitment/{result.transaction_uid}"
         await findings.raise_many(connection, [Raised(one, None, about, self._channel) for one in told], at)
 
@@ -157,14 +158,17 @@ def _refused(found: Sequence[int | None]) -> Iterator[Finding]:
         )
 
 
-def _unreadable(found: Sequence[int | None], result: Result) -> Iterator[Finding]:
-    """Whoever answers takes a refusal for one of the whole result; so a person hears of it instead."""
-    unknown = found.count(None)
+def _unreadable(known: Sequence[int | None], result: Result) -> Iterator[Finding]:
+    """Whoever answers takes a refusal for one of the whole result; so a person hears of it instead.
+
+    known  the outcomes by now, those of earlier results among them
+    """
+    unknown = known.count(None)
     if result.unreadable and unknown:
         yield Finding(
             "commitment-result-unreadable",
             f"It answers whether it keeps what it was sent, and names {result.unreadable} objects by what is no UID: "
-            f"of {unknown} of {len(found)} nobody knows. They are kept here; ask there whether it has them.",
+            f"of {unknown} of {len(known)} nobody knows. They are kept here; ask there whether it has them.",
             once=result.transaction_uid,
         )
 

@@ -105,6 +105,17 @@ async def test_what_it_says_of_the_rest_later_is_kept_and_settles_the_request(
 
 
 @pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(("second", "told"), [(("1.2.3.2", "1.2.3.3"), []), (("1.2.3.2",), ["1 of 3"])])
+async def test_what_an_earlier_result_answered_is_known(
+    gateway: Gateway, pool: asyncpg.Pool, second: Sequence[str], told: Sequence[str]
+) -> None:
+    results = [_result([named("1.2.3.1", CR)]), _result([*(named(one, CR) for one in second), named("?", CR)])]
+    assert await asyncio.to_thread(_tell, gateway.port, *results) == [0, 0]
+    texts = [text for code, text in await _told(pool) if code == "commitment-result-unreadable"]
+    assert [unknown in text for unknown, text in zip(told, texts, strict=True)] == [True] * len(told)
+
+
+@pytest.mark.usefixtures("asked")
 async def test_a_result_that_names_nothing_or_no_request_is_refused(gateway: Gateway, pool: asyncpg.Pool) -> None:
     results = [
         _result([named("a/b", CR), _nameless()]),
