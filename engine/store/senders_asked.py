@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
 
+from engine.store.claims import claim_in_turn
 from engine.store.database import Connection
 
 
-async def claim(connection: Connection, uid: str, facility: str, at: datetime, until: datetime) -> bool:
-    """Whether a study's sender is ours to ask until a moment: the study is due still, and no other process asks."""
-    status: str = await connection.execute(
-        """
-        update study_state set asking_until = $4
-        where uid = $1 and facility = $2 and look_at <= $3 and (asking_until is null or asking_until <= $3)
-        """,
-        uid,
-        facility,
-        at,
-        until,
-    )
-    return status.endswith("1")
+class Turn(Enum):
+    """Whether a process may ask the sender of a study."""
+
+    NOW = "now"
+    LATER = "later"
+    """As many senders of the channel are being asked as may be; the study stays due."""
+    NEVER = "never"
+    """Another process asks, or has asked and judged it."""
+
+
+async def claim(
+    connection: Connection, uid: str, facility: str, channel: str, at: datetime, until: datetime, most: int
+) -> Turn:
+    """Whether a study's sender is ours to ask until a moment.
+
+    most  senders of its channel that are asked at the same time, by all processes together
+    """
+    async with connection.transaction():
+        await claim_in_turn(connection, f"ask {channel}")  # who counts, counts whoever has claimed before
+        asked = await connection.fetchval(
+            """
+            select (select count(*) from study_state where channel = $3 and asking_until > $4) from study_state
+            where uid = $1 and facility = $2 and look_at <= $4 and (asking_until is null or asking_until <= $4)
+            for update
+            """,
+            uid,
+            facility,
+            channel,
+            at,
+        )
+        if asked is None:
+            return Turn.NEVER
+        if asked >= most:
+            return Turn.LATER
+        await connection.execute(
+            "update study_state set asking_until = $3 where uid = $1 and facility = $2", uid, facility, until
+        )
+        return Turn.NOW
 
 
 async def claim_longer(connection: Connection, uid: str, facility: str, old: datetime, until: datetime) -> bool:

@@ -17,6 +17,7 @@ from engine.errors import HutongError
 from engine.store import announcements, senders_asked, wholeness
 from engine.store.announcements import Announced, Source
 from engine.store.database import FAILED, end_if_cancelled
+from engine.store.senders_asked import Turn
 from engine.store.wholeness import Facts
 from pacs_gateway.background import Background, places_of
 from pacs_gateway.claiming import claim_end, claimed
@@ -28,7 +29,8 @@ LOOK_SECS = 1.0
 """Between two looks for studies that are to be judged: by index, and mostly there are none."""
 RETRY_SECS = 2.0
 ASKED_AT_ONCE = 4
-"""Senders that are asked at the same time; most modalities take one or two associations."""
+"""Senders of a channel that are asked at the same time, by all processes together; most modalities take one or two
+associations."""
 
 _log = logging.getLogger(__name__)
 
@@ -130,33 +132,50 @@ class Watcher:
         """
         uid, facility = study
         try:
-            async with self._lines:
-                at = self._clock()
-                async with self._pool.acquire() as connection:
-                    until = claim_end(at)
-                    if not await senders_asked.claim(connection, uid, facility, at, until):
-                        return
-                async with claimed(until, self._clock, partial(self._claim_longer, study)) as claim:
+            async with self._lines:  # until it no longer counts among those that are asked
+                at = await self._turn(study)
+                if at is None:
+                    return
+                async with claimed(claim_end(at), self._clock, partial(self._claim_longer, study)) as claim:
                     said = await self._answer(uid, title, sender)
-            async with self._pool.acquire() as connection:
-                if said is not None:
-                    async with connection.transaction():
-                        await announcements.announce(
-                            connection,
-                            channel=self._channel,
-                            facility=facility,
-                            source=Source.QUERY,
-                            about=f"{title}/{uid}",
-                            said_by=title,
-                            said=said,
-                            at=at,
-                        )
-                        await senders_asked.answered(connection, uid, facility, at)
-                await self._judge(connection, study, may_ask=False)
-                await senders_asked.end(connection, uid, facility, claim.until)
+                async with self._pool.acquire() as connection:
+                    if said is not None:
+                        await self._keep(connection, study, title, said, at)
+                    await self._judge(connection, study, may_ask=False)
+                    await senders_asked.end(connection, uid, facility, claim.until)
         except (*FAILED, HutongError) as error:  # it is still due, and is asked again
             end_if_cancelled()
             _log.warning("channel %s: a study waits to be judged: %s", self._channel, type(error).__name__)
+
+    async def _keep(
+        self, connection: asyncpg.Connection, study: _Study, title: str, said: list[Announced], at: datetime
+    ) -> None:
+        """What the sender of a study has answered, when it was asked at a moment."""
+        uid, facility = study
+        async with connection.transaction():
+            await announcements.announce(
+                connection,
+                channel=self._channel,
+                facility=facility,
+                source=Source.QUERY,
+                about=f"{title}/{uid}",
+                said_by=title,
+                said=said,
+                at=at,
+            )
+            await senders_asked.answered(connection, uid, facility, at)
+
+    async def _turn(self, study: _Study) -> datetime | None:
+        """Since when its sender is ours to ask, once fewer are asked than may be; None where another process asks."""
+        while True:
+            at = self._clock()
+            async with self._pool.acquire() as connection:
+                turn = await senders_asked.claim(connection, *study, self._channel, at, claim_end(at), ASKED_AT_ONCE)
+            if turn is Turn.NOW:
+                return at
+            if turn is Turn.NEVER:
+                return None
+            await asyncio.sleep(LOOK_SECS)
 
     async def _claim_longer(self, study: _Study, old: datetime, until: datetime) -> bool:
         async with self._pool.acquire() as connection:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from engine.errors import DeliveryError
 from engine.store import senders_asked
 from engine.store.announcements import Announced
+from engine.store.senders_asked import Turn
 from engine.store.wholeness import State
 from pacs_gateway import claiming
 from pacs_gateway.claiming import CLAIM_SECS
@@ -27,12 +29,14 @@ class OneLine:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.turned_away: list[str] = []
         self.may_answer = asyncio.Event()
         self._calling = asyncio.Event()
 
     async def holds(self, study_uid: str) -> list[Announced]:
         self.asked.append(study_uid)
         if self._calling.is_set() and not self.may_answer.is_set():
+            self.turned_away.append(study_uid)
             raise DeliveryError("busy", code="rejected")
         self._calling.set()
         await self.may_answer.wait()
@@ -94,10 +98,22 @@ async def test_a_study_is_not_judged_by_one_process_while_another_asks_its_sende
     assert await scene.judged(second) is State.WHOLE
 
 
-async def test_what_another_process_has_asked_meanwhile_is_not_asked_again(
+async def test_all_processes_together_ask_no_more_at_once_than_one_may_and_each_study_once(
     scene: Scene, several: Several, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "ASKED_AT_ONCE", 1)
+    monkeypatch.setattr(watching, "LOOK_SECS", 0.02)
+    turns: list[Turn] = []
+    claim = senders_asked.claim
+
+    async def claim_seen(*asked: Any) -> Turn:
+        turns.append(await claim(*asked))
+        return turns[-1]
+
+    async def one_waits() -> bool:
+        return Turn.LATER in turns or len(several.modality.asked) > 1
+
+    monkeypatch.setattr(senders_asked, "claim", claim_seen)
     modality = several.modality
     await scene.store(1)
     scene.after(1)
@@ -106,13 +122,15 @@ async def test_what_another_process_has_asked_meanwhile_is_not_asked_again(
     first, second = several.watcher(), several.watcher()
     await first.look()  # the other study waits for the line
     await modality.is_called()
-    assert modality.asked == [STUDY]
     await second.look()
-    await second.settled()  # the modality is busy: the study is judged by what is known
-    assert modality.asked == [STUDY, OTHER]
+    await until(one_waits)
+    assert modality.asked == [STUDY]
     modality.may_answer.set()
     await first.settled()
+    await second.settled()
     assert modality.asked == [STUDY, OTHER]
+    assert modality.turned_away == []
+    assert await scene.judged_last(OTHER) is State.SHORT
 
 
 async def test_another_process_asks_when_the_one_that_did_is_gone(scene: Scene, several: Several) -> None:
@@ -167,7 +185,8 @@ async def test_a_process_that_stood_still_leaves_a_study_to_the_one_that_asks_no
     scene.after(CLAIM_SECS)
     theirs = scene.now + timedelta(seconds=CLAIM_SECS)
     async with scene.pool.acquire() as connection:
-        assert await senders_asked.claim(connection, STUDY, "baishi", scene.now, theirs)
+        turn = await senders_asked.claim(connection, STUDY, "baishi", CHANNEL.name, scene.now, theirs, 1)
+        assert turn is Turn.NOW
         assert not await senders_asked.claim_longer(connection, STUDY, "baishi", scene.now, theirs)
     several.modality.may_answer.set()
     await stood_still.settled()
