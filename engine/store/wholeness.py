@@ -117,9 +117,11 @@ async def noticed(connection: Connection, uid: str, facility: str, channel: str,
         select uid, $2, $3, 'receiving', $4, $4 from (
             select $1::text as uid
             union
-            select ss.uid from instance i
-            join study_state ss on ss.facility = i.facility
-                 and ss.missing_uids <> '{}' and ss.missing_uids @> array[i.sop_uid]
+            select short.uid from instance i
+            cross join lateral (  -- one look into the index for each, never one at all that are short
+                select uid from study_state
+                where facility = $2 and missing_uids <> '{}' and missing_uids @> array[i.sop_uid] offset 0
+            ) short
             where i.study_uid = $1 and i.facility = $2 and not i.conflict
         ) one order by uid
         on conflict (uid, facility) do update set look_at = $4
