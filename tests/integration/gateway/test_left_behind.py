@@ -26,17 +26,24 @@ def _not_to_be_called(*_: object) -> int:
     raise AssertionError("an object that has its row was read")
 
 
-async def test_what_had_no_row_when_the_process_ended_has_one_before_the_next_takes_anything(
-    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def left_without_rows(
+    open_keeping: Open, pool: asyncpg.Pool, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> list[Path]:
+    """Kept by a process that has ended before their rows could be written."""
     monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
     keeping = await open_keeping()
     await pool.execute("alter table instance rename to instance_elsewhere")
-    files = [radiograph() for _ in range(5)]
     for file in files:
         await keep(keeping, file)
     await keeping.close()
     await pool.execute("alter table instance_elsewhere rename to instance")
+    return files
+
+
+async def test_what_had_no_row_when_the_process_ended_has_one_before_the_next_takes_anything(
+    open_keeping: Open, pool: asyncpg.Pool, objects: Path, radiograph: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = await left_without_rows(open_keeping, pool, [radiograph() for _ in range(5)], monkeypatch)
     assert await indexed(pool) == {}
     await open_keeping()
     assert len(await indexed(pool)) == 5
@@ -56,14 +63,7 @@ async def test_an_object_whose_bytes_are_not_what_its_head_says_is_dropped_only_
     flushed: bool,
 ) -> None:
     """What a power cut before the flush returned may leave has no name yet; nobody was told that it is kept."""
-    monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
-    keeping = await open_keeping()
-    await pool.execute("alter table instance rename to instance_elsewhere")
-    files = [radiograph() for _ in range(3)]
-    for file in files:
-        await keep(keeping, file)
-    await keeping.close()
-    await pool.execute("alter table instance_elsewhere rename to instance")
+    files = await left_without_rows(open_keeping, pool, [radiograph() for _ in range(3)], monkeypatch)
     (path,) = objects.glob("spool/*/*/*.segment")
     segment = Segment.open(path, bytes(16))
     second = list(segment.heads())[1]
@@ -98,14 +98,7 @@ async def test_what_an_earlier_release_left_in_the_spool_is_indexed_if_its_check
     release: int,
 ) -> None:
     """Its heads have a CRC-32 of the data set, later its SHA-256; these were not named yet."""
-    monkeypatch.setattr(indexing, "CLOSE_SECS", 0.01)
-    keeping = await open_keeping()
-    await pool.execute("alter table instance rename to instance_elsewhere")
-    files = [radiograph() for _ in range(3)]
-    for file in files:
-        await keep(keeping, file)
-    await keeping.close()
-    await pool.execute("alter table instance_elsewhere rename to instance")
+    files = await left_without_rows(open_keeping, pool, [radiograph() for _ in range(3)], monkeypatch)
     (path,) = objects.glob("spool/*/*/*.segment")
     content = bytearray(path.read_bytes())
     segment = Segment.open(path, bytes(16))

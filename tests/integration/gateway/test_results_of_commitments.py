@@ -1,4 +1,4 @@
-"""What an archive answers when it is asked whether it keeps what it was sent, where not all of it can be read."""
+"""What an archive answers when it is asked whether it keeps what it was sent, also where not all can be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ WELL_KNOWN = "1.2.840.10008.1.20.1.1"
 CR = "1.2.840.10008.5.1.4.1.1.1"
 TRANSACTION = "1.2.3.77"
 NO_RESOURCES = 0x0213
+NO_SUCH_EVENT = 0x0113
+NO_SUCH_INSTANCE = 0x0112
 INVALID = 0x0115
+ALL_KEPT, SOME_FAILED = 1, 2
 
 
 @pytest.fixture
@@ -58,13 +61,17 @@ def _nameless() -> Dataset:
     return item
 
 
-def _tell(port: int, *results: Dataset) -> list[int]:
+def _tell(port: int, *results: Dataset, kind: int = SOME_FAILED) -> list[int]:
     archive = AE("DR_BAISHI")
     archive.add_requested_context(COMMITMENT, ExplicitVRLittleEndian)
     role = build_role(COMMITMENT, scu_role=False, scp_role=True)
     association = archive.associate("127.0.0.1", port, ae_title="HUTONG", ext_neg=[role])
     assert association.is_established
-    answers = [int(association.send_n_event_report(result, 2, COMMITMENT, WELL_KNOWN)[0].Status) for result in results]
+    (context,) = association.accepted_contexts
+    assert (context.as_scu, context.as_scp) == (False, True)
+    answers = [
+        int(association.send_n_event_report(result, kind, COMMITMENT, WELL_KNOWN)[0].Status) for result in results
+    ]
     association.release()
     return answers
 
@@ -77,6 +84,18 @@ async def _outcomes(pool: asyncpg.Pool) -> list[int | None]:
 async def _told(pool: asyncpg.Pool) -> list[tuple[str, str]]:
     rows = await pool.fetch("select code, text from finding order by code")
     return [(row["code"], row["text"]) for row in rows]
+
+
+@pytest.mark.usefixtures("asked")
+async def test_a_result_is_kept_and_a_refusal_is_told_once(gateway: Gateway, pool: asyncpg.Pool) -> None:
+    result = _result([named("1.2.3.1", CR)], [named("1.2.3.2", CR), named("1.2.3.3", CR)])
+    assert await asyncio.to_thread(_tell, gateway.port, result, kind=3) == [NO_SUCH_EVENT]
+    unasked = _result([named("1.2.3.1", CR)], transaction="1.2.3.78")
+    assert await asyncio.to_thread(_tell, gateway.port, unasked, kind=ALL_KEPT) == [NO_SUCH_INSTANCE]
+    assert await _outcomes(pool) == [None] * 3
+    assert await asyncio.to_thread(_tell, gateway.port, result, result) == [0, 0]
+    assert await _outcomes(pool) == [0, NO_RESOURCES, NO_RESOURCES]
+    assert await pool.fetchval("select count(*) from finding where code = 'commitment-refused'") == 1
 
 
 @pytest.mark.usefixtures("asked")
