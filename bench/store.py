@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,25 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import asyncpg
-import psutil
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from rich.console import Console
 from rich.table import Table
 
-from bench import associated
+from bench import associated, receivers
 from bench.cpu import used_secs_with_children
-from bench.ready import free_port, listens, until
+from bench.receivers import ENVIRONMENT, MEGABYTE, PDU_BYTES, Server
 from engine.cli.assembly import prepare
-from engine.cli.supervisor import RUN_FILE
 from engine.store.embedded import EmbeddedPostgres
 
 ROUNDS = 3
-MEGABYTE = 1_000_000
-_PDU_BYTES = "131072"
-_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _UID = "1.2.826.0.1.3680043.10.1{:012d}.1{:06d}"
 
 
@@ -77,21 +69,6 @@ SINGLES = 20
 """Sent one at a time, each when the one before it has been moved to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Both are told how many objects it has had by now.
-
-    indexed  waits until each of them has its row
-    settled  waits until nothing is left to be done with them
-    """
-
-    name: str
-    port: int
-    process: psutil.Process
-    indexed: Callable[[int], None]
-    settled: Callable[[int], None]
-
-
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--processes", type=int, default=1)
@@ -101,10 +78,10 @@ def main() -> None:
         folder.chmod(0o755)
         asyncio.run(prepare(url, folder))
         with ExitStack() as stack:
-            hutong = stack.enter_context(_hutong(folder, url, processes))
-            servers = [hutong, stack.enter_context(_storescp(folder / "storescp"))]
+            hutong = stack.enter_context(receivers.hutong(folder, url, processes))
+            servers = [hutong, stack.enter_context(receivers.storescp(folder / "storescp"))]
             if shutil.which("Orthanc"):
-                servers.append(stack.enter_context(_orthanc(folder / "orthanc")))
+                servers.append(stack.enter_context(receivers.orthanc(folder / "orthanc")))
             _report(servers, folder)
 
 
@@ -153,7 +130,7 @@ def _report(servers: Sequence[Server], folder: Path) -> None:
     for server, four, fifty in zip(servers, *rates, strict=False):  # the last one is the disk
         console.print(f"{server.name}: 50 associations : 4 associations = {fifty / four:.2f}")
     gateways = [one for one in servers[0].process.children() if "gateway" in one.cmdline()]
-    peaks = ", ".join(f"{_peak_megabytes(one):.0f} MB" for one in gateways)
+    peaks = ", ".join(f"{receivers.peak_megabytes(one):.0f} MB" for one in gateways)
     console.print(f"most memory of each of {len(gateways)} gateway processes: {peaks}")
 
 
@@ -251,12 +228,12 @@ def _waited_ms(server: Server, load: Load, number: int) -> float:
 def _sent(server: Server, load: Load, files: Sequence[Path]) -> float:
     """MB/s from the first process started to the last one ended."""
     size = sum(file.stat().st_size for file in files)
-    command = ["storescu", "--max-pdu", _PDU_BYTES, "-aec", "HUTONG", "127.0.0.1", str(server.port)]
+    command = ["storescu", "--max-pdu", PDU_BYTES, "-aec", "HUTONG", "127.0.0.1", str(server.port)]
     begun = time.perf_counter()
     senders = [
         subprocess.Popen(
             [*command, *map(str, files[lane :: load.associations])],
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
@@ -286,117 +263,6 @@ def _bare(load: Load, path: Path) -> float:
         return load.objects * len(data) / (time.perf_counter() - begun) / MEGABYTE
     finally:
         os.close(descriptor)
-
-
-# ── who receives ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def _hutong(folder: Path, url: str, processes: int) -> Iterator[Server]:
-    (folder / "channels").mkdir()
-    (folder / "community.yaml").write_text(
-        f"name: 测量\nfacilities:\n  bench: {{name: 测量医院, level: county}}\ngateway: {{processes: {processes}}}\n"
-    )
-    (folder / "channels" / "imaging.yaml").write_text(
-        "type: dicom\nae_title: HUTONG\nport: 0\ndefault_facility: bench\nmax_associations: 64\n"
-    )
-    command = [sys.executable, "-m", "engine.cli.main", "serve", "--only", "gateway"]
-    command += ["--config", str(folder), "--data", str(folder)]
-    environment = {**_ENVIRONMENT, "HUTONG_DATABASE_URL": url}
-    with _running(command, environment) as process:
-        until((folder / RUN_FILE).exists)
-        said = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-
-        settled_before = 0
-
-        def indexed(objects: int) -> None:
-            asyncio.run(_all_indexed(url, objects))
-
-        def settled(objects: int) -> None:
-            nonlocal settled_before
-            indexed(objects)
-            store = folder / "objects" / "store" / "bench"
-            until(lambda: len(list(store.rglob("*.dcm"))) == objects - settled_before)
-            shutil.rmtree(store)  # the disk is not asked to hold every round
-            settled_before = objects
-
-        yield Server("hutong", said["dicom"]["port"], psutil.Process(process.pid), indexed, settled)
-
-
-async def _all_indexed(url: str, objects: int) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        while await connection.fetchval("select count(*) from instance") < objects:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.02)
-    finally:
-        await connection.close()
-
-
-@contextmanager
-def _storescp(folder: Path) -> Iterator[Server]:
-    folder.mkdir()
-    port = free_port()
-    command = ["storescp", "--fork", "--max-pdu", _PDU_BYTES, "--output-directory", str(folder), str(port)]
-    with _running(command, _ENVIRONMENT) as process:
-        until(lambda: listens(port))
-        yield Server("storescp", port, psutil.Process(process.pid), _keeps_no_rows, lambda _: _emptied(folder))
-
-
-@contextmanager
-def _orthanc(folder: Path) -> Iterator[Server]:
-    folder.mkdir()
-    port = free_port()
-    (folder / "orthanc.json").write_text(
-        json.dumps(
-            {
-                "StorageDirectory": str(folder / "storage"),
-                "IndexDirectory": str(folder / "index"),
-                "DicomAet": "HUTONG",
-                "DicomPort": port,
-                "DicomAlwaysAllowStore": True,
-                "DicomCheckCalledAet": False,
-                "HttpServerEnabled": False,
-                "SyncStorageArea": True,
-                "MaximumPduLength": int(_PDU_BYTES),
-            }
-        )
-    )
-    with _running(["Orthanc", str(folder / "orthanc.json")], _ENVIRONMENT) as process:
-        until(lambda: listens(port))
-        yield Server("Orthanc", port, psutil.Process(process.pid), _writes_rows_first, lambda _: None)
-
-
-@contextmanager
-def _running(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _keeps_no_rows(_: int) -> None:
-    """storescp has no index."""
-
-
-def _writes_rows_first(_: int) -> None:
-    """Orthanc answers when its rows stand."""
-
-
-def _emptied(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-
-
-def _peak_megabytes(process: psutil.Process) -> float:
-    """The most it ever had resident (VmHWM), with what it shares."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / MEGABYTE
-    raise RuntimeError("the kernel does not say")
 
 
 if __name__ == "__main__":
